@@ -1,0 +1,77 @@
+/*
+ * access.h: who is it, and may it. First form: application keys with rights and channel patterns.
+ *
+ * Each loop has an index of its own (struct access), so a known key costs no look-up elsewhere;
+ * changes come to every loop by mail in version order. A principal is immutable and counted: a
+ * request keeps the one it began with. Issue B adds users, gateways, devices, JWTs, tenants.
+ */
+#ifndef WEIR_ACCESS_H
+#define WEIR_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "env.h"
+#include "span.h"
+#include "store.h"
+#include "thread.h"
+
+enum access_right {
+	ACCESS_READ = 1,
+	ACCESS_WRITE = 2,
+	ACCESS_PUBLISH = 4,
+	ACCESS_SUBSCRIBE = 8,
+	ACCESS_ADMIN = 16,   /* only the local socket has it in the first form */
+};
+
+/* "read,write,publish,subscribe" in any order. 0 or -EINVAL (with the offending word). */
+int access_rights_parse(struct span text, uint32_t *ret_rights, struct span *ret_bad);
+
+struct access_principal {
+	refcount refs;
+	struct span tenant;  /* "main" */
+	struct span name;    /* "app-NAME"; "local" for admin.sock */
+	uint32_t rights;
+	uint64_t id;         /* the key's; 0: local */
+	bool revoked;        /* written and read by the owning loop only */
+	unsigned pattern_count;
+	const struct span *patterns; /* channels it may use; none: all of its tenant */
+};
+
+struct access_principal *access_principal_ref(struct access_principal *principal);
+void access_principal_unref(struct access_principal *principal);
+
+/* Whether a channel name (or a subscription pattern, which must lie inside) is allowed. */
+bool access_may_channel(const struct access_principal *principal, struct span name_or_pattern);
+
+struct access;
+
+/* An index for one loop. `secret` (32 bytes) keys the hashes; copied into protected memory. */
+int access_create(const unsigned char secret[32], struct access **ret_access);
+void access_destroy(struct access *access);
+
+/* Adds or replaces by id, or removes (marks revoked) by id. The owning loop. */
+int access_key_put(struct access *access, const struct store_key *key);
+void access_key_remove(struct access *access, uint64_t id);
+
+/* The principal of a key as the client sent it, or NULL. A reference the caller gives back.
+ * Constant time in the key's bytes. */
+struct access_principal *access_authenticate(struct access *access, struct span key);
+
+/* The principal of the admin socket: ADMIN and all else, tenant main. */
+struct access_principal *access_local(struct access *access);
+
+/* A new key: 43 characters of base64url (32 random bytes), no NUL, and its hash. */
+#define ACCESS_KEY_BYTES 43
+#define ACCESS_HASH_BYTES 32
+void access_key_generate(struct env *env, char ret_key[ACCESS_KEY_BYTES]);
+void access_key_hash(const unsigned char secret[32], struct span key,
+    unsigned char ret_hash[ACCESS_HASH_BYTES]);
+
+/* The credentials in an Authorization header's value: "Bearer K", "Token K", "Basic b64(u:p)"
+ * (the password is the key). false when it is none of these. *ret_key points into the header or,
+ * for Basic, into `scratch`. */
+bool access_header_key(struct span header, char *scratch, size_t scratch_size,
+    struct span *ret_key);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * span.h: a view of bytes that somebody else owns.
+ *
+ * Passed by value. Not NUL-terminated. A span never owns: whoever returns one says how long it
+ * stays valid. All functions are pure and may be called on any thread.
+ */
+#ifndef WEIR_SPAN_H
+#define WEIR_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+struct span {
+	const char *ptr; /* may be NULL when len is 0 */
+	size_t len;      /* bytes */
+};
+
+/* The span of a string literal, without its NUL. */
+#define SPAN(literal) ((struct span){"" literal, sizeof(literal) - 1})
+
+/* printf("%.*s", SPAN_ARG(s)) */
+#define SPAN_ARG(s) (int)(s).len, (s).ptr
+
+static inline struct span
+span_of(const char *ptr, size_t len)
+{
+	return (struct span){ptr, len};
+}
+
+static inline struct span
+span_str(const char *string)
+{
+	return (struct span){string, strlen(string)};
+}
+
+static inline bool
+span_eq(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Equal but for the case of ASCII letters. */
+static inline bool
+span_eq_nocase(struct span a, struct span b)
+{
+	return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool
+span_starts(struct span s, struct span prefix)
+{
+	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+/* What is left after the first `bytes`; bytes must not exceed s.len. */
+static inline struct span
+span_skip(struct span s, size_t bytes)
+{
+	return (struct span){s.ptr + bytes, s.len - bytes};
+}
+
+/* Bytewise order, a prefix before what it begins: <0, 0, >0. */
+static inline int
+span_cmp(struct span a, struct span b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
+	if (order)
+		return order;
+	return (a.len > b.len) - (a.len < b.len);
+}
+
+#endif

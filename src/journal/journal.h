@@ -1,0 +1,95 @@
+/*
+ * journal.h: the durable, replayable log of everything accepted. One per node.
+ *
+ * Segments of fixed size in DATA/journal, written over zeroed, really written blocks; a commit
+ * begins a new 4 KiB block and ends with one sync. See docs/data-files.md for the bytes and
+ * design.md "Journal" for the rules. The writer side belongs to one thread (the committer);
+ * readers belong to their own threads and read only what the writer has acknowledged.
+ */
+#ifndef WEIR_JOURNAL_H
+#define WEIR_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "env.h"
+#include "record.h"
+
+struct journal;
+struct journal_reader;
+
+enum journal_durability {
+	JOURNAL_FSYNC, /* acknowledged after fdatasync */
+	JOURNAL_OS,    /* acknowledged after write: survives kill -9, not a power cut */
+	JOURNAL_NONE,  /* acknowledged before write */
+};
+
+struct journal_options {
+	const char *dir;          /* made when missing */
+	uint64_t segment_bytes;   /* multiple of 4096, >= 1 MiB; default 64 MiB */
+	enum journal_durability durability;
+	bool direct;              /* O_DIRECT|O_DSYNC where it works */
+};
+
+#define JOURNAL_RECORD_BYTES_MAX (17u << 20) /* a 16 MiB body and its verdicts */
+
+/* What recovery and readers met that was not as written. */
+struct journal_damage {
+	char segment[64];
+	uint64_t offset;       /* byte in the segment file */
+	uint64_t bytes;        /* how much was skipped */
+	char reason[64];       /* "crc", "generation", "length" … */
+};
+
+typedef void journal_damage_fn(void *ctx, const struct journal_damage *damage);
+
+/* Opens and recovers: finds the end, syncs what a crash left behind unsynced, reports a torn end
+ * and damage to `report` (may be NULL). 0, -ENOMEM, -EIO, -ENOSPC, -EPROTO (made by a newer
+ * version: feature bits unknown). */
+int journal_open(struct env *env, const struct journal_options *options,
+    journal_damage_fn *report, void *report_ctx, struct journal **ret_journal);
+void journal_close(struct journal *journal); /* NULL ok; the writer must have stopped */
+
+/* The smallest seq that was never handed out, as far as the journal tells. After journal_open. */
+uint64_t journal_next_seq(const struct journal *journal);
+
+/* Writes the records (ascending seq) as one commit and makes them durable. Committer's thread.
+ * 0: all are. -ENOSPC: none is, the journal is as before and can be used when space returns.
+ * Any other: storage failed twice (a failed sync was already retried into a new segment): the
+ * process must exit. Sets each record's error. */
+int journal_commit(struct journal *journal, struct journal_record *const *records, size_t count);
+
+/* Makes the next segment ready (zeroes it) when there is none: slow, for a worker; at most one
+ * call at a time, beside commits. 0, -ENOSPC, -EIO. */
+int journal_prepare(struct journal *journal);
+bool journal_wants_prepare(const struct journal *journal); /* any thread */
+
+/* Unlinks or recycles whole segments whose records all lie below `seq`. Committer's thread. */
+int journal_trim(struct journal *journal, uint64_t seq);
+
+struct journal_stats {
+	uint64_t commits, records, bytes, syncs_failed, segments, disk_bytes;
+	uint64_t first_seq;    /* of the oldest record kept; 0 when empty */
+	uint64_t durable_seq;  /* last seq (of the last record's range) that is durable */
+};
+void journal_stats(const struct journal *journal, struct journal_stats *ret_stats); /* any thread */
+
+/* ── readers: any thread, each reader by one at a time ── */
+
+/* Reads records with seq >= from_seq, ascending, up to what was durable when asked.
+ * 0, -ENOMEM, -EIO. */
+int journal_reader_open(struct journal *journal, uint64_t from_seq,
+    struct journal_reader **ret_reader);
+void journal_reader_close(struct journal_reader *reader);
+
+/* 1: *ret_record is the next (parsed is NULL; its spans lie in the reader's memory and are valid
+ * until the next call; do not ref). 0: nothing more for now. -EBADMSG: damage, described in
+ * *ret_damage; the next call goes on behind it. -ENOMEM, -EIO. */
+int journal_reader_next(struct journal_reader *reader, struct journal_record *ret_record,
+    struct journal_damage *ret_damage);
+
+/* Skips segments that hold only arrivals before `from_ms`. An aid, not a promise. */
+void journal_reader_skip_to_time(struct journal_reader *reader, int64_t from_ms);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * batch.h: the points of one journal record, parsed once, grouped by partition.
+ *
+ * Built by the loop that took the record in (or by replay), then immutable and read by the loops
+ * that own the partitions. Keys are canonical: see series_key_build.
+ */
+#ifndef WEIR_BATCH_H
+#define WEIR_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "span.h"
+
+struct series_tag {
+	struct span name, value;
+};
+
+#define SERIES_TAGS_MAX 64
+#define SERIES_KEY_BYTES_MAX 65536
+
+/* Writes the canonical key of a series: tenant, metric, then the tags sorted by name, each with a
+ * u16 length before its bytes, so that keys compare and split without escapes. Sorts `tags` in
+ * place. The length, or -EINVAL (a tag twice, an empty name), -E2BIG (more than SERIES_TAGS_MAX
+ * tags or longer than `size`). */
+int series_key_build(char *ret_key, size_t size, struct span tenant, struct span metric,
+    struct series_tag *tags, size_t tag_count);
+
+/* Splits a key; spans lie in it. false when it is no key. *tag_count is the room in `tags` and
+ * then the number of tags. */
+bool series_key_split(struct span key, struct span *ret_tenant, struct span *ret_metric,
+    struct series_tag *tags, size_t *tag_count);
+
+/* Hash of a key: stored nowhere, the same in the whole process. */
+uint64_t series_key_hash(struct span key);
+
+/* The partition of a series: of its tag `device` when it has one, else of the whole key. Stable
+ * for ever (it decides which file a point is in): XXH3 with seed 0, modulo partitions. */
+uint32_t series_partition_of(struct span tenant, struct span device_or_key, uint32_t partitions);
+
+struct series_point {
+	uint64_t hash;     /* of the key */
+	uint32_t key_off;  /* in the batch's keys */
+	uint32_t key_len;
+	int64_t time_ms;
+	double value;
+};
+
+struct series_batch;
+
+int series_batch_create(uint32_t partitions, struct series_batch **ret_batch);
+void series_batch_destroy(struct series_batch *batch); /* NULL ok; any thread, once */
+
+/* Adds one point. The key is copied; giving the same key as for the point before costs nothing.
+ * 0 or -ENOMEM. */
+int series_batch_add(struct series_batch *batch, uint32_t partition, uint64_t hash,
+    struct span key, int64_t time_ms, double value);
+
+size_t series_batch_count(const struct series_batch *batch);
+
+/* The points of one partition in the order in which they were added. */
+const struct series_point *series_batch_points(const struct series_batch *batch,
+    uint32_t partition, size_t *ret_count);
+struct span series_batch_key(const struct series_batch *batch, const struct series_point *point);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * query.h: snapshots to points and aggregates, in order, streaming. Worker's side.
+ *
+ * The result is the series of all snapshots by key, each with its points ascending by time.
+ * Bounded memory: a chunk of each part at a time.
+ */
+#ifndef WEIR_QUERY_H
+#define WEIR_QUERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "series.h"
+
+enum series_agg {
+	SERIES_AVG, SERIES_MIN, SERIES_MAX, SERIES_COUNT, SERIES_SUM, SERIES_FIRST, SERIES_LAST,
+	SERIES_P50, SERIES_P99,
+	SERIES_AGG_COUNT
+};
+
+enum series_fill { SERIES_FILL_NONE, SERIES_FILL_NULL, SERIES_FILL_PREVIOUS };
+
+struct series_query {
+	int64_t from_ms, to_ms;     /* inclusive, exclusive */
+	int64_t step_ms;            /* 0: raw points */
+	enum series_agg aggs[16];
+	size_t agg_count;
+	uint64_t limit;             /* rows per series; 0: none */
+	enum series_fill fill;
+};
+
+/* What a query tells: series begins, its rows, its end. A row has one value (raw) or agg_count of
+ * them; a filled bucket's values are NaN with `empty` true. A nonzero return stops the query and
+ * is returned by series_query_run (a client that left: -ECANCELED). Rows come in blocks. */
+struct series_rows {
+	size_t count;
+	const int64_t *times_ms;
+	const double *values;   /* count × columns, row by row */
+	const bool *empty;      /* count, or NULL: none is */
+};
+
+struct series_query_sink {
+	int (*series_begin)(void *ctx, struct span key);
+	int (*rows)(void *ctx, const struct series_rows *rows);
+	int (*series_end)(void *ctx);
+	void (*damage)(void *ctx, const struct series_damage *damage); /* a chunk was skipped */
+};
+
+/* Buckets start at multiples of the step since the epoch. 0, -ENOMEM, -EIO, or what a sink
+ * function returned. Snapshots stay the caller's. */
+int series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
+    size_t count, const struct series_query_sink *sink, void *ctx);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * series.h: time series of one partition: an in-memory head, immutable part files, one truth.
+ *
+ * A partition belongs to one loop. New points go to the head; a flush freezes the head, a worker
+ * writes it into part files (one per UTC day), their manifest rows and the cursor commit in one
+ * store transaction, then the partition drops the frozen head and reads the parts. A snapshot is
+ * what a query reads: immutable, counted, any thread. In the same millisecond of a series the
+ * point with the later seq wins; a point equal to what is there changes nothing.
+ */
+#ifndef WEIR_SERIES_H
+#define WEIR_SERIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "env.h"
+#include "span.h"
+#include "store.h"
+
+struct series_partition;
+struct series_snapshot;
+struct series_flush;
+
+struct series_damage {
+	char file[64];
+	uint64_t offset;
+	char reason[64];
+};
+
+typedef void series_damage_fn(void *ctx, const struct series_damage *damage);
+
+/* `dir` is DATA/series; made when missing. 0, -ENOMEM, -EIO. */
+int series_partition_create(struct env *env, const char *dir, uint32_t number,
+    struct series_partition **ret_partition);
+void series_partition_destroy(struct series_partition *partition);
+
+/* At start, ascending by day and seq: takes a part of the manifest in. -EBADMSG: the file's index
+ * is damaged (reported; the part is not served), -ENOENT, -ENOMEM, -EIO. */
+int series_partition_attach(struct series_partition *partition, const struct store_part *part,
+    series_damage_fn *report, void *report_ctx);
+
+/* Deletes files in `dir` that the manifest does not name (what a crash left behind). Once, after
+ * every partition attached its parts; `known` ascending. 0 or -EIO. */
+int series_sweep(struct env *env, const char *dir, const uint64_t *known, size_t count,
+    uint64_t *ret_next_id);
+
+/* The seq up to which this partition's parts hold everything; set at start from the store. */
+void series_partition_set_cursor(struct series_partition *partition, uint64_t seq);
+uint64_t series_partition_cursor(const struct series_partition *partition);
+
+/* Takes this partition's points of a released record. A record at or below the cursor, or below
+ * one already applied, changes nothing. 0 or -ENOMEM (then nothing of it was applied). */
+int series_partition_apply(struct series_partition *partition, const struct series_batch *batch,
+    uint64_t seq, int64_t now_ms);
+
+/* Records without points for this partition also move it on (cheap, no memory). */
+void series_partition_advance(struct series_partition *partition, uint64_t seq);
+
+struct series_partition_stats {
+	uint64_t series, head_points, head_bytes, parts, part_points, part_bytes;
+	int64_t head_oldest_ms; /* arrival of the oldest point in the head; INT64_MAX: none */
+};
+void series_partition_stats(const struct series_partition *partition,
+    struct series_partition_stats *ret_stats);
+
+/* ── flushing ── */
+
+/* Freezes the head (new points go to a new one). At most one flush at a time. NULL: nothing to
+ * do or out of memory. `next_part_id` is shared by the node's partitions: ids are taken from it
+ * with atomic adds. */
+struct series_flush *series_partition_freeze(struct series_partition *partition,
+    _Atomic uint64_t *next_part_id);
+
+/* Worker: writes and syncs the part files. 0, -ENOSPC, -EIO, -ENOMEM. On failure its files are
+ * gone again and it may be run once more. */
+int series_flush_run(struct series_flush *flush);
+
+/* Store's thread, inside a transaction: the manifest rows and cursor ("points", partition). */
+int series_flush_commit(struct series_flush *flush, struct store_tx *tx);
+
+/* Owner, after the transaction: error 0 puts the parts in the frozen head's place; else the frozen
+ * head stays readable and the next freeze takes it again. Frees the flush. */
+void series_partition_flushed(struct series_partition *partition, struct series_flush *flush,
+    int error);
+
+/* ── merging: small parts of a day into one ── */
+struct series_merge;
+struct series_merge *series_partition_merge_begin(struct series_partition *partition,
+    _Atomic uint64_t *next_part_id); /* NULL: nothing worth merging */
+int series_merge_run(struct series_merge *merge);                            /* worker */
+int series_merge_commit(struct series_merge *merge, struct store_tx *tx);    /* store's thread */
+void series_partition_merged(struct series_partition *partition, struct series_merge *merge,
+    int error); /* owner; the old files are unlinked when the last snapshot lets them go */
+
+/* ── asking ── */
+
+/* A series matches when its tenant and metric are equal (an empty metric: any) and each tag has
+ * the value given. The spans must live as long as the call. */
+struct series_selector {
+	struct span tenant, metric;
+	const struct series_tag *tags;
+	size_t tag_count;
+};
+
+/* Everything of the matching series in [from_ms, to_ms): the head's points copied, the parts
+ * referred to. 0, -ENOMEM, -E2BIG (more than series_max series match). */
+int series_partition_snapshot(struct series_partition *partition,
+    const struct series_selector *selector, int64_t from_ms, int64_t to_ms, size_t series_max,
+    struct series_snapshot **ret_snapshot);
+void series_snapshot_unref(struct series_snapshot *snapshot); /* any thread; NULL ok */
+
+/* The matching series by key with the newest point of each; on the owner, from memory.
+ * Spans are valid during the call. Stops at a nonzero return and returns it. */
+struct series_latest {
+	struct span key;
+	int64_t first_ms, last_ms; /* of all its points */
+	double last_value;
+};
+int series_partition_latest(struct series_partition *partition,
+    const struct series_selector *selector,
+    int (*each)(void *ctx, const struct series_latest *latest), void *ctx);
+
+#endif

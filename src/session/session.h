@@ -1,0 +1,173 @@
+/*
+ * session.h: one file per kind of client: the state machines between proto and the rest. The
+ * seam to what the server can do is a table of routes, owned here and filled by api.
+ *
+ * Everything belongs to the connection's loop. The HTTP session checks in this order: path 404,
+ * method 405, credentials 401, right 403, size 413; then the handler runs. It does keep-alive,
+ * pipelining (one request at a time, the next one's bytes wait), 100-continue, chunked and gzip
+ * bodies, HEAD, HTTP/1.0, compression of answers, and closes broken framing with 400.
+ */
+#ifndef WEIR_SESSION_H
+#define WEIR_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "access.h"
+#include "hub.h"
+#include "net.h"
+#include "span.h"
+
+struct session_request;
+struct session_loop; /* all sessions of one loop */
+
+/* ── routes ── */
+
+enum session_method {
+	SESSION_GET = 1, SESSION_POST = 2, SESSION_PUT = 4, SESSION_DELETE = 8, SESSION_HEAD = 16,
+	SESSION_OPTIONS = 32
+};
+
+struct session_route_ops {
+	/* The head is checked. Afterwards exactly one answer must be made, now or later. */
+	void (*begin)(struct session_request *request);
+	/* A piece of the body, decompressed. Streaming routes only. */
+	void (*body)(struct session_request *request, struct span bytes);
+	/* The body is complete; `whole` is all of it for routes that want it whole, else empty. */
+	void (*end)(struct session_request *request, struct span whole);
+	/* Streamed answers: output has room again. */
+	void (*writable)(struct session_request *request);
+	/* The request is over: answered (`broken` false) or the client left or broke the protocol in
+	 * the middle of it. Always the last call; frees what the handler keeps. After it the handler
+	 * must not touch the request. */
+	void (*gone)(struct session_request *request, bool broken);
+};
+
+struct session_route {
+	const char *path;           /* "/api/v1/channels/{channel}/renew"; "{x...}" takes the rest */
+	unsigned methods;           /* HEAD comes with GET */
+	uint32_t rights;            /* all of them are needed; 0: open to everybody */
+	bool streaming;             /* body() in pieces, unbounded; else whole */
+	size_t body_bytes_max;      /* whole bodies: 413 above it; 0: the setting http.body_bytes_max */
+	const struct session_route_ops *ops; /* NULL members allowed but for end (or begin) */
+	const char *summary;        /* for the OpenAPI document */
+};
+
+/* Matched in one pass over a tree built at start. Routes and ctx must outlive the server. */
+struct session_routes;
+int session_routes_create(const struct session_route *const *tables, const size_t *counts,
+    size_t table_count, struct session_routes **ret_routes); /* -EEXIST: two routes collide */
+void session_routes_destroy(struct session_routes *routes);
+
+/* ── what handlers may ask ── */
+
+void *session_app(const struct session_request *request);   /* what session_loop_create was given */
+struct loop *session_get_loop(const struct session_request *request);
+const struct session_route *session_route_of(const struct session_request *request);
+enum session_method session_method_of(const struct session_request *request); /* HEAD is GET here */
+const struct access_principal *session_principal(const struct session_request *request);
+const char *session_peer(const struct session_request *request);
+
+/* Decoded; valid until gone(). Absent: ptr NULL. */
+struct span session_path_param(const struct session_request *request, const char *name);
+struct span session_query(const struct session_request *request, const char *name); /* first one */
+/* Every pair in order, decoded: pos starts at 0. false at the end. */
+bool session_query_next(const struct session_request *request, size_t *pos, struct span *ret_name,
+    struct span *ret_value);
+struct span session_header(const struct session_request *request, const char *name);
+bool session_accepts(const struct session_request *request, const char *media_type); /* explicitly */
+
+/* The handler's own pointer. */
+void session_set_state(struct session_request *request, void *state);
+void *session_state(const struct session_request *request);
+
+/* Holds the body back (backpressure) until resumed; the handler's acknowledgement is under way. */
+void session_pause_body(struct session_request *request, bool paused);
+
+/* ── answers: exactly one per request ── */
+
+/* Adds a header to the answer to come. 0, -ENOMEM, -EINVAL (CR, LF, NUL). */
+int session_add_header(struct session_request *request, const char *name, struct span value);
+
+/* A whole answer. `content_type` NULL: no body. Never fails: out of memory closes the
+ * connection. */
+void session_answer(struct session_request *request, unsigned status, const char *content_type,
+    struct span body);
+
+/* application/problem+json: {"type":"about:blank","title":…,"status":…,"detail":…[,"pointer"]}.
+ * `pointer` may be NULL. 401 adds WWW-Authenticate, 429 and 503 Retry-After when none was added. */
+void session_problem(struct session_request *request, unsigned status, const char *pointer,
+    const char *detail_format, ...) __attribute__((format(printf, 4, 5)));
+
+/* A streamed answer: chunked for 1.1, until close for 1.0; gzip when the client takes it. */
+int session_answer_begin(struct session_request *request, unsigned status,
+    const char *content_type);
+int session_answer_write(struct session_request *request, struct span bytes); /* -EAGAIN: no room,
+	nothing taken, wait for writable(); -EPIPE: the client left */
+void session_answer_end(struct session_request *request);
+void session_answer_abort(struct session_request *request); /* cuts the body: a fatal late fault */
+
+/* ── transports: what a route's begin() may turn the request into ── */
+
+/* Live subscriptions of one client: patterns, where to begin. Spans are copied. */
+struct session_subscription {
+	const struct span *patterns;
+	size_t pattern_count;
+	bool gap;     /* the client asked for a past that is not there: say so first */
+};
+
+/* Answers with an event stream. Ends when the client leaves, is too slow, or the key is revoked. */
+void session_become_sse(struct session_request *request,
+    const struct session_subscription *subscription);
+
+/* Answers 101 and speaks WebSocket JSON of api.md "Channels". Checks version, key, Origin. */
+void session_become_ws(struct session_request *request,
+    const struct session_subscription *subscription);
+
+/* ── a loop's sessions ── */
+
+struct session_settings {
+	size_t body_bytes_max;        /* 16 MiB */
+	unsigned idle_ms, head_ms, body_ms; /* time-outs: between requests, for a head, for progress */
+	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
+	size_t ws_message_bytes_max;  /* 1 MiB */
+	bool gzip;
+};
+
+/* What sessions need from above; called on the session's loop. */
+struct session_hooks {
+	/* A WebSocket's {"publish":…}: answered by calling done() once, now or later, with error 0 and
+	 * the id's text, or a negative errno and a sentence. */
+	void (*publish)(void *app, const struct access_principal *principal,
+	    const struct span *channels, size_t channel_count, struct span data,
+	    void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx);
+	/* A finished request, for metrics and the access log. */
+	void (*finished)(void *app, const struct session_request *request, unsigned status,
+	    uint64_t micros, uint64_t bytes_in, uint64_t bytes_out);
+};
+
+int session_loop_create(struct loop *loop, struct net *net, struct access *access,
+    struct hub_local *hub, const struct session_routes *routes,
+    const struct session_settings *settings, const struct session_hooks *hooks, void *app,
+    struct session_loop **ret_sessions);
+void session_loop_destroy(struct session_loop *sessions);
+
+/* The net_accept_fn for HTTP listeners (ctx: the session_loop), and the one for admin.sock, whose
+ * clients are the local administrator. */
+int session_accept_http(void *ctx, struct net_conn *conn, const struct net_conn_ops **ret_ops,
+    void **ret_ctx);
+int session_accept_admin(void *ctx, struct net_conn *conn, const struct net_conn_ops **ret_ops,
+    void **ret_ctx);
+
+/* Until set, everything but /healthz, /readyz, /version and /metrics is 503 with Retry-After. */
+void session_set_ready(struct session_loop *sessions, bool ready);
+
+/* No more requests on kept connections: the answer under way says Connection: close; streams end
+ * (WebSocket 1012). */
+void session_drain(struct session_loop *sessions);
+
+/* Ends the streams of principals marked revoked. */
+void session_revoked(struct session_loop *sessions);
+
+#endif

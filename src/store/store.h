@@ -1,0 +1,97 @@
+/*
+ * store.h: weir.db: registry, cursors, manifest of parts. SQLite, WAL, synchronous=FULL, on our
+ * own VFS over os/, so that faults and the simulated disk reach it.
+ *
+ * A connection belongs to one thread. Work comes as units; store_run joins the waiting ones into
+ * one transaction: an effect and the cursor it came from commit together or not at all. At start
+ * everything is loaded by the thread that opened the store; then the writer thread owns it.
+ */
+#ifndef WEIR_STORE_H
+#define WEIR_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "env.h"
+#include "span.h"
+
+struct store;
+struct store_tx;
+
+/* Opens or makes DIR/weir.db and migrates it (numbered, one transaction each).
+ * 0, -ENOMEM, -EIO, -ENOSPC, -EPROTO (a newer version made it), -EUCLEAN (not a database). */
+int store_open(struct env *env, const char *dir, struct store **ret_store);
+void store_close(struct store *store); /* NULL ok; checkpoints */
+
+/* A human sentence about the last failure of this store, valid until the next call. */
+const char *store_error(const struct store *store);
+
+struct store_unit {
+	/* Does its part of the transaction; on the store's thread. A negative errno undoes this unit
+	 * alone (a savepoint), the others go on. */
+	int (*apply)(struct store_unit *unit, struct store_tx *tx);
+	/* After commit (error 0) or failure; on the store's thread; owns the unit from here on. */
+	void (*done)(struct store_unit *unit, int error);
+	bool urgent;             /* do not gather */
+	struct store_unit *next; /* the queue's */
+};
+
+/* Runs the list in one transaction, then calls every done(). The store's thread. */
+void store_run(struct store *store, struct store_unit *units);
+
+/* ── the writer thread ── */
+struct store_writer;
+
+/* The thread takes the store over until store_writer_stop. Units gather for at most `gather_ms`. */
+int store_writer_start(struct store *store, unsigned gather_ms, struct store_writer **ret_writer);
+void store_writer_submit(struct store_writer *writer, struct store_unit *unit); /* any thread */
+void store_writer_stop(struct store_writer *writer); /* runs what waits, joins; NULL ok */
+
+/* ── meta: small values by name (secrets of the node, partition count, format) ── */
+int store_meta_get(struct store *store, const char *name, char *ret_value, size_t size,
+    size_t *ret_len); /* 0, -ENOENT, -ERANGE, -EIO */
+int store_meta_put(struct store_tx *tx, const char *name, const void *value, size_t len);
+
+/* ── cursors: how far a processor has come in a partition ── */
+int store_cursor_put(struct store_tx *tx, const char *processor, uint32_t partition,
+    uint64_t seq);
+int store_cursor_get(struct store *store, const char *processor, uint32_t partition,
+    uint64_t *ret_seq); /* 0 with seq 0 when there is none */
+
+/* ── manifest of parts ── */
+struct store_part {
+	uint64_t id;             /* names the file; never reused */
+	uint32_t partition;
+	int32_t day;             /* UTC days since the epoch */
+	uint32_t level;          /* 0 flushed, higher merged */
+	uint64_t seq_first, seq_last; /* journal range it covers; orders parts of a day */
+	int64_t time_first, time_last;
+	uint64_t points, series, bytes;
+};
+
+int store_part_add(struct store_tx *tx, const struct store_part *part);
+int store_part_remove(struct store_tx *tx, uint64_t id); /* 0 also when it is gone */
+int store_parts_load(struct store *store, int (*each)(void *ctx, const struct store_part *part),
+    void *ctx); /* by partition, day, seq_first */
+
+/* ── application keys (first form; issue B's registry goes on from here) ── */
+struct store_key {
+	uint64_t id;
+	struct span tenant, name;
+	struct span hash;        /* keyed BLAKE2b, 32 bytes */
+	uint32_t rights;         /* access/access.h */
+	struct span channels;    /* JSON array of patterns; empty: all */
+	int64_t created_ms;
+	uint64_t version;        /* rises with every change of the registry */
+};
+
+/* Assigns id and version. -EEXIST: the tenant has a key of this name. */
+int store_key_add(struct store_tx *tx, const struct store_key *key, uint64_t *ret_id,
+    uint64_t *ret_version);
+int store_key_remove(struct store_tx *tx, struct span tenant, struct span name,
+    uint64_t *ret_version); /* -ENOENT */
+int store_keys_load(struct store *store, int (*each)(void *ctx, const struct store_key *key),
+    void *ctx);
+
+#endif
