@@ -13,8 +13,9 @@
 
 #include "env.h"
 #include "span.h"
-#include "store.h"
 #include "thread.h"
+
+struct store_key;
 
 enum access_right {
 	ACCESS_READ = 1,
