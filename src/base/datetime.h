@@ -16,8 +16,8 @@
  * Units ms s m h d w. Fractions are floored to milliseconds. 0 or -EINVAL / -ERANGE. */
 int datetime_parse(struct span text, int64_t now_ms, int64_t *ret_ms);
 
-/* A duration: "500ms", "5m", "1h30m", "1d"; a bare integer is `bare_unit_ms` times it.
- * Positive only. 0, -EINVAL, -ERANGE. */
+/* A duration: "500ms", "5m", "1h30m", "1d"; a bare integer is `bare_unit_ms` times it
+ * (0: bare integers are -EINVAL). Positive only: zero is -EINVAL. 0, -EINVAL, -ERANGE. */
 int datetime_parse_duration(struct span text, int64_t bare_unit_ms, int64_t *ret_ms);
 
 /* Writes DATETIME_TEXT_BYTES bytes for years 0..9999, else clamps. */

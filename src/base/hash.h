@@ -17,4 +17,7 @@ uint64_t hash64(struct span bytes, uint64_t seed);
  * Uses SSE4.2 where the processor has it, three streams at a time, else tables. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
 
+/* The same by tables alone: what crc32c does on other processors. */
+uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t len);
+
 #endif
