@@ -1,0 +1,556 @@
+/*
+ * env.c: the doors to the world, and the real world behind them.
+ *
+ * The first part hands every call to the implementation's table and knows no implementation. The
+ * second is Linux: one descriptor for each file, no state besides. Calls broken off by signals are
+ * repeated here, except a sync: after any failure of it the kernel may have dropped the pages.
+ */
+#include "env.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "check.h"
+
+void
+env_destroy(struct env *env)
+{
+	if (env)
+		env->ops->destroy(env);
+}
+
+int64_t
+env_now_ms(struct env *env)
+{
+	return env->ops->now_ms(env);
+}
+
+uint64_t
+env_mono_ns(struct env *env)
+{
+	return env->ops->mono_ns(env);
+}
+
+void
+env_random(struct env *env, void *ret_bytes, size_t len)
+{
+	env->ops->random(env, ret_bytes, len);
+}
+
+int
+env_open(struct env *env, const char *path, int flags, struct env_file **ret_file)
+{
+	return env->ops->open(env, path, flags, ret_file);
+}
+
+void
+env_close(struct env_file *file)
+{
+	if (file)
+		file->ops->close(file);
+}
+
+ssize_t
+env_pread(struct env_file *file, void *ret_bytes, size_t len, uint64_t offset)
+{
+	return file->ops->pread(file, ret_bytes, len, offset);
+}
+
+int
+env_pwrite(struct env_file *file, const void *bytes, size_t len, uint64_t offset)
+{
+	ssize_t written = file->ops->pwrite(file, bytes, len, offset);
+	if (written < 0)
+		return (int)written;
+	return (size_t)written == len ? 0 : -EIO;
+}
+
+int
+env_sync(struct env_file *file)
+{
+	return file->ops->sync(file);
+}
+
+int
+env_truncate(struct env_file *file, uint64_t len)
+{
+	return file->ops->truncate(file, len);
+}
+
+int
+env_size(struct env_file *file, uint64_t *ret_len)
+{
+	return file->ops->size(file, ret_len);
+}
+
+int
+env_lock(struct env_file *file)
+{
+	return file->ops->lock(file);
+}
+
+int
+env_rename(struct env *env, const char *from, const char *to)
+{
+	return env->ops->rename(env, from, to);
+}
+
+int
+env_unlink(struct env *env, const char *path)
+{
+	return env->ops->unlink(env, path);
+}
+
+int
+env_mkdir(struct env *env, const char *path)
+{
+	return env->ops->mkdir(env, path);
+}
+
+int
+env_sync_dir(struct env *env, const char *path)
+{
+	return env->ops->sync_dir(env, path);
+}
+
+int
+env_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name),
+    void *ctx)
+{
+	return env->ops->list_dir(env, path, each, ctx);
+}
+
+int
+env_stat(struct env *env, const char *path, uint64_t *ret_bytes)
+{
+	return env->ops->stat(env, path, ret_bytes);
+}
+
+int
+env_disk_free(struct env *env, const char *path, uint64_t *ret_bytes)
+{
+	return env->ops->disk_free(env, path, ret_bytes);
+}
+
+int
+env_read_file(struct env *env, const char *path, size_t bytes_max, char **ret_bytes,
+    size_t *ret_len)
+{
+	struct env_file *file = NULL;
+	char *bytes = NULL;
+	uint64_t size = 0;
+	ssize_t len = 0;
+	int error = env_open(env, path, ENV_READ, &file);
+	if (!error)
+		error = env_size(file, &size);
+	if (!error && size > bytes_max)
+		error = -EFBIG;
+	if (!error && !(bytes = malloc((size_t)size + 1)))
+		error = -ENOMEM;
+	if (!error && (len = env_pread(file, bytes, (size_t)size, 0)) < 0)
+		error = (int)len;
+	env_close(file);
+	if (error)
+		goto fail;
+	bytes[len] = '\0';
+	*ret_bytes = bytes;
+	*ret_len = (size_t)len;
+	return 0;
+
+fail:
+	free(bytes);
+	return error;
+}
+
+/* The directory that holds `path`, NUL-terminated. */
+static int
+append_parent(struct buf *b, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash)
+		return buf_append(b, ".", 2);
+	size_t len = slash == path ? 1 : (size_t)(slash - path);
+	int error = buf_append(b, path, len);
+	return error ? error : buf_append_byte(b, '\0');
+}
+
+/* A new file with these contents, on disk. */
+static int
+write_whole(struct env *env, const char *path, const void *bytes, size_t len)
+{
+	struct env_file *file = NULL;
+	int error = env_open(env, path, ENV_WRITE | ENV_CREATE, &file);
+	if (!error)
+		error = env_truncate(file, 0);
+	if (!error && len > 0)
+		error = env_pwrite(file, bytes, len, 0);
+	if (!error)
+		error = env_sync(file);
+	env_close(file);
+	return error;
+}
+
+int
+env_write_file(struct env *env, const char *path, const void *bytes, size_t len)
+{
+	struct buf temporary, parent;
+	buf_init(&temporary, 0);
+	buf_init(&parent, 0);
+	int error = buf_printf(&temporary, "%s.tmp%c", path, '\0');
+	if (!error)
+		error = append_parent(&parent, path);
+	if (!error) {
+		error = write_whole(env, temporary.ptr, bytes, len);
+		if (!error)
+			error = env_rename(env, temporary.ptr, path);
+		if (error)
+			env_unlink(env, temporary.ptr);
+	}
+	if (!error)
+		error = env_sync_dir(env, parent.ptr);
+	buf_finish(&parent);
+	buf_finish(&temporary);
+	return error;
+}
+
+/* The real world. */
+
+struct real_file {
+	struct env_file file;
+	int fd;
+	bool direct;
+};
+
+static struct real_file *
+real_of(struct env_file *file)
+{
+	return CONTAINER_OF(file, struct real_file, file);
+}
+
+static int
+result(int returned)
+{
+	return returned < 0 ? -errno : 0;
+}
+
+static void
+real_close(struct env_file *file)
+{
+	struct real_file *f = real_of(file);
+	close(f->fd);
+	free(f);
+}
+
+static ssize_t
+real_pread(struct env_file *file, void *ret_bytes, size_t len, uint64_t offset)
+{
+	const struct real_file *f = real_of(file);
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pread(f->fd, (char *)ret_bytes + done, len - done,
+		    (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+		/* A direct read that came up short met the end; where it would go on is not
+		 * aligned. */
+		if (n == 0 || f->direct)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+static ssize_t
+real_pwrite(struct env_file *file, const void *bytes, size_t len, uint64_t offset)
+{
+	const struct real_file *f = real_of(file);
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pwrite(f->fd, (const char *)bytes + done, len - done,
+		    (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+static int
+real_sync(struct env_file *file)
+{
+	return result(fdatasync(real_of(file)->fd));
+}
+
+static int
+real_truncate(struct env_file *file, uint64_t len)
+{
+	int returned;
+	do {
+		returned = ftruncate(real_of(file)->fd, (off_t)len);
+	} while (returned < 0 && errno == EINTR);
+	return result(returned);
+}
+
+static int
+real_size(struct env_file *file, uint64_t *ret_len)
+{
+	struct stat st;
+	if (fstat(real_of(file)->fd, &st) < 0)
+		return -errno;
+	*ret_len = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int
+real_lock(struct env_file *file)
+{
+	return result(flock(real_of(file)->fd, LOCK_EX | LOCK_NB));
+}
+
+static const struct env_file_ops real_file_ops = {
+    .close = real_close,
+    .pread = real_pread,
+    .pwrite = real_pwrite,
+    .sync = real_sync,
+    .truncate = real_truncate,
+    .size = real_size,
+    .lock = real_lock,
+};
+
+static void
+real_destroy(struct env *env)
+{
+	free(env);
+}
+
+static int64_t
+real_now_ms(struct env *env)
+{
+	(void)env;
+	struct timespec ts;
+	check(clock_gettime(CLOCK_REALTIME, &ts) == 0);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static uint64_t
+real_mono_ns(struct env *env)
+{
+	(void)env;
+	struct timespec ts;
+	check(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void
+real_random(struct env *env, void *ret_bytes, size_t len)
+{
+	(void)env;
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = getrandom((char *)ret_bytes + done, len - done, 0);
+		check(n > 0 || errno == EINTR);
+		done += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static int
+open_retrying(const char *path, int flags)
+{
+	int fd;
+	do {
+		fd = open(path, flags | O_CLOEXEC, 0600);
+	} while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+real_open(struct env *env, const char *path, int flags, struct env_file **ret_file)
+{
+	(void)env;
+	struct real_file *f = malloc(sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->fd = open_retrying(path, (flags & ENV_WRITE ? O_RDWR : O_RDONLY) |
+	    (flags & ENV_CREATE ? O_CREAT : 0) | (flags & ENV_EXCLUSIVE ? O_EXCL : 0) |
+	    (flags & ENV_DIRECT ? O_DIRECT : 0));
+	if (f->fd < 0) {
+		int error = f->fd;
+		free(f);
+		return error;
+	}
+	f->file.ops = &real_file_ops;
+	f->direct = flags & ENV_DIRECT;
+	*ret_file = &f->file;
+	return 0;
+}
+
+static int
+real_rename(struct env *env, const char *from, const char *to)
+{
+	(void)env;
+	return result(rename(from, to));
+}
+
+static int
+real_unlink(struct env *env, const char *path)
+{
+	(void)env;
+	return result(unlink(path));
+}
+
+static int
+real_mkdir(struct env *env, const char *path)
+{
+	(void)env;
+	struct stat st;
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	int error = -errno;
+	if (error == -EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	return error;
+}
+
+static int
+real_sync_dir(struct env *env, const char *path)
+{
+	(void)env;
+	int fd = open_retrying(path, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	int error = result(fsync(fd));
+	close(fd);
+	return error;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct names {
+	char **names;
+	size_t count, cap;
+};
+
+static int
+names_add(struct names *n, const char *name)
+{
+	if (n->count == n->cap) {
+		size_t cap = n->cap ? n->cap * 2 : 16;
+		char **names = realloc(n->names, cap * sizeof(*names));
+		if (!names)
+			return -ENOMEM;
+		n->names = names;
+		n->cap = cap;
+	}
+	n->names[n->count] = strdup(name);
+	return n->names[n->count++] ? 0 : -ENOMEM;
+}
+
+static void
+names_finish(struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->names[i]);
+	free(n->names);
+}
+
+/* Every name of the directory, sorted. */
+static int
+names_read(struct names *n, const char *path)
+{
+	DIR *dir = opendir(path);
+	if (!dir)
+		return -errno;
+	int error = 0;
+	while (!error) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry) {
+			error = -errno;
+			break;
+		}
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			error = names_add(n, entry->d_name);
+	}
+	closedir(dir);
+	if (!error && n->count > 1)
+		qsort(n->names, n->count, sizeof(*n->names), compare_names);
+	return error;
+}
+
+static int
+real_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name),
+    void *ctx)
+{
+	(void)env;
+	struct names names = {0};
+	int returned = names_read(&names, path);
+	for (size_t i = 0; i < names.count && returned == 0; i++)
+		returned = each(ctx, names.names[i]);
+	names_finish(&names);
+	return returned;
+}
+
+static int
+real_stat(struct env *env, const char *path, uint64_t *ret_bytes)
+{
+	(void)env;
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return -errno;
+	*ret_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int
+real_disk_free(struct env *env, const char *path, uint64_t *ret_bytes)
+{
+	(void)env;
+	struct statvfs st;
+	if (statvfs(path, &st) < 0)
+		return -errno;
+	*ret_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}
+
+static const struct env_ops real_ops = {
+    .destroy = real_destroy,
+    .now_ms = real_now_ms,
+    .mono_ns = real_mono_ns,
+    .random = real_random,
+    .open = real_open,
+    .rename = real_rename,
+    .unlink = real_unlink,
+    .mkdir = real_mkdir,
+    .sync_dir = real_sync_dir,
+    .list_dir = real_list_dir,
+    .stat = real_stat,
+    .disk_free = real_disk_free,
+};
+
+struct env *
+env_create(void)
+{
+	struct env *env = malloc(sizeof(*env));
+	if (env)
+		env->ops = &real_ops;
+	return env;
+}
