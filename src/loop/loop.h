@@ -57,8 +57,9 @@ struct loop_timer {
 	void (*fire)(struct loop_timer *timer);
 };
 
-/* Fires once, at the first turn at or after loop_mono_ms() == at_ms. Setting again moves it.
- * 0 or -ENOMEM. */
+/* Fires once, at the first turn at or after loop_mono_ms() == at_ms. Setting again moves it,
+ * which cannot fail; UINT64_MAX: never, but its place is kept. Set while timers fire, it fires in a
+ * later turn. 0 or -ENOMEM. */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t at_ms);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer); /* guarantees silence */
 

@@ -31,7 +31,7 @@ int mailbox_create(struct loop *loop, struct mailbox **ret_box);
 /* A mailbox for a thread that is no loop: it calls mailbox_wait. */
 int mailbox_create_blocking(struct mailbox **ret_box);
 
-/* Undelivered mail must have been drained by the owner. */
+/* NULL allowed. Every mail must have been delivered and every sender have returned. */
 void mailbox_destroy(struct mailbox *box);
 
 /* Any thread. Never fails, never blocks. */
@@ -40,7 +40,8 @@ void mailbox_send(struct mailbox *box, struct mail *mail);
 /* Owner. Delivers what waits, at most `max`; the number delivered. */
 size_t mailbox_deliver(struct mailbox *box, size_t max);
 
-/* Owner of a blocking mailbox: sleeps until there is mail or `timeout_ms` (-1: none) passed. */
+/* Owner of a blocking mailbox: sleeps until there is mail or `timeout_ms` (-1: none) passed.
+ * May return early without mail, as a condition variable may. */
 void mailbox_wait(struct mailbox *box, int timeout_ms);
 
 /* Any thread: about how many wait. For metrics and bounds. */

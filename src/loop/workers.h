@@ -15,7 +15,7 @@
 struct workers;
 
 struct job {
-	struct mail mail;              /* deliver() is called with &job->mail after run, at `reply_to` */
+	struct mail mail;              /* after run, deliver(&job->mail) is called at reply_to */
 	struct mailbox *reply_to;
 	void (*run)(struct job *job);  /* on a worker; may block */
 	struct job *next;              /* the pool's */

@@ -1,0 +1,393 @@
+/*
+ * loop.c: the turn: wait, ready descriptors, mail, timers, phases.
+ *
+ * Why it exists: everything a server does happens in batches and in one order, so that work of
+ * many connections shares one journal commit and what one connection is owed shares one write.
+ *
+ * Invariants:
+ * - an io that was removed hears nothing more: its events that are fetched but not yet told are
+ *   struck from the array, so neither its memory nor a reused descriptor number matters;
+ * - a task is in at most one list; the list of a phase is taken whole when the phase begins, so a
+ *   task queued into its own phase runs in the next turn and a phase always ends;
+ * - a timer set while timers fire is due in a later turn, so firing always ends;
+ * - before sleeping the loop says so (`asleep`) and then looks for mail; see loop_priv.h.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "loop_priv.h"
+
+enum {
+	EVENTS_MAX = 256,     /* descriptors told in a turn */
+	MAIL_TURN_MAX = 1024, /* mails delivered in a turn, a mailbox */
+};
+
+struct loop {
+	struct env *env;
+	unsigned index;
+	int epoll_fd;
+	struct loop_waker waker;
+	atomic_bool stopping;
+
+	uint64_t mono_ms;
+	int64_t now_ms;
+
+	struct heap timers;
+	bool firing;
+
+	struct list phases[LOOP_PHASE_COUNT];
+	struct list boxes;
+
+	int event_count, event_next; /* events[event_next .. event_count) are not yet told */
+	struct epoll_event events[EVENTS_MAX];
+};
+
+int
+loop_waker_init(struct loop_waker *waker)
+{
+	atomic_init(&waker->asleep, false);
+	waker->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return waker->fd < 0 ? -errno : 0;
+}
+
+void
+loop_waker_finish(struct loop_waker *waker)
+{
+	if (waker->fd >= 0)
+		close(waker->fd);
+	waker->fd = -1;
+}
+
+static void
+ring(const struct loop_waker *waker)
+{
+	uint64_t one = 1;
+	/* Fails only when the counter is full, and then the sleeper is being woken already. */
+	ssize_t written = write(waker->fd, &one, sizeof(one));
+	(void)written;
+}
+
+void
+loop_waker_wake(struct loop_waker *waker)
+{
+	if (atomic_load(&waker->asleep) && atomic_exchange(&waker->asleep, false))
+		ring(waker);
+}
+
+struct loop_waker *
+loop_add_box(struct loop *loop, struct loop_box *box)
+{
+	list_push_back(&loop->boxes, &box->link);
+	return &loop->waker;
+}
+
+void
+loop_remove_box(struct loop_box *box)
+{
+	list_remove(&box->link);
+}
+
+static void
+read_clocks(struct loop *loop)
+{
+	loop->mono_ms = env_mono_ns(loop->env) / 1000000;
+	loop->now_ms = env_now_ms(loop->env);
+}
+
+int
+loop_create(struct env *env, unsigned index, struct loop **ret_loop)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+	if (!loop)
+		return -ENOMEM;
+	loop->env = env;
+	loop->index = index;
+	loop->epoll_fd = loop->waker.fd = -1;
+	atomic_init(&loop->stopping, false);
+	heap_init(&loop->timers);
+	list_init(&loop->boxes);
+	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
+		list_init(&loop->phases[phase]);
+
+	int error = loop_waker_init(&loop->waker);
+	if (error)
+		goto fail;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll_fd < 0) {
+		error = -errno;
+		goto fail;
+	}
+	/* Edge-triggered: each write to the eventfd is told once and it need never be read. */
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->waker.fd, &event) < 0) {
+		error = -errno;
+		goto fail;
+	}
+	read_clocks(loop);
+	*ret_loop = loop;
+	return 0;
+
+fail:
+	loop_destroy(loop);
+	return error;
+}
+
+void
+loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	check(list_empty(&loop->boxes));
+	check(heap_min(&loop->timers) == NULL);
+	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
+		check(list_empty(&loop->phases[phase]));
+	heap_finish(&loop->timers);
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	loop_waker_finish(&loop->waker);
+	free(loop);
+}
+
+unsigned
+loop_index(const struct loop *loop)
+{
+	return loop->index;
+}
+
+uint64_t
+loop_mono_ms(const struct loop *loop)
+{
+	return loop->mono_ms;
+}
+
+int64_t
+loop_now_ms(const struct loop *loop)
+{
+	return loop->now_ms;
+}
+
+void
+loop_stop(struct loop *loop)
+{
+	int saved_errno = errno; /* a signal handler must leave it alone */
+	atomic_store(&loop->stopping, true);
+	ring(&loop->waker);
+	errno = saved_errno;
+}
+
+/* ── descriptors ── */
+
+static void
+strike_events(struct loop *loop, const struct loop_io *io)
+{
+	for (int i = loop->event_next; i < loop->event_count; i++)
+		if (loop->events[i].data.ptr == io)
+			loop->events[i].data.ptr = NULL;
+}
+
+int
+loop_watch(struct loop *loop, struct loop_io *io, uint32_t events)
+{
+	if (events == io->events)
+		return 0;
+	int operation = EPOLL_CTL_MOD;
+	if (events == 0) {
+		operation = EPOLL_CTL_DEL;
+		io->events = 0;
+		strike_events(loop, io);
+	} else if (io->events == 0) {
+		operation = EPOLL_CTL_ADD;
+	}
+	struct epoll_event event = {.events = events, .data.ptr = io};
+	if (epoll_ctl(loop->epoll_fd, operation, io->fd, &event) < 0)
+		return -errno;
+	io->events = events;
+	return 0;
+}
+
+static void
+tell_events(struct loop *loop)
+{
+	while (loop->event_next < loop->event_count) {
+		struct epoll_event *event = &loop->events[loop->event_next++];
+		struct loop_io *io = event->data.ptr;
+		if (!io)
+			continue;
+		/* What is watched may have changed since the events were fetched. */
+		uint32_t events = event->events & (io->events | EPOLLERR | EPOLLHUP);
+		if (events)
+			io->ready(io, events);
+	}
+}
+
+/* ── timers ── */
+
+int
+loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t at_ms)
+{
+	if (loop->firing)
+		at_ms = MAX(at_ms, loop->mono_ms + 1);
+	if (timer->node.index == 0)
+		return heap_add(&loop->timers, &timer->node, at_ms);
+	heap_rekey(&loop->timers, &timer->node, at_ms);
+	return 0;
+}
+
+void
+loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+	if (timer->node.index != 0)
+		heap_remove(&loop->timers, &timer->node);
+}
+
+static void
+fire_timers(struct loop *loop)
+{
+	struct heap_node *node;
+
+	loop->firing = true;
+	while ((node = heap_min(&loop->timers)) && node->key <= loop->mono_ms) {
+		struct loop_timer *timer = CONTAINER_OF(node, struct loop_timer, node);
+		heap_remove(&loop->timers, node);
+		timer->fire(timer);
+	}
+	loop->firing = false;
+}
+
+/* How long until the first timer, rounded up so that it is due when the wait ends; -1: none. */
+static int
+timer_wait_ms(struct loop *loop)
+{
+	const struct heap_node *node = heap_min(&loop->timers);
+	if (!node || node->key == UINT64_MAX)
+		return -1;
+	/* Not the turn's clock: the turn has taken time. */
+	uint64_t now_ns = env_mono_ns(loop->env);
+	if (node->key <= now_ns / 1000000)
+		return 0;
+	uint64_t wait_ms = node->key - now_ns / 1000000;
+	return (int)MIN(wait_ms, (uint64_t)INT_MAX);
+}
+
+/* ── phases ── */
+
+void
+loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
+{
+	list_init(&task->link);
+	task->run = run;
+	task->queued = false;
+}
+
+void
+loop_task_queue(struct loop *loop, enum loop_phase phase, struct loop_task *task)
+{
+	if (task->queued)
+		return;
+	task->queued = true;
+	list_push_back(&loop->phases[phase], &task->link);
+}
+
+void
+loop_task_cancel(struct loop_task *task)
+{
+	list_remove(&task->link);
+	task->queued = false;
+}
+
+static void
+run_phase(struct list *tasks)
+{
+	struct list running;
+
+	list_init(&running);
+	if (list_empty(tasks))
+		return;
+	/* The new head takes the old one's place in the ring. */
+	list_push_back(tasks, &running);
+	list_remove(tasks);
+	while (!list_empty(&running)) {
+		struct loop_task *task = CONTAINER_OF(running.next, struct loop_task, link);
+		list_remove(&task->link);
+		task->queued = false;
+		task->run(task);
+	}
+}
+
+/* ── the turn ── */
+
+static bool
+has_work(const struct loop *loop)
+{
+	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
+		if (!list_empty(&loop->phases[phase]))
+			return true;
+	return false;
+}
+
+static bool
+has_mail(const struct loop *loop)
+{
+	LIST_FOREACH (link, &loop->boxes)
+		if (mailbox_ready(CONTAINER_OF(link, struct loop_box, link)->box))
+			return true;
+	return false;
+}
+
+static void
+wait_events(struct loop *loop, int wait_ms)
+{
+	if (wait_ms != 0 && has_work(loop))
+		wait_ms = 0;
+	if (wait_ms != 0) {
+		int timer_ms = timer_wait_ms(loop);
+		if (timer_ms >= 0 && (wait_ms < 0 || timer_ms < wait_ms))
+			wait_ms = timer_ms;
+	}
+	bool sleeping = wait_ms != 0;
+	if (sleeping) {
+		atomic_store(&loop->waker.asleep, true);
+		if (has_mail(loop))
+			wait_ms = 0;
+	}
+	int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, wait_ms);
+	check(count >= 0 || errno == EINTR);
+	if (sleeping)
+		atomic_store(&loop->waker.asleep, false);
+	loop->event_next = 0;
+	loop->event_count = MAX(count, 0);
+}
+
+static void
+deliver_mail(struct loop *loop)
+{
+	LIST_FOREACH_SAFE (link, after, &loop->boxes)
+		mailbox_deliver(CONTAINER_OF(link, struct loop_box, link)->box, MAIL_TURN_MAX);
+}
+
+void
+loop_turn(struct loop *loop, int wait_ms)
+{
+	wait_events(loop, wait_ms);
+	read_clocks(loop);
+	tell_events(loop);
+	deliver_mail(loop);
+	fire_timers(loop);
+	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
+		run_phase(&loop->phases[phase]);
+}
+
+void
+loop_run(struct loop *loop)
+{
+	do
+		loop_turn(loop, -1);
+	while (!atomic_exchange(&loop->stopping, false));
+}
