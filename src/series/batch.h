@@ -20,8 +20,11 @@ struct series_tag {
 #define SERIES_TAGS_MAX 64
 #define SERIES_KEY_BYTES_MAX 65536
 
+/* Times lie within ± this: exact as a JSON number, and differences never overflow. */
+#define SERIES_TIME_MS_MAX (INT64_C(1) << 53)
+
 /* Writes the canonical key of a series: tenant, metric, then the tags sorted by name, each with a
- * u16 length before its bytes, so that keys compare and split without escapes. Sorts `tags` in
+ * u16 length (high byte first) before its bytes, so that keys compare and split without escapes. Sorts `tags` in
  * place. The length, or -EINVAL (a tag twice, an empty name), -E2BIG (more than SERIES_TAGS_MAX
  * tags or longer than `size`). */
 int series_key_build(char *ret_key, size_t size, struct span tenant, struct span metric,
@@ -53,7 +56,7 @@ int series_batch_create(uint32_t partitions, struct series_batch **ret_batch);
 void series_batch_destroy(struct series_batch *batch); /* NULL ok; any thread, once */
 
 /* Adds one point. The key is copied; giving the same key as for the point before costs nothing.
- * 0 or -ENOMEM. */
+ * 0, -ENOMEM, or -ERANGE (a time beyond SERIES_TIME_MS_MAX: the judge's to refuse before). */
 int series_batch_add(struct series_batch *batch, uint32_t partition, uint64_t hash,
     struct span key, int64_t time_ms, double value);
 

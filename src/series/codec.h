@@ -2,8 +2,9 @@
  * codec.h: a run of points (times ascending, unique) to bytes and back, loss-free for every double.
  *
  * The form is chosen per chunk by size: times and values apart. See docs/data-files.md "Chunks"
- * for the bytes. Sources: ALP (Afroozeh et al., SIGMOD 2024) for decimals; Gorilla (VLDB 2015) and
- * Chimp (VLDB 2022) for XOR. Pure; any thread; decoding checks everything and never reads or
+ * for the bytes. Source of the decimals: ALP (Afroozeh et al., SIGMOD 2024); what is no decimal is
+ * coded as differences of its bits in numeric order, which for walks is smaller than the XOR of
+ * Gorilla (VLDB 2015) and Chimp (VLDB 2022). Pure; any thread; decoding checks everything and never reads or
  * writes outside what it was given.
  */
 #ifndef WEIR_CODEC_H
@@ -26,7 +27,7 @@ int codec_encode(const int64_t *times_ms, const double *values, size_t count, st
 int codec_count(struct span chunk);
 
 /* All points into arrays of codec_count(chunk) entries. Either array may be NULL: not wanted.
- * 0, -EBADMSG, -EPROTO (a form of a newer version). */
+ * 0, -EBADMSG, -EPROTO (a form of a newer version), -ENOMEM (zstd's). */
 int codec_decode(struct span chunk, int64_t *ret_times_ms, double *ret_values);
 
 #endif
