@@ -24,9 +24,9 @@ struct series_tag {
 #define SERIES_TIME_MS_MAX (INT64_C(1) << 53)
 
 /* Writes the canonical key of a series: tenant, metric, then the tags sorted by name, each with a
- * u16 length (high byte first) before its bytes, so that keys compare and split without escapes. Sorts `tags` in
- * place. The length, or -EINVAL (a tag twice, an empty name), -E2BIG (more than SERIES_TAGS_MAX
- * tags or longer than `size`). */
+ * u16 length (high byte first) before its bytes, so that keys compare and split without escapes.
+ * Sorts `tags` in place. The length, or -EINVAL (a tag twice, an empty name), -E2BIG (more than
+ * SERIES_TAGS_MAX tags or longer than `size`). */
 int series_key_build(char *ret_key, size_t size, struct span tenant, struct span metric,
     struct series_tag *tags, size_t tag_count);
 

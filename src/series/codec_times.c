@@ -14,19 +14,29 @@
 #include "check.h"
 #include "codec_priv.h"
 
+#define TIMES_WINDOW 256u
+
 /* Steps that devices are set to; the mean step of a chunk is rounded to each. */
 static const int64_t times_rounds[] = {1, 10, 100, 500, 1000, 5000, 10000, 60000};
 
+/* How far times stray from the grid within windows as long as a block of codec_ints: a gap spoils
+ * one window only. */
 static uint64_t
-times_grid_spread(const int64_t *times_ms, size_t count, size_t stride, int64_t step)
+times_grid_spread(const int64_t *times_ms, size_t count, int64_t step)
 {
-	int64_t min = 0, max = 0;
-	for (size_t i = stride; i < count; i += stride) {
-		int64_t off = times_ms[i] - times_ms[i - stride] - (int64_t)stride * step;
-		min = MIN(min, off);
-		max = MAX(max, off);
+	uint64_t sum = 0;
+	size_t stride = MAX(count / 8, TIMES_WINDOW);
+	for (size_t start = 0; start < count; start += stride) {
+		int64_t min = 0, max = 0;
+		size_t n = MIN(count - start, TIMES_WINDOW);
+		for (size_t i = 8; i < n; i += 8) {
+			int64_t off = times_ms[start + i] - times_ms[start] - (int64_t)i * step;
+			min = MIN(min, off);
+			max = MAX(max, off);
+		}
+		sum += (uint64_t)(max - min);
 	}
-	return (uint64_t)(max - min);
+	return sum;
 }
 
 /* The step whose grid the times of a few points stay closest to. */
@@ -48,11 +58,10 @@ times_grid_step(const int64_t *times_ms, size_t count)
 	const int64_t around[2] = {mean, few[n / 2]};
 	int64_t best = mean;
 	uint64_t best_spread = UINT64_MAX;
-	size_t stride = MAX(count / 64, 1);
 	for (size_t i = 0; i < 2 * ARRAY_COUNT(times_rounds); i++) {
 		int64_t round = times_rounds[i / 2];
 		int64_t step = (around[i % 2] + round / 2) / round * round;
-		uint64_t spread = times_grid_spread(times_ms, count, stride, step);
+		uint64_t spread = times_grid_spread(times_ms, count, step);
 		if (spread < best_spread) {
 			best = step;
 			best_spread = spread;

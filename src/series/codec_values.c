@@ -107,22 +107,29 @@ values_exponent_of(double value)
 	return -1;
 }
 
-/* From a sample: the exponent that covers all values that have any; -1: too few have. */
+/* From a sample: the smallest exponent that covers nearly all that have any; -1: too few have. */
 static int
 values_exponent(const double *values, size_t count)
 {
 	size_t stride = MAX(count / 64, 1), none = 0, seen = 0;
-	int exponent = 0;
+	size_t owners[CODEC_EXPONENT_MAX + 1] = {0};
 	for (size_t i = 0; i < count; i += stride, seen++) {
-		int64_t scaled;
-		if (codec_scale(values[i], (unsigned)exponent, &scaled))
-			continue;
 		int own = values_exponent_of(values[i]);
 		if (own < 0)
 			none++;
-		exponent = MAX(exponent, own);
+		else
+			owners[own]++;
 	}
-	return none * 8 > seen ? -1 : exponent;
+	if (none * 8 > seen)
+		return -1;
+	size_t above = 0;
+	int exponent = CODEC_EXPONENT_MAX;
+	for (; exponent > 0; exponent--) {
+		above += owners[exponent];
+		if (above * 32 > seen)
+			break;
+	}
+	return exponent;
 }
 
 /* Scales all; the number of values that are not exact. Stops when more than `limit` are. */
@@ -171,7 +178,7 @@ values_encode_decimal(const double *values, size_t count, struct codec_work work
 	size_t limit = count / 16, bad = 0, first_bad = 0;
 	for (int tries = 0; exponent >= 0; tries++) {
 		bad = values_scale(values, count, (unsigned)exponent, limit, work.a, &first_bad);
-		if (bad == 0 || tries == 4)
+		if (bad <= limit / 2 || tries == 4)
 			break;
 		int own = values_exponent_of(values[first_bad]);
 		if (own <= exponent)
