@@ -37,7 +37,7 @@ codec_encode(const int64_t *times_ms, const double *values, size_t count, struct
 		.a = (int64_t *)(void *)scratch->ptr,
 		.b = (int64_t *)(void *)(scratch->ptr + room),
 	};
-	/* The times go first to where the longest head would end, then the head moves up to them. */
+	/* The sections go to where the longest head would end, then move up to the real one. */
 	if (buf_append(out, head, sizeof(head)) != 0)
 		goto fail;
 	if (codec_times_encode(times_ms, count, work, out, &times_form) != 0)

@@ -4,8 +4,8 @@
  * The form is chosen per chunk by size: times and values apart. See docs/data-files.md "Chunks"
  * for the bytes. Source of the decimals: ALP (Afroozeh et al., SIGMOD 2024); what is no decimal is
  * coded as differences of its bits in numeric order, which for walks is smaller than the XOR of
- * Gorilla (VLDB 2015) and Chimp (VLDB 2022). Pure; any thread; decoding checks everything and never reads or
- * writes outside what it was given.
+ * Gorilla (VLDB 2015) and Chimp (VLDB 2022). Pure; any thread; decoding checks everything and
+ * never reads or writes outside what it was given.
  */
 #ifndef WEIR_CODEC_H
 #define WEIR_CODEC_H
