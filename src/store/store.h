@@ -19,9 +19,15 @@
 struct store;
 struct store_tx;
 
-/* Opens or makes DIR/weir.db and migrates it (numbered, one transaction each).
- * 0, -ENOMEM, -EIO, -ENOSPC, -EPROTO (a newer version made it), -EUCLEAN (not a database). */
+/* Opens or makes DIR/weir.db and migrates it (numbered, one transaction each). Everything that is
+ * in it is on disk when this returns, also what a killed process wrote and did not sync.
+ * 0, -ENOMEM, -EIO, -ENOSPC, -EPROTO (a newer version made it), -EUCLEAN (not a database),
+ * -EWOULDBLOCK (it is open elsewhere), or why the file cannot be opened (-EACCES, -ENOENT …). */
 int store_open(struct env *env, const char *dir, struct store **ret_store);
+
+/* As store_open; on failure `reason` (of `reason_size` bytes, > 0) gets a sentence for people. */
+int store_open_explained(struct env *env, const char *dir, char *reason, size_t reason_size,
+    struct store **ret_store);
 void store_close(struct store *store); /* NULL ok; checkpoints */
 
 /* A human sentence about the last failure of this store, valid until the next call. */
@@ -35,17 +41,23 @@ struct store_unit {
 	void (*done)(struct store_unit *unit, int error);
 	bool urgent;             /* do not gather */
 	struct store_unit *next; /* the queue's */
+	int error;               /* the store's */
 };
 
-/* Runs the list in one transaction, then calls every done(). The store's thread. */
+/* Runs the list in one transaction, then calls every done() in order. The store's thread. Where the
+ * disk fails within a unit the whole transaction is gone, and every unit that had not failed by
+ * itself gets that error. */
 void store_run(struct store *store, struct store_unit *units);
 
 /* ── the writer thread ── */
 struct store_writer;
 
-/* The thread takes the store over until store_writer_stop. Units gather for at most `gather_ms`. */
+/* The thread takes the store over until store_writer_stop. Units gather for at most `gather_ms`.
+ * The queue has no limit of its own: who submits bounds what he has under way.
+ * 0, -ENOMEM, -EAGAIN. */
 int store_writer_start(struct store *store, unsigned gather_ms, struct store_writer **ret_writer);
-void store_writer_submit(struct store_writer *writer, struct store_unit *unit); /* any thread */
+/* Any thread, done() too. */
+void store_writer_submit(struct store_writer *writer, struct store_unit *unit);
 void store_writer_stop(struct store_writer *writer); /* runs what waits, joins; NULL ok */
 
 /* ── meta: small values by name (secrets of the node, partition count, format) ── */

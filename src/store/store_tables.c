@@ -1,0 +1,307 @@
+/*
+ * store_tables.c: the typed questions to weir.db. Each binds its values to a statement that was
+ * prepared once; none puts a value into SQL text.
+ *
+ * Bound memory is the caller's and not copied: every statement is reset, and its bindings are
+ * forgotten, before the function returns.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "check.h"
+#include "store_priv.h"
+
+/* Binding can fail only by a wrong index or a value above SQLite's gigabyte: both bugs. */
+static void
+bind_u64(sqlite3_stmt *statement, int index, uint64_t value)
+{
+	check(sqlite3_bind_int64(statement, index, (sqlite3_int64)value) == SQLITE_OK);
+}
+
+static void
+bind_i64(sqlite3_stmt *statement, int index, int64_t value)
+{
+	check(sqlite3_bind_int64(statement, index, value) == SQLITE_OK);
+}
+
+/* An empty span may be NULL, which SQLite would take for no value at all. */
+static void
+bind_text(sqlite3_stmt *statement, int index, struct span text)
+{
+	check(text.len <= INT_MAX);
+	check(sqlite3_bind_text(statement, index, text.len ? text.ptr : "", (int)text.len,
+	    SQLITE_STATIC) == SQLITE_OK);
+}
+
+static void
+bind_blob(sqlite3_stmt *statement, int index, struct span bytes)
+{
+	check(bytes.len <= INT_MAX);
+	check(sqlite3_bind_blob(statement, index, bytes.len ? bytes.ptr : "", (int)bytes.len,
+	    SQLITE_STATIC) == SQLITE_OK);
+}
+
+/* Valid until the next step. The bytes are NULL also when memory is out, then len is 0. */
+static struct span
+column_span(sqlite3_stmt *statement, int column)
+{
+	const char *ptr = sqlite3_column_blob(statement, column);
+
+	return span_of(ptr, ptr ? (size_t)sqlite3_column_bytes(statement, column) : 0);
+}
+
+static uint64_t
+column_u64(sqlite3_stmt *statement, int column)
+{
+	return (uint64_t)sqlite3_column_int64(statement, column);
+}
+
+/* ── meta ── */
+
+int
+store_meta_get(struct store *store, const char *name, char *ret_value, size_t size,
+    size_t *ret_len)
+{
+	sqlite3_stmt *statement;
+	struct span value;
+	int error = store_prepare(store, STORE_META_GET, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, span_str(name));
+	error = store_step(store, statement);
+	if (error <= 0)
+		return error ? error : -ENOENT;
+	value = column_span(statement, 0);
+	if (value.len <= size) {
+		if (value.len)
+			memcpy(ret_value, value.ptr, value.len);
+		*ret_len = value.len;
+	}
+	error = value.len <= size ? 0 : -ERANGE;
+	store_reset(statement);
+	return error;
+}
+
+int
+store_meta_put(struct store_tx *tx, const char *name, const void *value, size_t len)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_META_PUT, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, span_str(name));
+	bind_blob(statement, 2, span_of(value, len));
+	return store_step(tx->store, statement);
+}
+
+/* ── cursors ── */
+
+int
+store_cursor_put(struct store_tx *tx, const char *processor, uint32_t partition, uint64_t seq)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_CURSOR_PUT, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, span_str(processor));
+	bind_u64(statement, 2, partition);
+	bind_u64(statement, 3, seq);
+	return store_step(tx->store, statement);
+}
+
+int
+store_cursor_get(struct store *store, const char *processor, uint32_t partition,
+    uint64_t *ret_seq)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_CURSOR_GET, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, span_str(processor));
+	bind_u64(statement, 2, partition);
+	error = store_step(store, statement);
+	if (error < 0)
+		return error;
+	*ret_seq = error ? column_u64(statement, 0) : 0;
+	store_reset(statement);
+	return 0;
+}
+
+/* ── parts ── */
+
+int
+store_part_add(struct store_tx *tx, const struct store_part *part)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_PART_ADD, &statement);
+
+	if (error)
+		return error;
+	bind_u64(statement, 1, part->id);
+	bind_u64(statement, 2, part->partition);
+	bind_i64(statement, 3, part->day);
+	bind_u64(statement, 4, part->level);
+	bind_u64(statement, 5, part->seq_first);
+	bind_u64(statement, 6, part->seq_last);
+	bind_i64(statement, 7, part->time_first);
+	bind_i64(statement, 8, part->time_last);
+	bind_u64(statement, 9, part->points);
+	bind_u64(statement, 10, part->series);
+	bind_u64(statement, 11, part->bytes);
+	return store_step(tx->store, statement);
+}
+
+int
+store_part_remove(struct store_tx *tx, uint64_t id)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_PART_REMOVE, &statement);
+
+	if (error)
+		return error;
+	bind_u64(statement, 1, id);
+	return store_step(tx->store, statement);
+}
+
+static void
+part_read(sqlite3_stmt *statement, struct store_part *ret_part)
+{
+	*ret_part = (struct store_part){
+		.id = column_u64(statement, 0),
+		.partition = (uint32_t)column_u64(statement, 1),
+		.day = sqlite3_column_int(statement, 2),
+		.level = (uint32_t)column_u64(statement, 3),
+		.seq_first = column_u64(statement, 4),
+		.seq_last = column_u64(statement, 5),
+		.time_first = sqlite3_column_int64(statement, 6),
+		.time_last = sqlite3_column_int64(statement, 7),
+		.points = column_u64(statement, 8),
+		.series = column_u64(statement, 9),
+		.bytes = column_u64(statement, 10),
+	};
+}
+
+int
+store_parts_load(struct store *store, int (*each)(void *ctx, const struct store_part *part),
+    void *ctx)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_PARTS, &statement);
+
+	if (error)
+		return error;
+	while ((error = store_step(store, statement)) == 1) {
+		struct store_part part;
+
+		part_read(statement, &part);
+		error = each(ctx, &part);
+		if (error)
+			break;
+	}
+	store_reset(statement);
+	return error;
+}
+
+/* ── keys ── */
+
+/* The next version of the registry, in the transaction of the change that it numbers. */
+static int
+version_raise(struct store *store, uint64_t *ret_version)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_VERSION_RAISE, &statement);
+
+	if (error)
+		return error;
+	error = store_step(store, statement);
+	if (error <= 0)
+		return error ? error : store_fail(store, -EUCLEAN, "weir.db has lost the version"
+		    " of its registry");
+	*ret_version = column_u64(statement, 0);
+	error = store_step(store, statement);
+	if (error == 1) {
+		store_reset(statement);
+		error = store_fail(store, -EUCLEAN, "weir.db has two versions of its registry");
+	}
+	return error;
+}
+
+int
+store_key_add(struct store_tx *tx, const struct store_key *key, uint64_t *ret_id,
+    uint64_t *ret_version)
+{
+	sqlite3_stmt *statement;
+	uint64_t version;
+	int error = version_raise(tx->store, &version);
+
+	if (error == 0)
+		error = store_prepare(tx->store, STORE_KEY_ADD, &statement);
+	if (error)
+		return error;
+	bind_text(statement, 1, key->tenant);
+	bind_text(statement, 2, key->name);
+	bind_blob(statement, 3, key->hash);
+	bind_u64(statement, 4, key->rights);
+	bind_text(statement, 5, key->channels);
+	bind_i64(statement, 6, key->created_ms);
+	bind_u64(statement, 7, version);
+	error = store_step(tx->store, statement);
+	if (error)
+		return error;
+	*ret_id = (uint64_t)sqlite3_last_insert_rowid(tx->store->db);
+	*ret_version = version;
+	return 0;
+}
+
+int
+store_key_remove(struct store_tx *tx, struct span tenant, struct span name,
+    uint64_t *ret_version)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_KEY_REMOVE, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_text(statement, 2, name);
+	error = store_step(tx->store, statement);
+	if (error)
+		return error;
+	if (sqlite3_changes(tx->store->db) == 0)
+		return -ENOENT;
+	return version_raise(tx->store, ret_version);
+}
+
+int
+store_keys_load(struct store *store, int (*each)(void *ctx, const struct store_key *key),
+    void *ctx)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_KEYS, &statement);
+
+	if (error)
+		return error;
+	while ((error = store_step(store, statement)) == 1) {
+		struct store_key key = {
+			.id = column_u64(statement, 0),
+			.tenant = column_span(statement, 1),
+			.name = column_span(statement, 2),
+			.hash = column_span(statement, 3),
+			.rights = (uint32_t)column_u64(statement, 4),
+			.channels = column_span(statement, 5),
+			.created_ms = sqlite3_column_int64(statement, 6),
+			.version = column_u64(statement, 7),
+		};
+
+		error = each(ctx, &key);
+		if (error)
+			break;
+	}
+	store_reset(statement);
+	return error;
+}
