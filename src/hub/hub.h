@@ -15,8 +15,6 @@
 #include <stdint.h>
 
 #include "buf.h"
-#include "list.h"
-#include "mail.h"
 #include "span.h"
 #include "thread.h"
 
@@ -64,47 +62,59 @@ int hub_message_form(struct hub_message *message, enum hub_form form,
 /* ── a loop's half ── */
 
 struct hub_local;
+struct hub_subscription;
+struct loop;
 
 /* All that channels know of a receiver. Called on the loop's thread. */
 struct sink;
 struct sink_ops {
-	/* One message, in seq order; must not unsubscribe or destroy anything now (record the fact,
-	 * act in LOOP_WRITE or LOOP_REAP). */
+	/* One message, in seq order; must not subscribe, unsubscribe or destroy anything now (record
+	 * the fact, act in LOOP_WRITE or LOOP_REAP). */
 	void (*deliver)(struct sink *sink, struct hub_message *message);
-	/* The subscription is in force: every message with a later seq will be delivered. */
+	/* One subscription is in force: every message with a later seq will be delivered. Called once
+	 * for each hub_subscribe that succeeded and was not undone; bound like deliver(). */
 	void (*subscribed)(struct sink *sink, uint64_t seq);
 };
 
 struct sink {
 	const struct sink_ops *ops;
-	struct list subscriptions; /* of struct hub_subscription; list_init'ed by hub_sink_init */
+	struct hub_subscription *subscriptions; /* chained, newest first */
 	uint64_t seq_last;         /* the last one delivered: a sink sees each message once */
 };
 
 void hub_sink_init(struct sink *sink, const struct sink_ops *ops);
 
 struct hub_hooks {
-	/* Tells the sequencer's hub, by mail, that this loop now wants (or no longer wants) a pattern;
-	 * answered by hub_local_confirmed(…, token, …) through the loop's queue. */
+	/* Tells the sequencer's hub, by mail, that this loop now wants (or no longer wants) a pattern.
+	 * A want is answered by hub_local_confirmed(…, token, …) through the loop's queue; `token` is
+	 * 0 for the end of a want, which needs no answer. 0 or a negative errno (a want only: the end
+	 * of one that could not be told leaves mail that finds no subscriber). */
 	int (*want)(void *ctx, unsigned loop, struct span tenant, struct span pattern, bool wanted,
 	    uint64_t token);
 };
 
-int hub_local_create(unsigned loop, const struct hub_hooks *hooks, void *ctx,
+int hub_local_create(struct loop *loop, const struct hub_hooks *hooks, void *ctx,
     struct hub_local **ret_local);
-void hub_local_destroy(struct hub_local *local);
+void hub_local_destroy(struct hub_local *local); /* every sink must have unsubscribed */
 
 /* Subscribes. 0, -ENOMEM, -EINVAL (no pattern), -EEXIST (the sink has it). subscribed() follows,
- * never within the call. */
+ * never within the call: when the sequencer has confirmed the pattern or, if this loop has it
+ * already, in this turn's LOOP_FLUSH, with the position that the loop's queue has come to. */
 int hub_subscribe(struct hub_local *local, struct sink *sink, struct span tenant,
     struct span pattern);
 int hub_unsubscribe(struct hub_local *local, struct sink *sink, struct span tenant,
     struct span pattern); /* 0 or -ENOENT */
 void hub_unsubscribe_all(struct hub_local *local, struct sink *sink); /* guarantees silence */
 
-/* From the loop's queue, in seq order. */
+/* From the loop's queue, in seq order. hub_local_advance: every entry up to this seq has been taken
+ * from the queue, whether or not it was a message for this loop. */
+void hub_local_advance(struct hub_local *local, uint64_t seq);
 void hub_local_confirmed(struct hub_local *local, uint64_t token, uint64_t seq);
 void hub_local_deliver(struct hub_local *local, struct hub_message *message);
+
+/* Patterns the sink is subscribed to; pos starts at NULL. false at the end. */
+bool hub_sink_next(const struct sink *sink, struct hub_subscription **pos,
+    struct span *ret_pattern);
 
 struct hub_stats { uint64_t subscriptions, sinks, delivered; };
 void hub_local_stats(const struct hub_local *local, struct hub_stats *ret_stats);
@@ -113,10 +123,11 @@ void hub_local_stats(const struct hub_local *local, struct hub_stats *ret_stats)
 
 struct hub;
 
+/* 0, -ENOMEM, -EINVAL (no loop, or over 64). */
 int hub_create(unsigned loops, struct hub **ret_hub);
 void hub_destroy(struct hub *hub);
 
-/* A loop wants, or no longer wants, a pattern. 0 or -ENOMEM. */
+/* A loop wants, or no longer wants, a pattern. 0, -ENOMEM, -EINVAL (longer than any pattern). */
 int hub_want(struct hub *hub, unsigned loop, struct span tenant, struct span pattern, bool wanted);
 
 /* Which loops want this name, as a bit set; 0: nobody, make no message. Cheap when nothing at all
