@@ -55,12 +55,14 @@ struct net_conn_ops {
 	 * it makes progress. Not called while paused. */
 	size_t (*input)(void *ctx, struct span bytes);
 	/* Queued output fell below half of the limit, after net_send had failed or net_out_bytes was
-	 * above it. */
+	 * above that. May be NULL, as deadline may. */
 	void (*drained)(void *ctx);
 	/* The deadline passed. */
 	void (*deadline)(void *ctx);
-	/* The last call, in LOOP_REAP; conn is freed after it. `half_closed` peers (FIN) are told
-	 * only here, with what was left of input discarded, once input() used all it could. */
+	/* The last call, in LOOP_REAP; conn is freed after it. The end of a peer's input (FIN) is
+	 * told only here, with what was left of input discarded, once input() used all it could
+	 * and what is queued has left. An owner who still owes such a peer an answer that is not
+	 * queued yet pauses input until it is: a paused connection is not closed by FIN. */
 	void (*closed)(void *ctx, enum net_close_reason reason);
 };
 
@@ -96,15 +98,21 @@ size_t net_out_room(const struct net_conn *conn); /* bytes that net_send would s
 
 void net_pause_input(struct net_conn *conn, bool paused);
 
-/* Calls input() again in the next turn with what is kept (after a pause of the owner's own). */
+/* Calls input() again with what is kept (after a pause of the owner's own); from the loop, in this
+ * turn or the next, never from within this call. */
 void net_retry_input(struct net_conn *conn);
 
-void net_set_deadline(struct net_conn *conn, uint64_t at_mono_ms); /* 0: none */
+/* At most 64 ms late; cheap to move later. 0: none. */
+void net_set_deadline(struct net_conn *conn, uint64_t at_mono_ms);
 
 void net_close(struct net_conn *conn, enum net_close_reason reason);  /* now; closed() in REAP */
-void net_finish(struct net_conn *conn, enum net_close_reason reason); /* after what is queued */
 
-const char *net_peer(const struct net_conn *conn); /* "127.0.0.1", "unix" */
+/* After what is queued has left: no more input() or deadline(), then closed(). The descriptor may
+ * stay open for two seconds more, so that unread input does not reset what was sent. */
+void net_finish(struct net_conn *conn, enum net_close_reason reason);
+
+/* "127.0.0.1", "unix"; valid until the next call for any connection of this loop. */
+const char *net_peer(const struct net_conn *conn);
 bool net_is_local_socket(const struct net_conn *conn);
 
 struct net_stats {
