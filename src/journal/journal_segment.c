@@ -1,0 +1,392 @@
+/*
+ * journal_segment.c: segment files: made, used again, trimmed.
+ *
+ * Names in DATA/journal: 16 decimal digits and ".seg"; "spare-N.seg" is a file of full length that
+ * was really written and waits for use; "*.tmp" is unfinished and deleted at start.
+ *
+ * Invariants. A file bears a segment's name only after its head is on disk. The head says where
+ * the segment before ends: once its making was tried, nothing more is written to the one before.
+ * Numbers are never used twice. A spare's old name is gone from the disk before the file is
+ * written to again.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "journal_priv.h"
+
+#define NUMBER_DIGITS 16
+#define NUMBER_MAX 9999999999999999u
+#define ZERO_BYTES (1u << 20)        /* zeroes written at a time */
+#define ZERO_SYNC_BYTES (4u << 20)   /* so that commits do not wait behind a whole segment */
+
+bool
+journal_segment_path(const struct journal *journal, uint64_t number, char *ret_path)
+{
+	int len = snprintf(ret_path, JOURNAL_PATH_BYTES_MAX, "%s/%016llu.seg", journal->dir,
+	    (unsigned long long)number);
+	return len > 0 && len < (int)JOURNAL_PATH_BYTES_MAX;
+}
+
+void
+journal_segment_name(uint64_t number, char ret_name[64])
+{
+	snprintf(ret_name, 64, "%016llu.seg", (unsigned long long)number);
+}
+
+bool
+journal_segment_parse_name(const char *name, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+	for (int i = 0; i < NUMBER_DIGITS; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return false;
+		number = number * 10 + (uint64_t)(name[i] - '0');
+	}
+	if (strcmp(name + NUMBER_DIGITS, ".seg") != 0 || number == 0)
+		return false;
+	*ret_number = number;
+	return true;
+}
+
+bool
+journal_segment_spare_path(const struct journal *journal, unsigned slot, char *ret_path)
+{
+	int len = snprintf(ret_path, JOURNAL_PATH_BYTES_MAX, "%s/spare-%u.seg", journal->dir, slot);
+	return len > 0 && len < (int)JOURNAL_PATH_BYTES_MAX;
+}
+
+int
+journal_segment_open_file(const struct journal *journal, const char *path, int flags, bool direct,
+    struct env_file **ret_file)
+{
+	if (direct) {
+		int r = env_open(journal->env, path, flags | ENV_DIRECT, ret_file);
+		if (r != -EINVAL)
+			return r;
+	}
+	return env_open(journal->env, path, flags, ret_file);
+}
+
+int
+journal_segment_reserve(struct journal *journal)
+{
+	if (journal->segment_count < journal->segment_cap)
+		return 0;
+	size_t cap = journal->segment_cap ? journal->segment_cap * 2 : 16;
+	pthread_mutex_lock(&journal->lock);
+	struct journal_segment *segments = realloc(journal->segments, cap * sizeof segments[0]);
+	if (segments) {
+		journal->segments = segments;
+		journal->segment_cap = cap;
+	}
+	pthread_mutex_unlock(&journal->lock);
+	return segments ? 0 : -ENOMEM;
+}
+
+size_t
+journal_segment_after(const struct journal *journal, uint64_t number)
+{
+	size_t low = 0, high = journal->segment_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (journal->segments[middle].number <= number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void
+journal_segment_count_record(struct journal_segment *segment, const struct journal_record *record)
+{
+	if (segment->records == 0) {
+		segment->first_seq = record->seq;
+		segment->arrival_min_ms = segment->arrival_max_ms = record->arrival_ms;
+	}
+	segment->records++;
+	segment->last_seq = MAX(segment->last_seq, record->seq + record->count - 1);
+	segment->arrival_min_ms = MIN(segment->arrival_min_ms, record->arrival_ms);
+	segment->arrival_max_ms = MAX(segment->arrival_max_ms, record->arrival_ms);
+}
+
+/* Takes the first spare in state `from` to state `to`: its slot, or -1. */
+static int
+spare_move(struct journal *journal, enum journal_spare from, enum journal_spare to)
+{
+	int slot = -1;
+	pthread_mutex_lock(&journal->lock);
+	for (unsigned i = 0; i < JOURNAL_SPARES_MAX && slot < 0; i++) {
+		if (journal->spares[i] == from) {
+			journal->spares[i] = to;
+			slot = (int)i;
+		}
+	}
+	pthread_mutex_unlock(&journal->lock);
+	return slot;
+}
+
+static void
+spare_set(struct journal *journal, int slot, enum journal_spare state)
+{
+	pthread_mutex_lock(&journal->lock);
+	journal->spares[slot] = state;
+	pthread_mutex_unlock(&journal->lock);
+}
+
+/* The head of the segment after the last one. */
+static struct journal_head
+segment_next_head(struct journal *journal, uint64_t number, uint64_t first_seq)
+{
+	struct journal_head head = {
+		.number = number,
+		.created_ms = env_now_ms(journal->env),
+		.first_commit = journal->commit_next,
+		.first_seq = first_seq,
+		.next_seq = journal->next_seq,
+	};
+	while (head.generation == 0)
+		env_random(journal->env, &head.generation, sizeof head.generation);
+	if (journal->segment_count > 0)
+		head.before = journal->segments[journal->segment_count - 1];
+	return head;
+}
+
+/* Writes the head into `file`, which lies at `from`, and gives it its name `to`. */
+static int
+segment_name_file(struct journal *journal, struct env_file *file, const struct journal_head *head,
+    const char *from, const char *to)
+{
+	char *blocks = journal->frame.bytes;
+	for (unsigned i = 0; i < JOURNAL_BLOCK_FIRST; i++)
+		journal_format_put_head(blocks + (size_t)i * JOURNAL_BLOCK_BYTES, head);
+	int r = env_pwrite(file, blocks, (size_t)JOURNAL_BLOCK_FIRST * JOURNAL_BLOCK_BYTES, 0);
+	if (r == 0)
+		r = env_sync(file);
+	if (r == 0)
+		r = env_rename(journal->env, from, to);
+	if (r == 0)
+		r = env_sync_dir(journal->env, journal->dir);
+	return r;
+}
+
+int
+journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_seq)
+{
+	char from[JOURNAL_PATH_BYTES_MAX + 8], to[JOURNAL_PATH_BYTES_MAX];
+	struct env_file *file = NULL;
+	int slot = -1, r = journal_segment_reserve(journal);
+	if (r < 0)
+		return r;
+	check(journal->number_last < NUMBER_MAX);
+	uint64_t number = ++journal->number_last;
+	if (blocks <= journal->segment_blocks - JOURNAL_BLOCK_FIRST)
+		slot = spare_move(journal, JOURNAL_SPARE_READY, JOURNAL_SPARE_NONE);
+	check(journal_segment_path(journal, number, to)); /* the longest was tried at open */
+	if (slot >= 0)
+		check(journal_segment_spare_path(journal, (unsigned)slot, from));
+	else
+		snprintf(from, sizeof from, "%s.tmp", to);
+	r = journal_segment_open_file(journal, from, slot >= 0 ? ENV_WRITE :
+	    ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, journal->direct, &file);
+	if (r < 0)
+		goto fail;
+	struct journal_head head = segment_next_head(journal, number, first_seq);
+	r = segment_name_file(journal, file, &head, from, to);
+	if (r < 0)
+		goto fail;
+	struct journal_segment segment = {
+		.number = number,
+		.generation = head.generation,
+		.end_block = JOURNAL_BLOCK_FIRST,
+		.file_bytes = JOURNAL_BLOCK_BYTES *
+		    (slot >= 0 ? journal->segment_blocks : JOURNAL_BLOCK_FIRST),
+	};
+	pthread_mutex_lock(&journal->lock);
+	journal->segments[journal->segment_count++] = segment;
+	pthread_mutex_unlock(&journal->lock);
+	journal->file = file;
+	journal->growing = slot < 0;
+	journal->capacity_blocks = MAX(journal->segment_blocks, blocks + JOURNAL_BLOCK_FIRST);
+	return 0;
+fail:
+	/* Should the names come back after a crash: a head without records, and a lost spare. */
+	env_close(file);
+	env_unlink(journal->env, from);
+	env_unlink(journal->env, to);
+	return r;
+}
+
+/* Overwrites [block, block + blocks) with zeroes. */
+static int
+segment_zero(struct journal *journal, struct env_file *file, uint64_t block, uint64_t blocks)
+{
+	memset(journal->frame.bytes, 0, (size_t)JOURNAL_FRAME_BLOCKS * JOURNAL_BLOCK_BYTES);
+	while (blocks > 0) {
+		uint64_t count = MIN(blocks, (uint64_t)JOURNAL_FRAME_BLOCKS);
+		int r = env_pwrite(file, journal->frame.bytes, count * JOURNAL_BLOCK_BYTES,
+		    block * JOURNAL_BLOCK_BYTES);
+		if (r < 0)
+			return r;
+		block += count;
+		blocks -= count;
+	}
+	return 0;
+}
+
+int
+journal_segment_void(struct journal *journal, uint64_t blocks)
+{
+	const struct journal_segment *segment = &journal->segments[journal->segment_count - 1];
+	struct env_file *opened = NULL, *file = journal->file;
+	int r = 0;
+	if (!file) {
+		char path[JOURNAL_PATH_BYTES_MAX];
+		check(journal_segment_path(journal, segment->number, path));
+		r = journal_segment_open_file(journal, path, ENV_WRITE, journal->direct, &opened);
+		if (r < 0)
+			return r;
+		file = opened;
+	}
+	r = journal->growing ? env_truncate(file, segment->end_block * JOURNAL_BLOCK_BYTES) :
+	    segment_zero(journal, file, segment->end_block, blocks);
+	if (r == 0)
+		r = env_sync(file);
+	env_close(opened);
+	return r;
+}
+
+bool
+journal_wants_prepare(const struct journal *journal)
+{
+	struct journal *j = (struct journal *)journal; /* the lock is not part of the value */
+	bool wants = true;
+	pthread_mutex_lock(&j->lock);
+	for (unsigned i = 0; i < JOURNAL_SPARES_MAX; i++)
+		wants = wants && j->spares[i] == JOURNAL_SPARE_NONE;
+	pthread_mutex_unlock(&j->lock);
+	return wants;
+}
+
+bool
+journal_segment_has_spare(struct journal *journal)
+{
+	bool has = false;
+	pthread_mutex_lock(&journal->lock);
+	for (unsigned i = 0; i < JOURNAL_SPARES_MAX; i++)
+		has = has || journal->spares[i] == JOURNAL_SPARE_READY;
+	pthread_mutex_unlock(&journal->lock);
+	return has;
+}
+
+/* Really writes a whole segment of zeroes. */
+static int
+prepare_write(struct journal *journal, struct env_file *file)
+{
+	uint64_t bytes = journal->segment_blocks * JOURNAL_BLOCK_BYTES;
+	char *zeros = aligned_alloc(JOURNAL_BLOCK_BYTES, ZERO_BYTES);
+	if (!zeros)
+		return -ENOMEM;
+	memset(zeros, 0, ZERO_BYTES);
+	int r = 0;
+	for (uint64_t at = 0; at < bytes && r == 0; ) {
+		size_t n = (size_t)MIN(bytes - at, (uint64_t)ZERO_BYTES);
+		r = env_pwrite(file, zeros, n, at);
+		at += n;
+		if (r == 0 && (at % ZERO_SYNC_BYTES == 0 || at == bytes))
+			r = env_sync(file);
+	}
+	free(zeros);
+	return r;
+}
+
+int
+journal_prepare(struct journal *journal)
+{
+	char from[JOURNAL_PATH_BYTES_MAX + 8], to[JOURNAL_PATH_BYTES_MAX];
+	struct env_file *file = NULL;
+	if (!journal_wants_prepare(journal))
+		return 0;
+	int slot = spare_move(journal, JOURNAL_SPARE_NONE, JOURNAL_SPARE_MAKING);
+	if (slot < 0)
+		return 0;
+	check(journal_segment_spare_path(journal, (unsigned)slot, to));
+	snprintf(from, sizeof from, "%s.tmp", to);
+	env_unlink(journal->env, from);
+	int r = journal_segment_open_file(journal, from, ENV_WRITE | ENV_CREATE, journal->direct,
+	    &file);
+	if (r == 0)
+		r = prepare_write(journal, file);
+	env_close(file);
+	if (r == 0)
+		r = env_rename(journal->env, from, to);
+	if (r == 0)
+		r = env_sync_dir(journal->env, journal->dir);
+	if (r < 0)
+		env_unlink(journal->env, from);
+	spare_set(journal, slot, r < 0 ? JOURNAL_SPARE_NONE : JOURNAL_SPARE_READY);
+	return r;
+}
+
+/* Takes the oldest segment out of the list when nothing from `seq` on lies in it. The last one
+ * stays: new records go there, and its head holds what the journal knows. */
+static bool
+trim_take(struct journal *journal, uint64_t seq, struct journal_segment *ret_segment)
+{
+	bool taken = false;
+	pthread_mutex_lock(&journal->lock);
+	if (journal->segment_count > 1 && (journal->segments[0].records == 0 ||
+	    journal->segments[0].last_seq < seq)) {
+		*ret_segment = journal->segments[0];
+		journal->segment_count--;
+		memmove(journal->segments, journal->segments + 1,
+		    journal->segment_count * sizeof journal->segments[0]);
+		taken = true;
+	}
+	pthread_mutex_unlock(&journal->lock);
+	return taken;
+}
+
+/* Makes the file a spare (its slot in *ret_slot, MAKING) or deletes it. */
+static int
+trim_file(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
+{
+	char from[JOURNAL_PATH_BYTES_MAX], to[JOURNAL_PATH_BYTES_MAX];
+	check(journal_segment_path(journal, segment->number, from));
+	int slot = -1;
+	if (segment->file_bytes == journal->segment_blocks * JOURNAL_BLOCK_BYTES)
+		slot = spare_move(journal, JOURNAL_SPARE_NONE, JOURNAL_SPARE_MAKING);
+	if (slot < 0)
+		return env_unlink(journal->env, from);
+	check(journal_segment_spare_path(journal, (unsigned)slot, to));
+	int r = env_rename(journal->env, from, to);
+	if (r < 0)
+		spare_set(journal, slot, JOURNAL_SPARE_NONE);
+	else
+		*ret_slot = slot;
+	return r;
+}
+
+int
+journal_trim(struct journal *journal, uint64_t seq)
+{
+	int slots[JOURNAL_SPARES_MAX], slot_count = 0, r = 0;
+	bool any = false;
+	struct journal_segment segment;
+	while (r == 0 && trim_take(journal, seq, &segment)) {
+		int slot = -1;
+		r = trim_file(journal, &segment, &slot);
+		if (r == -ENOENT) /* somebody deleted it: just as well */
+			r = 0;
+		if (slot >= 0)
+			slots[slot_count++] = slot;
+		any = true;
+	}
+	int synced = any ? env_sync_dir(journal->env, journal->dir) : 0;
+	for (int i = 0; i < slot_count; i++)
+		spare_set(journal, slots[i], synced < 0 ? JOURNAL_SPARE_NONE : JOURNAL_SPARE_READY);
+	return r < 0 ? r : synced;
+}
