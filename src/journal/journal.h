@@ -55,9 +55,12 @@ void journal_close(struct journal *journal); /* NULL ok; the writer must have st
 uint64_t journal_next_seq(const struct journal *journal);
 
 /* Writes the records (ascending seq) as one commit and makes them durable. Committer's thread.
- * 0: all are. -ENOSPC: none is, the journal is as before and can be used when space returns.
+ * 0: all are, but for those above JOURNAL_RECORD_BYTES_MAX, whose error is -EMSGSIZE.
+ * -ENOSPC: none is, the journal is as before and can be used when space returns.
  * Any other: storage failed twice (a failed sync was already retried into a new segment): the
- * process must exit. Sets each record's error. */
+ * process must exit. Sets each record's error. A failed record may be found after a crash, whole
+ * and under its own seq, when the disk took nothing any more that would have voided it; so a seq
+ * that was in a commit is never used again. */
 int journal_commit(struct journal *journal, struct journal_record *const *records, size_t count);
 
 /* Makes the next segment ready (zeroes it) when there is none: slow, for a worker; at most one

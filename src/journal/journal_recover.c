@@ -296,7 +296,8 @@ recovery_count_record(struct recovery *recovery, struct found *found,
 	journal_segment_count_record(&found->segment, record);
 	journal->next_seq = MAX(journal->next_seq, record->seq + record->count);
 	if (record->stream == JOURNAL_RESERVE && record->body.len == 8)
-		journal->next_seq = MAX(journal->next_seq, journal_format_get_u64(record->body.ptr));
+		journal->next_seq = MAX(journal->next_seq,
+		    journal_format_get_u64(record->body.ptr));
 }
 
 /* Counts the records in [scan.block, scan.end_block) and reports what is bad as `reason`, or as

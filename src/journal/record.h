@@ -17,7 +17,7 @@
 
 /* Numbers on disk: never reuse one. */
 enum journal_stream {
-	JOURNAL_RESERVE = 1,  /* body: u64 little-endian, every seq below it may have been handed out */
+	JOURNAL_RESERVE = 1,  /* body: u64 little-endian, seqs below may have been handed out */
 	JOURNAL_REPORTS = 2,  /* readings as they came */
 	JOURNAL_MESSAGES = 3, /* durable channels */
 	JOURNAL_SIGNALS = 4,  /* what processors tell each other */
