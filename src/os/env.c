@@ -22,6 +22,7 @@
 
 #include "buf.h"
 #include "check.h"
+#include "name_list.h"
 
 void
 env_destroy(struct env *env)
@@ -438,43 +439,9 @@ real_sync_dir(struct env *env, const char *path)
 	return error;
 }
 
+/* Every name of the directory. */
 static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-struct names {
-	char **names;
-	size_t count, cap;
-};
-
-static int
-names_add(struct names *n, const char *name)
-{
-	if (n->count == n->cap) {
-		size_t cap = n->cap ? n->cap * 2 : 16;
-		char **names = realloc(n->names, cap * sizeof(*names));
-		if (!names)
-			return -ENOMEM;
-		n->names = names;
-		n->cap = cap;
-	}
-	n->names[n->count] = strdup(name);
-	return n->names[n->count++] ? 0 : -ENOMEM;
-}
-
-static void
-names_finish(struct names *n)
-{
-	for (size_t i = 0; i < n->count; i++)
-		free(n->names[i]);
-	free(n->names);
-}
-
-/* Every name of the directory, sorted. */
-static int
-names_read(struct names *n, const char *path)
+read_names(struct name_list *list, const char *path)
 {
 	DIR *dir = opendir(path);
 	if (!dir)
@@ -488,11 +455,9 @@ names_read(struct names *n, const char *path)
 			break;
 		}
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			error = names_add(n, entry->d_name);
+			error = name_list_add(list, span_str(entry->d_name));
 	}
 	closedir(dir);
-	if (!error && n->count > 1)
-		qsort(n->names, n->count, sizeof(*n->names), compare_names);
 	return error;
 }
 
@@ -501,11 +466,12 @@ real_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const ch
     void *ctx)
 {
 	(void)env;
-	struct names names = {0};
-	int returned = names_read(&names, path);
-	for (size_t i = 0; i < names.count && returned == 0; i++)
-		returned = each(ctx, names.names[i]);
-	names_finish(&names);
+	struct name_list list;
+	name_list_init(&list);
+	int returned = read_names(&list, path);
+	if (!returned)
+		returned = name_list_each(&list, each, ctx);
+	name_list_finish(&list);
 	return returned;
 }
 

@@ -36,7 +36,8 @@ struct socket_env socket_faulty_create(struct socket_env below, uint64_t seed,
 void socket_faulty_destroy(struct socket_env faulty);
 
 /* Listens on "127.0.0.1:8080", "[::1]:0", "0.0.0.0:80", "[::]:80" (IPv6 only) or "unix:/path"
- * (mode 0600; a stale socket file is replaced).With SO_REUSEPORT when `shared`.
+ * (mode 0600; a stale socket file is replaced). With SO_REUSEPORT when `shared`,
+ * which means nothing to a Unix socket: only one can listen there.
  * The descriptor (>= 0), -EADDRINUSE, -EACCES, -EINVAL when `address` is none. */
 int socket_listen(const char *address, bool shared);
 
