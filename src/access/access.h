@@ -47,11 +47,14 @@ bool access_may_channel(const struct access_principal *principal, struct span na
 
 struct access;
 
-/* An index for one loop. `secret` (32 bytes) keys the hashes; copied into protected memory. */
+/* An index for one loop. `secret` (32 bytes) keys the hashes; copied into protected memory.
+ * 0 or -ENOMEM. */
 int access_create(const unsigned char secret[32], struct access **ret_access);
 void access_destroy(struct access *access);
 
-/* Adds or replaces by id, or removes (marks revoked) by id. The owning loop. */
+/* Adds or replaces by id (the replaced principal is marked revoked; a version older than the known
+ * one changes nothing), or removes (marks revoked) by id. The owning loop. 0, -ENOMEM, or -EINVAL:
+ * the key's hash, rights or channels cannot be read. An empty list of channels is as none: all. */
 int access_key_put(struct access *access, const struct store_key *key);
 void access_key_remove(struct access *access, uint64_t id);
 
@@ -59,8 +62,12 @@ void access_key_remove(struct access *access, uint64_t id);
  * Constant time in the key's bytes. */
 struct access_principal *access_authenticate(struct access *access, struct span key);
 
-/* The principal of the admin socket: ADMIN and all else, tenant main. */
+/* The principal of the admin socket: ADMIN and all else, tenant main. A reference, as above. */
 struct access_principal *access_local(struct access *access);
+
+/* Whether two secrets (or hashes of them) are the same, in a time that only their lengths decide.
+ * The one place where secrets are compared. */
+bool access_secret_equal(struct span a, struct span b);
 
 /* A new key: 43 characters of base64url (32 random bytes), no NUL, and its hash. */
 #define ACCESS_KEY_BYTES 43
@@ -70,8 +77,8 @@ void access_key_hash(const unsigned char secret[32], struct span key,
     unsigned char ret_hash[ACCESS_HASH_BYTES]);
 
 /* The credentials in an Authorization header's value: "Bearer K", "Token K", "Basic b64(u:p)"
- * (the password is the key). false when it is none of these. *ret_key points into the header or,
- * for Basic, into `scratch`. */
+ * (the password is the key). Schemes in any case; base64 in either alphabet, padded or not. false
+ * when it is none of these. *ret_key points into the header or, for Basic, into `scratch`. */
 bool access_header_key(struct span header, char *scratch, size_t scratch_size,
     struct span *ret_key);
 

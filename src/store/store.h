@@ -22,7 +22,7 @@ struct store_tx;
 /* Opens or makes DIR/weir.db and migrates it (numbered, one transaction each). Everything that is
  * in it is on disk when this returns, also what a killed process wrote and did not sync.
  * 0, -ENOMEM, -EIO, -ENOSPC, -EPROTO (a newer version made it), -EUCLEAN (not a database),
- * -EWOULDBLOCK (it is open elsewhere), or why the file cannot be opened (-EACCES, -ENOENT …). */
+ * -EWOULDBLOCK (it is open elsewhere), or why the file cannot be opened (-EACCES …). */
 int store_open(struct env *env, const char *dir, struct store **ret_store);
 
 /* As store_open; on failure `reason` (of `reason_size` bytes, > 0) gets a sentence for people. */
@@ -34,8 +34,8 @@ void store_close(struct store *store); /* NULL ok; checkpoints */
 const char *store_error(const struct store *store);
 
 struct store_unit {
-	/* Does its part of the transaction; on the store's thread. A negative errno undoes this unit
-	 * alone (a savepoint), the others go on. */
+	/* Does its part of the transaction; on the store's thread. A negative errno undoes this
+	 * unit alone (a savepoint), the others go on. */
 	int (*apply)(struct store_unit *unit, struct store_tx *tx);
 	/* After commit (error 0) or failure; on the store's thread; owns the unit from here on. */
 	void (*done)(struct store_unit *unit, int error);
