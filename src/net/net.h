@@ -54,8 +54,8 @@ struct net_conn_ops {
 	/* Bytes arrived. Returns how many it used (0: needs more). Called again with the rest while
 	 * it makes progress. Not called while paused. */
 	size_t (*input)(void *ctx, struct span bytes);
-	/* Queued output fell below half of the limit, after net_send had failed or net_out_bytes was
-	 * above that. May be NULL, as deadline may. */
+	/* Queued output fell below half of the limit, after net_send had failed or more than half
+	 * was queued. May be NULL, as deadline may. */
 	void (*drained)(void *ctx);
 	/* The deadline passed. */
 	void (*deadline)(void *ctx);

@@ -1,8 +1,8 @@
 /*
  * net_listen.c: listeners: accepting in batches, and standing still when there is no room.
  *
- * Why it exists: a full descriptor table must not make the loop spin (a listener stays readable), so
- * accepting then stops until a connection has gone or some time has passed.
+ * Why it exists: a full descriptor table must not make the loop spin (a listener stays readable),
+ * so accepting then stops until a connection has gone or some time has passed.
  *
  * Invariant: listeners are watched exactly when accept_paused is false.
  */

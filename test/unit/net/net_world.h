@@ -191,7 +191,8 @@ owner_new(struct world *w, struct net_conn *conn)
 }
 
 static inline int
-world_accept(void *ctx, struct net_conn *conn, const struct net_conn_ops **ret_ops, void **ret_ctx)
+world_accept(void *ctx, struct net_conn *conn, const struct net_conn_ops **ret_ops,
+    void **ret_ctx)
 {
 	struct world *w = ctx;
 	struct owner *o = owner_new(w, conn);

@@ -78,7 +78,8 @@ lines_of_any_length_up_to_the_limit_arrive_whole(void **state)
 {
 	struct world *w = *state;
 	static const size_t lens[] = {1, 4096, NET_IN_BYTES / 4 - 1, NET_IN_BYTES / 4,
-	    NET_IN_BYTES / 4 + 1, NET_IN_BYTES - 1, NET_IN_BYTES, NET_IN_BYTES + 1, 300000, 1 << 20};
+	    NET_IN_BYTES / 4 + 1, NET_IN_BYTES - 1, NET_IN_BYTES, NET_IN_BYTES + 1, 300000,
+	    1 << 20};
 	struct owner *o;
 	w->model.lines_only = true;
 	int fd = client_open_owned(w, &o);
