@@ -21,7 +21,7 @@
 #include "journal_priv.h"
 #include "journal_scan.h"
 
-#define CHUNK_BLOCKS 256u
+#define CHUNK_BLOCKS 64u
 
 struct found {
 	bool head_ok; /* `head` was readable */
