@@ -37,7 +37,7 @@ build_suite() {
 unit_suite() {
 	local names log=build-san/meson-logs/testlog.json
 	mapfile -t names < <(meson test -C build-san --no-rebuild --list 2>/dev/null |
-		sed -n 's|.* / ||p' | while read -r name; do
+		sed 's|.* / ||' | while read -r name; do
 		if wanted "$name"; then echo "$name"; fi
 	done)
 	[ ${#names[@]} -gt 0 ] || return 0

@@ -1,0 +1,145 @@
+// Questions: latest, series, query in its shapes, CSV, and what is wrong in the address.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { assertProblem, createKey, Server } from '../harness.mjs';
+
+let server;
+const t0 = 1_700_006_400_000; // a whole day
+const count = 600;
+
+before(async () => {
+  server = await Server.start();
+  const lines = [];
+  for (let i = 0; i < count; i++)
+    for (const device of ['5', '51', '6'])
+      lines.push(`room,device=${device},site=north v=${i} ${t0 + i * 1000}`);
+  lines.push(`odd,metric=inner,device=1 v=1 ${t0}`);
+  const answer = await server.post('/write?precision=ms', lines.join('\n'));
+  assert.equal(answer.status, 204, answer.text);
+});
+after(() => server.stop());
+
+const get = (query, options) => server.get(`/api/v1/query?${query}`, options);
+const range = `from=${t0}&to=${t0 + count * 1000}`;
+
+test('from is inclusive, to exclusive, points ascend', async () => {
+  const { series } = (await get(`metric=room.v&device=5&from=${t0}&to=${t0 + 3000}`)).json();
+  assert.deepEqual(series, [{
+    metric: 'room.v', tags: { device: '5', site: 'north' },
+    points: [[t0, 0], [t0 + 1000, 1], [t0 + 2000, 2]],
+  }]);
+});
+
+test('all series of a metric, or those of a tag', async () => {
+  assert.equal((await get(`metric=room.v&${range}`)).json().series.length, 3);
+  assert.equal((await get(`metric=room.v&site=north&${range}`)).json().series.length, 3);
+  assert.equal((await get(`metric=room.v&site=south&${range}`)).json().series.length, 0);
+});
+
+test('limit is points per series', async () => {
+  const { series } = (await get(`metric=room.v&${range}&limit=2`)).json();
+  assert.deepEqual(series.map((one) => one.points.length), [2, 2, 2]);
+});
+
+test('buckets start at multiples of the step', async () => {
+  const { series } = (await get(`metric=room.v&device=5&${range}&step=5m` +
+    '&agg=avg,min,max,count,sum,first,last,p50,p99')).json();
+  assert.deepEqual(series[0].columns,
+    ['time', 'avg', 'min', 'max', 'count', 'sum', 'first', 'last', 'p50', 'p99']);
+  assert.deepEqual(series[0].points[0],
+    [t0, 149.5, 0, 299, 300, 44850, 0, 299, 149.5, 296.01]);
+  assert.equal(series[0].points[1][0], t0 + 300_000);
+  assert.equal(series[0].points.length, 2);
+});
+
+test('empty buckets are left out unless filled', async () => {
+  const query = `metric=room.v&device=5&from=${t0 + 590_000}&to=${t0 + 620_000}&step=10s&agg=last`;
+  const bare = (await get(query)).json().series[0].points;
+  assert.deepEqual(bare, [[t0 + 590_000, 599]]);
+  const nulls = (await get(`${query}&fill=null`)).json().series[0].points;
+  assert.deepEqual(nulls.slice(1), [[t0 + 600_000, null], [t0 + 610_000, null]]);
+  const previous = (await get(`${query}&fill=previous`)).json().series[0].points;
+  assert.deepEqual(previous.slice(1), [[t0 + 600_000, 599], [t0 + 610_000, 599]]);
+});
+
+test('match filters by an anchored expression', async () => {
+  const ids = async (match) => (await get(`metric=room.v&${range}&limit=1&match=` +
+    encodeURIComponent(match))).json().series.map((one) => one.tags.device).sort();
+  assert.deepEqual(await ids('device=~"5.*"'), ['5', '51']);
+  assert.deepEqual(await ids('device=~"5"'), ['5']);
+  assert.deepEqual(await ids('device!~"5.*"'), ['6']);
+  assert.deepEqual(await ids('device!="5"'), ['51', '6']);
+});
+
+test('a tag named like a parameter is asked for as tag.NAME', async () => {
+  const { series } = (await get(`metric=odd.v&tag.metric=inner&from=0&to=${t0 * 2}`)).json();
+  assert.equal(series.length, 1);
+  assert.deepEqual(series[0].tags, { device: '1', metric: 'inner' });
+});
+
+test('CSV on request', async () => {
+  const answer = await get(`metric=room.v&device=5&from=${t0}&to=${t0 + 2000}`,
+    { headers: { accept: 'text/csv' } });
+  assert.match(answer.headers['content-type'], /^text\/csv/);
+  assert.deepEqual(answer.text.trim().split(/\r?\n/), [
+    'metric,device,site,time,value', `room.v,5,north,${t0},0`, `room.v,5,north,${t0 + 1000},1`,
+  ]);
+});
+
+test('times: RFC 3339 and relative', async () => {
+  const text = new Date(t0).toISOString();
+  const { series } = (await get(`metric=room.v&device=5&from=${text}&to=${t0 + 1000}`)).json();
+  assert.equal(series[0].points.length, 1);
+  const now = await server.post('/write', 'fresh v=1');
+  assert.equal(now.status, 204);
+  for (const query of ['', '&from=-15m', '&from=-1h&to=now', '&from=-7d'])
+    assert.equal((await get(`metric=fresh.v${query}`)).json().series.length, 1, query);
+});
+
+for (const query of [
+  'metric=a&from=yesterday', 'metric=a&to=12:00', 'metric=a&step=0', 'metric=a&step=5x&agg=avg',
+  'metric=a&agg=mean&step=5m', 'metric=a&limit=-1', 'metric=a&limit=x', 'from=0',
+  'metric=a&from=10&to=5', 'metric=a&fill=zero&step=1m&agg=avg', 'metric=a&match=x',
+  'metric=a&match=device%3D~%22(%22', 'metric=%zz',
+]) {
+  test(`a bad value in the address is 400: ${query}`, async () =>
+    assertProblem(await get(query), 400));
+}
+
+test('latest gives the newest of each series', async () => {
+  const { series } = (await server.get('/api/v1/latest?metric=room.v&site=north')).json();
+  assert.equal(series.length, 3);
+  for (const one of series) {
+    assert.equal(one.time, t0 + (count - 1) * 1000);
+    assert.equal(one.value, count - 1);
+  }
+});
+
+test('series is a list with pages', async () => {
+  const found = [];
+  let cursor = '';
+  do {
+    const more = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
+    const page = (await server.get(`/api/v1/series?metric=room.v&limit=2${more}`)).json();
+    assert.ok(page.items.length <= 2);
+    found.push(...page.items);
+    cursor = page.next;
+  } while (cursor);
+  assert.deepEqual(found.map((one) => one.tags.device).sort(), ['5', '51', '6']);
+  for (const one of found)
+    assert.deepEqual([one.first, one.last], [t0, t0 + (count - 1) * 1000]);
+  assertProblem(await server.get('/api/v1/series?limit=0'), 400);
+  assertProblem(await server.get('/api/v1/series?cursor=forged'), 400);
+});
+
+test('a metric that nobody has is an empty answer', async () => {
+  assert.deepEqual((await get('metric=nobody')).json(), { series: [] });
+});
+
+test('a key without the right is 403', async () => {
+  const key = await createKey(server.data, 'write');
+  assertProblem(await get('metric=room.v', { key }), 403);
+  const reader = await createKey(server.data, 'read');
+  assert.equal((await get('metric=room.v', { key: reader })).status, 200);
+  assertProblem(await server.post('/api/v1/readings', '{}', { key: reader }), 403);
+});
