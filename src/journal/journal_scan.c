@@ -309,7 +309,7 @@ journal_scan_next(struct journal_scan *scan, struct journal_record *ret_record,
 		scan->joined_cap = 0;
 	}
 	while (scan->block < scan->end_block) {
-		const char *bytes, *reason;
+		const char *bytes = NULL, *reason = "block";
 		int r = scan_verify(scan, scan->block, &bytes, &reason);
 		if (r == -EBADMSG)
 			return scan_skip(scan, scan->block + 1, reason, ret_damage);

@@ -68,9 +68,12 @@ function start(args, options = {}) {
     child[name].setEncoding('utf8');
     child[name].on('data', (part) => (child.text[name] += part));
   }
-  child.ended = once(child, 'close').then(([code, signal]) => {
-    children.delete(child);
-    return { code, signal, ...child.text };
+  child.ended = new Promise((done) => {
+    child.on('error', (error) => (child.text.stderr += `${error.message}\n`));
+    child.on('close', (code, signal) => {
+      children.delete(child);
+      done({ code, signal, ...child.text });
+    });
   });
   return child;
 }
