@@ -131,7 +131,8 @@ buf_vprintf(struct buf *b, const char *format, va_list args)
 	int len = vsnprintf(NULL, 0, format, args);
 	check(len >= 0);
 
-	/* vsnprintf wants room for a NUL, which the limit does not count: print apart, then copy. */
+	/* vsnprintf wants room for a NUL, which the limit does not count: print apart, then copy.
+	 */
 	char small[256];
 	char *text = small;
 	int error = 0;

@@ -14,8 +14,8 @@ _Noreturn void
 check_failed(const char *condition, const char *file, int line, const char *func)
 {
 	char text[512];
-	int len = snprintf(text, sizeof(text), "weir: %s:%d: %s: check failed: %s\n", file, line, func,
-	    condition);
+	int len = snprintf(
+	    text, sizeof(text), "weir: %s:%d: %s: check failed: %s\n", file, line, func, condition);
 	if (len > (int)sizeof(text) - 1) {
 		len = (int)sizeof(text) - 1;
 		text[len - 1] = '\n';

@@ -36,8 +36,8 @@ static const struct unit units[] = {
 };
 
 static const char weekdays[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-    "Oct", "Nov", "Dec"};
+static const char months[][4] = {
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 struct date {
 	int year, month, day; /* month 1..12 */
@@ -52,8 +52,8 @@ days_of(struct date date)
 	int64_t cycle = year >= 0 ? year / 400 : -1;
 	int64_t year_in_cycle = year - cycle * 400;
 	int64_t day_in_year = (153 * month + 2) / 5 + date.day - 1;
-	int64_t day_in_cycle = year_in_cycle * 365 + year_in_cycle / 4 - year_in_cycle / 100 +
-	    day_in_year;
+	int64_t day_in_cycle =
+	    year_in_cycle * 365 + year_in_cycle / 4 - year_in_cycle / 100 + day_in_year;
 	return cycle * 146097 + day_in_cycle - 719468;
 }
 
@@ -163,7 +163,7 @@ parse_rfc3339(struct span text, int64_t *ret_ms)
 	    second > 60)
 		return -EINVAL;
 	*ret_ms = days_of(date) * DAY_MS + hour * (int64_t)HOUR_MS + minute * MINUTE_MS +
-	    second * SECOND_MS + ms - ahead_ms;
+		  second * SECOND_MS + ms - ahead_ms;
 	return 0;
 }
 
@@ -341,7 +341,7 @@ datetime_parse_http(struct span text, int64_t *ret_ms)
 	    !take_byte(&clock, ":") || !take_number(&clock, 2, &second))
 		return -EINVAL;
 	int64_t ms = days_of(date) * DAY_MS + hour * (int64_t)HOUR_MS + minute * MINUTE_MS +
-	    second * SECOND_MS;
+		     second * SECOND_MS;
 
 	/* The one right spelling of this time settles the rest: spaces, weekday, ranges. */
 	char again[DATETIME_HTTP_BYTES];

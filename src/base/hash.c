@@ -31,22 +31,22 @@ hash64(struct span bytes, uint64_t seed)
  * bytes follow.
  */
 #define BIT(i, bit, c) ((i) & (1 << (bit)) ? (c) : 0u)
-#define ENTRY(i, c0, c1, c2, c3, c4, c5, c6, c7)                                         \
-	BIT(i, 0, c0) ^ BIT(i, 1, c1) ^ BIT(i, 2, c2) ^ BIT(i, 3, c3) ^ BIT(i, 4, c4) ^  \
+#define ENTRY(i, c0, c1, c2, c3, c4, c5, c6, c7)                                                   \
+	BIT(i, 0, c0) ^ BIT(i, 1, c1) ^ BIT(i, 2, c2) ^ BIT(i, 3, c3) ^ BIT(i, 4, c4) ^            \
 	    BIT(i, 5, c5) ^ BIT(i, 6, c6) ^ BIT(i, 7, c7)
-#define ENTRY4(i, ...)                                                                   \
-	ENTRY(i, __VA_ARGS__), ENTRY((i) + 1, __VA_ARGS__), ENTRY((i) + 2, __VA_ARGS__), \
+#define ENTRY4(i, ...)                                                                             \
+	ENTRY(i, __VA_ARGS__), ENTRY((i) + 1, __VA_ARGS__), ENTRY((i) + 2, __VA_ARGS__),           \
 	    ENTRY((i) + 3, __VA_ARGS__)
-#define ENTRY16(i, ...)                                                  \
-	ENTRY4(i, __VA_ARGS__), ENTRY4((i) + 4, __VA_ARGS__),            \
-	    ENTRY4((i) + 8, __VA_ARGS__), ENTRY4((i) + 12, __VA_ARGS__)
-#define ENTRY64(i, ...)                                                  \
-	ENTRY16(i, __VA_ARGS__), ENTRY16((i) + 16, __VA_ARGS__),         \
-	    ENTRY16((i) + 32, __VA_ARGS__), ENTRY16((i) + 48, __VA_ARGS__)
-#define TABLE(...)                                                       \
-	{                                                                \
-		ENTRY64(0, __VA_ARGS__), ENTRY64(64, __VA_ARGS__),       \
-		    ENTRY64(128, __VA_ARGS__), ENTRY64(192, __VA_ARGS__) \
+#define ENTRY16(i, ...)                                                                            \
+	ENTRY4(i, __VA_ARGS__), ENTRY4((i) + 4, __VA_ARGS__), ENTRY4((i) + 8, __VA_ARGS__),        \
+	    ENTRY4((i) + 12, __VA_ARGS__)
+#define ENTRY64(i, ...)                                                                            \
+	ENTRY16(i, __VA_ARGS__), ENTRY16((i) + 16, __VA_ARGS__), ENTRY16((i) + 32, __VA_ARGS__),   \
+	    ENTRY16((i) + 48, __VA_ARGS__)
+#define TABLE(...)                                                                                 \
+	{                                                                                          \
+		ENTRY64(0, __VA_ARGS__), ENTRY64(64, __VA_ARGS__), ENTRY64(128, __VA_ARGS__),      \
+		    ENTRY64(192, __VA_ARGS__)                                                      \
 	}
 
 static const uint32_t tables[8][256] = {
@@ -109,8 +109,8 @@ struct stride {
 CRC_TARGET static inline uint64_t
 move(uint64_t crc, uint32_t factor)
 {
-	__m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)crc),
-	    _mm_cvtsi32_si128((int)factor), 0);
+	__m128i product = _mm_clmulepi64_si128(
+	    _mm_cvtsi64_si128((long long)crc), _mm_cvtsi32_si128((int)factor), 0);
 	return _mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
 }
 

@@ -22,17 +22,17 @@
 #include "check.h"
 
 enum {
-	POWER_EXACT_MAX = 22,   /* 10^22 is the last power of ten that is a double */
-	DIGITS_KEPT_MAX = 800,  /* 767 digits and one more decide every rounding of a double */
-	EXPONENT_MAX = 100000,  /* beyond: zero or infinite whatever the digits kept */
-	DIGITS_EXACT_MAX = 15,  /* every decimal of so many digits survives a double */
-	DIGITS_MAX = 17,        /* so many tell any two doubles apart */
-	POINT_LOW = -6,         /* 10^POINT_LOW .. 10^POINT_HIGH are written without exponent */
+	POWER_EXACT_MAX = 22,  /* 10^22 is the last power of ten that is a double */
+	DIGITS_KEPT_MAX = 800, /* 767 digits and one more decide every rounding of a double */
+	EXPONENT_MAX = 100000, /* beyond: zero or infinite whatever the digits kept */
+	DIGITS_EXACT_MAX = 15, /* every decimal of so many digits survives a double */
+	DIGITS_MAX = 17,       /* so many tell any two doubles apart */
+	POINT_LOW = -6,	       /* 10^POINT_LOW .. 10^POINT_HIGH are written without exponent */
 	POINT_HIGH = 21,
 };
 
-static const double powers[POWER_EXACT_MAX + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8,
-    1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const double powers[POWER_EXACT_MAX + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,
+    1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static bool
 is_digit(char c)
@@ -77,7 +77,7 @@ num_parse_i64(struct span text, int64_t *ret_value)
 struct decimal {
 	struct span digits; /* from the first significant digit on, perhaps with a point in it */
 	uint64_t mantissa;  /* of the first 19 significant digits */
-	size_t count;       /* of significant digits */
+	size_t count;	    /* of significant digits */
 	int64_t exponent;   /* of ten, for all the digits */
 	bool negative;
 };

@@ -51,7 +51,8 @@ span_eq_nocase(struct span a, struct span b)
 static inline bool
 span_starts(struct span s, struct span prefix)
 {
-	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+	return s.len >= prefix.len &&
+	    (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
 /* What is left after the first `bytes`; bytes must not exceed s.len. */

@@ -31,7 +31,7 @@ enum {
 
 struct range {
 	uint8_t low, high; /* what the next byte may be */
-	uint8_t next;      /* the state after it */
+	uint8_t next;	   /* the state after it */
 };
 
 static const struct range ranges[] = {
@@ -87,7 +87,8 @@ utf8_continue(uint32_t state, struct span bytes)
 		} else {
 			uint8_t byte = (uint8_t)bytes.ptr[i];
 			const struct range *range = &ranges[state];
-			state = byte >= range->low && byte <= range->high ? range->next : UTF8_REJECT;
+			state =
+			    byte >= range->low && byte <= range->high ? range->next : UTF8_REJECT;
 		}
 		i++;
 	}

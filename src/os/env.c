@@ -126,8 +126,7 @@ env_sync_dir(struct env *env, const char *path)
 }
 
 int
-env_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name),
-    void *ctx)
+env_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
 {
 	return env->ops->list_dir(env, path, each, ctx);
 }
@@ -145,8 +144,8 @@ env_disk_free(struct env *env, const char *path, uint64_t *ret_bytes)
 }
 
 int
-env_read_file(struct env *env, const char *path, size_t bytes_max, char **ret_bytes,
-    size_t *ret_len)
+env_read_file(
+    struct env *env, const char *path, size_t bytes_max, char **ret_bytes, size_t *ret_len)
 {
 	struct env_file *file = NULL;
 	char *bytes = NULL;
@@ -259,8 +258,8 @@ real_pread(struct env_file *file, void *ret_bytes, size_t len, uint64_t offset)
 	const struct real_file *f = real_of(file);
 	size_t done = 0;
 	while (done < len) {
-		ssize_t n = pread(f->fd, (char *)ret_bytes + done, len - done,
-		    (off_t)(offset + done));
+		ssize_t n =
+		    pread(f->fd, (char *)ret_bytes + done, len - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -280,8 +279,8 @@ real_pwrite(struct env_file *file, const void *bytes, size_t len, uint64_t offse
 	const struct real_file *f = real_of(file);
 	size_t done = 0;
 	while (done < len) {
-		ssize_t n = pwrite(f->fd, (const char *)bytes + done, len - done,
-		    (off_t)(offset + done));
+		ssize_t n =
+		    pwrite(f->fd, (const char *)bytes + done, len - done, (off_t)(offset + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -386,9 +385,9 @@ real_open(struct env *env, const char *path, int flags, struct env_file **ret_fi
 	struct real_file *f = malloc(sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	f->fd = open_retrying(path, (flags & ENV_WRITE ? O_RDWR : O_RDONLY) |
-	    (flags & ENV_CREATE ? O_CREAT : 0) | (flags & ENV_EXCLUSIVE ? O_EXCL : 0) |
-	    (flags & ENV_DIRECT ? O_DIRECT : 0));
+	f->fd = open_retrying(
+	    path, (flags & ENV_WRITE ? O_RDWR : O_RDONLY) | (flags & ENV_CREATE ? O_CREAT : 0) |
+		      (flags & ENV_EXCLUSIVE ? O_EXCL : 0) | (flags & ENV_DIRECT ? O_DIRECT : 0));
 	if (f->fd < 0) {
 		int error = f->fd;
 		free(f);
@@ -462,8 +461,8 @@ read_names(struct name_list *list, const char *path)
 }
 
 static int
-real_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name),
-    void *ctx)
+real_list_dir(
+    struct env *env, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
 {
 	(void)env;
 	struct name_list list;

@@ -72,8 +72,9 @@ enum {
 	ENV_WRITE = 1,      /* reading and writing */
 	ENV_CREATE = 2,     /* made when missing, mode 0600; the entry lasts only after sync_dir */
 	ENV_EXCLUSIVE = 4,  /* with ENV_CREATE: -EEXIST when it is there */
-	ENV_DIRECT = 8,     /* O_DIRECT: offsets, lengths, addresses in multiples of 4096;
-	                       -EINVAL where the file system cannot */
+	/* O_DIRECT: offsets, lengths, addresses in multiples of 4096; -EINVAL where the file system
+	 * cannot. */
+	ENV_DIRECT = 8,
 };
 
 /* *ret_file is the caller's, to be given to env_close. */

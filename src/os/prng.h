@@ -25,7 +25,7 @@ prng_next(struct prng *p)
 static inline uint64_t
 prng_below(struct prng *p, uint64_t bound)
 {
-	return (uint64_t)((__extension__ (unsigned __int128)prng_next(p) * bound) >> 64);
+	return (uint64_t)((__extension__(unsigned __int128) prng_next(p) * bound) >> 64);
 }
 
 #endif

@@ -376,8 +376,7 @@ sim_sync_dir(struct env *env, const char *path)
 }
 
 static int
-sim_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name),
-    void *ctx)
+sim_list_dir(struct env *env, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
 {
 	struct sim *s = sim_of(env);
 	int error = step(s, SIM_READ).error;

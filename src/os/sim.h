@@ -36,7 +36,8 @@ enum sim_op {
 /* NULL when memory is out. Destroyed with env_destroy. The clock starts at 1700000000000 ms. */
 struct env *sim_create(uint64_t seed);
 
-void sim_advance_ms(struct env *env, int64_t ms); /* both clocks; negative moves only the wall clock */
+/* Both clocks; a negative `ms` moves only the wall clock. */
+void sim_advance_ms(struct env *env, int64_t ms);
 
 /* The power goes: see above. All open files stay open for closing only. Faults stay as they are,
  * a crash that was ordered and did not come is called off. */

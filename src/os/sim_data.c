@@ -190,8 +190,8 @@ sim_data_truncate(struct sim_data *d, uint64_t len)
 		int error = touch(d, offset / SIM_SECTOR_BYTES);
 		if (error)
 			return error;
-		memset(chunk_at(d, offset)->bytes + offset % CHUNK_BYTES, 0,
-		    (size_t)(next - offset));
+		memset(
+		    chunk_at(d, offset)->bytes + offset % CHUNK_BYTES, 0, (size_t)(next - offset));
 		offset = next;
 	}
 	set_len(d, len);
@@ -247,8 +247,7 @@ sim_data_sync_failed(struct sim_data *d, struct prng *random)
 /* Puts back the version of a sector that the disk turns out to have. `kept_of_4` is the chance of
  * a new one. */
 static void
-cut_sector(struct sim_data *d, const struct sim_pending *p, struct prng *random,
-    uint64_t kept_of_4)
+cut_sector(struct sim_data *d, const struct sim_pending *p, struct prng *random, uint64_t kept_of_4)
 {
 	uint8_t *bytes = sector_bytes(d, p->sector);
 	*sector_slot(d, p->sector) = 0;

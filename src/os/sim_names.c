@@ -218,8 +218,7 @@ make_change(struct sim_names *n, struct sim_change change)
 }
 
 int
-sim_names_create(struct sim_names *n, const char *path, bool directory,
-    struct sim_node **ret_node)
+sim_names_create(struct sim_names *n, const char *path, bool directory, struct sim_node **ret_node)
 {
 	struct sim_node *dir;
 	struct span last;
@@ -292,8 +291,8 @@ sim_names_rename(struct sim_names *n, const char *from, const char *to)
 		return -EISDIR;
 	if (target->now && source->now->directory)
 		return -ENOTDIR;
-	make_change(n, (struct sim_change){
-	    .sets = {{target, source->now}, {source, NULL}}, .count = 2});
+	make_change(
+	    n, (struct sim_change){.sets = {{target, source->now}, {source, NULL}}, .count = 2});
 	return 0;
 }
 
@@ -362,8 +361,8 @@ sim_names_sync_dir(struct sim_names *n, const char *path)
 }
 
 int
-sim_names_list(struct sim_names *n, const char *path, int (*each)(void *ctx, const char *name),
-    void *ctx)
+sim_names_list(
+    struct sim_names *n, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
 {
 	struct sim_node *dir;
 	int returned = sim_names_find(n, path, &dir);

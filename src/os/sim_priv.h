@@ -20,9 +20,9 @@ struct sim_data {
 	struct sim_chunk **chunks; /* NULL: all zero */
 	size_t chunk_count;
 	uint64_t len;
-	uint64_t synced_len;          /* on disk */
-	uint64_t len_low, len_high;   /* bounds of every length since the last sync */
-	struct sim_pending *pending;  /* sectors that differ from the disk's, or may */
+	uint64_t synced_len;	     /* on disk */
+	uint64_t len_low, len_high;  /* bounds of every length since the last sync */
+	struct sim_pending *pending; /* sectors that differ from the disk's, or may */
 	size_t pending_count, pending_cap;
 };
 
@@ -49,12 +49,12 @@ int sim_data_flip(struct sim_data *d, uint64_t bit);
 
 /* A file or a directory. */
 struct sim_node {
-	size_t refs;        /* by names, pending changes and open files */
+	size_t refs; /* by names, pending changes and open files */
 	bool directory;
-	const void *lock;   /* the open file that holds the lock */
+	const void *lock; /* the open file that holds the lock */
 	struct sim_data data;
 	struct map entries; /* of struct sim_entry, by name */
-	size_t changes;     /* while sync_dir and cut work: of this directory */
+	size_t changes;	    /* while sync_dir and cut work: of this directory */
 	bool marked;
 };
 
@@ -76,13 +76,13 @@ void sim_names_unref(struct sim_node *node);
 int sim_names_find(struct sim_names *n, const char *path, struct sim_node **ret_node);
 
 /* -EEXIST when the name is taken. */
-int sim_names_create(struct sim_names *n, const char *path, bool directory,
-    struct sim_node **ret_node);
+int sim_names_create(
+    struct sim_names *n, const char *path, bool directory, struct sim_node **ret_node);
 int sim_names_unlink(struct sim_names *n, const char *path);
 int sim_names_rename(struct sim_names *n, const char *from, const char *to);
 int sim_names_sync_dir(struct sim_names *n, const char *path);
-int sim_names_list(struct sim_names *n, const char *path,
-    int (*each)(void *ctx, const char *name), void *ctx);
+int sim_names_list(
+    struct sim_names *n, const char *path, int (*each)(void *ctx, const char *name), void *ctx);
 
 /* The sum of all files' lengths. */
 uint64_t sim_names_used(const struct sim_names *n);

@@ -32,8 +32,8 @@ real_accept(void *ctx, int listener, struct sockaddr_storage *ret_peer)
 	do {
 		socklen_t len = sizeof(*ret_peer);
 		memset(ret_peer, 0, sizeof(*ret_peer));
-		fd = accept4(listener, (struct sockaddr *)ret_peer, &len,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(
+		    listener, (struct sockaddr *)ret_peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
 }

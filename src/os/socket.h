@@ -30,7 +30,8 @@ struct socket_env {
 struct socket_env socket_real(void);
 
 /* A table in front of `below` that by `seed` shortens reads and writes, answers -EAGAIN and, once
- * in `break_every` calls (0: never), -ECONNRESET. One thread. Destroy frees the table only. */
+ * in `break_every` calls (0: never), -ECONNRESET. Out of memory: `ops` is NULL. One thread. Destroy
+ * frees the table only. */
 struct socket_env socket_faulty_create(struct socket_env below, uint64_t seed,
     unsigned break_every);
 void socket_faulty_destroy(struct socket_env faulty);

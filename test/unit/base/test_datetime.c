@@ -82,11 +82,11 @@ static void
 other_texts_are_no_times(void **state)
 {
 	(void)state;
-	static const char *const wrong[] = {"", " ", "-", "+", "now ", "nowx", "now-", "now1h", "NOW",
-	    "h", "-h", "-1x", "-1h30", "15m", "1.5h", "-1.5h", "+15", "2023-11-14",
-	    "2023-11-14T22:13:20", "2023-11-14T22:13Z", "2023-11-14T22:13:20.Z", "2023-11-14T22:13:20+1",
-	    "2023-11-14T22:13:20+0100", "2023-11-14T22:13:20Zx", "2023-1-14T22:13:20Z", "1e3", "1.0",
-	    "20231114T221320Z", "2023/11/14T22:13:20Z"};
+	static const char *const wrong[] = {"", " ", "-", "+", "now ", "nowx", "now-", "now1h",
+	    "NOW", "h", "-h", "-1x", "-1h30", "15m", "1.5h", "-1.5h", "+15", "2023-11-14",
+	    "2023-11-14T22:13:20", "2023-11-14T22:13Z", "2023-11-14T22:13:20.Z",
+	    "2023-11-14T22:13:20+1", "2023-11-14T22:13:20+0100", "2023-11-14T22:13:20Zx",
+	    "2023-1-14T22:13:20Z", "1e3", "1.0", "20231114T221320Z", "2023/11/14T22:13:20Z"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_time(wrong[i], -EINVAL, 0);
 	int64_t ms;
@@ -193,8 +193,8 @@ every_day_comes_back(void **state)
 		time_t seconds = day * 86400;
 		struct tm tm;
 		assert_non_null(gmtime_r(&seconds, &tm));
-		snprintf(expected, sizeof(expected), "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1,
-		    tm.tm_mday);
+		snprintf(expected, sizeof(expected), "%04d-%02d-%02d", tm.tm_year + 1900,
+		    tm.tm_mon + 1, tm.tm_mday);
 		assert_memory_equal(text, expected, 10);
 	}
 }

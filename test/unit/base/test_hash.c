@@ -58,8 +58,8 @@ both_ways_agree_for_all_lengths_and_alignments(void **state)
 		assert_int_equal(crc32c_portable(0, bytes + len % 9, len), expected);
 	}
 	for (size_t len = 1000; len < BYTES - 9; len += 97)
-		assert_int_equal(crc32c(0, bytes + len % 9, len),
-		    crc32c_portable(0, bytes + len % 9, len));
+		assert_int_equal(
+		    crc32c(0, bytes + len % 9, len), crc32c_portable(0, bytes + len % 9, len));
 	free(bytes);
 }
 

@@ -54,10 +54,12 @@ run_against_model(uint64_t (*hash)(uint64_t key), size_t items, int steps)
 		item->in = !item->in;
 		assert_int_equal(m.count, count);
 		item = &all[(size_t)rand() % items];
-		assert_ptr_equal(map_get(&m, item->hash, match, &item->key), item->in ? item : NULL);
+		assert_ptr_equal(
+		    map_get(&m, item->hash, match, &item->key), item->in ? item : NULL);
 	}
 	for (size_t i = 0; i < items; i++)
-		assert_ptr_equal(map_get(&m, all[i].hash, match, &all[i].key), all[i].in ? &all[i] : NULL);
+		assert_ptr_equal(
+		    map_get(&m, all[i].hash, match, &all[i].key), all[i].in ? &all[i] : NULL);
 	assert_int_equal(count_by_iteration(&m), count);
 	assert_true(m.count * 4 <= (m.mask + 1) * 3);
 	map_finish(&m);

@@ -113,9 +113,10 @@ static void
 doubles_follow_the_grammar(void **state)
 {
 	(void)state;
-	static const char *const wrong[] = {"", "-", "+", ".", "-.", "e5", ".e5", "1e", "1e+", "1e-",
-	    "01", "-00", "00.5", "1.", "1.e5", "1..2", "1.2.3", "+-1", "--1", "++1", " 1", "1 ", "1e5.",
-	    "1e1e1", "0x10", "1_000", "1,5", "NaN", "nan", "Infinity", "-inf", "1f", "1d", "1e 5"};
+	static const char *const wrong[] = {"", "-", "+", ".", "-.", "e5", ".e5", "1e", "1e+",
+	    "1e-", "01", "-00", "00.5", "1.", "1.e5", "1..2", "1.2.3", "+-1", "--1", "++1", " 1",
+	    "1 ", "1e5.", "1e1e1", "0x10", "1_000", "1,5", "NaN", "nan", "Infinity", "-inf", "1f",
+	    "1d", "1e 5"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_double(wrong[i], -EINVAL, 0);
 	assert_double("0", 0, 0.0);
@@ -161,7 +162,8 @@ doubles_are_rounded_correctly_at_ties(void **state)
 {
 	(void)state;
 	assert_double("9007199254740993", 0, 9007199254740992.0);
-	assert_double("9007199254740993.00000000000000000000000000000000000001", 0, 9007199254740994.0);
+	assert_double(
+	    "9007199254740993.00000000000000000000000000000000000001", 0, 9007199254740994.0);
 	assert_double("9007199254740995", 0, 9007199254740996.0);
 	assert_double("1e23", 0, 1e23);
 	assert_double("8.5e22", 0, 8.5e22);
@@ -202,9 +204,11 @@ random_decimals_are_read_as_strtod_reads_them(void **state)
 		int exponent = (int)(next_random(&seed) % 60) - 35;
 		unsigned point = (unsigned)(next_random(&seed) % 1000);
 		if (i % 2)
-			snprintf(text, sizeof(text), "%llue%d", (unsigned long long)digits, exponent);
+			snprintf(
+			    text, sizeof(text), "%llue%d", (unsigned long long)digits, exponent);
 		else
-			snprintf(text, sizeof(text), "%llu.%03u", (unsigned long long)digits, point);
+			snprintf(
+			    text, sizeof(text), "%llu.%03u", (unsigned long long)digits, point);
 		assert_double(text, 0, strtod(text, NULL));
 	}
 }
@@ -313,7 +317,8 @@ decimals_of_sensors_come_back(void **state)
 	uint64_t seed = 99;
 	static const double scales[] = {1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e9, 1e12, 1e20};
 	for (int i = 0; i < 100000; i++) {
-		double whole = (double)(int64_t)(next_random(&seed) >> (11 + next_random(&seed) % 50));
+		double whole =
+		    (double)(int64_t)(next_random(&seed) >> (11 + next_random(&seed) % 50));
 		assert_round_trip(whole / scales[i % 10], i % 10 == i / 10 % 10);
 		assert_round_trip((double)(float)(whole / scales[i % 10]), false);
 	}

@@ -46,25 +46,27 @@ wrong_forms_are_rejected(void **state)
 {
 	(void)state;
 	static const char *const wrong[] = {
-	    "\x80",             /* a continuation alone */
+	    "\x80", /* a continuation alone */
 	    "\xbf",
-	    "\xc0\x80",         /* overlong */
+	    "\xc0\x80", /* overlong */
 	    "\xc1\xbf",
 	    "\xe0\x9f\xbf",
 	    "\xf0\x8f\xbf\xbf",
-	    "\xed\xa0\x80",     /* surrogates */
+	    "\xed\xa0\x80", /* surrogates */
 	    "\xed\xbf\xbf",
 	    "\xf4\x90\x80\x80", /* beyond U+10FFFF */
 	    "\xf5\x80\x80\x80",
 	    "\xff",
-	    "\xc3(",            /* no continuation */
+	    "\xc3(", /* no continuation */
 	    "\xe2\x82(",
 	    "abcdefgh\x80",
 	    "abcdefgh\xe2\x82",
 	};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_false(utf8_valid(span_str(wrong[i])));
-	assert_int_equal(utf8_continue(UTF8_START, SPAN("a\xff" "a")), UTF8_REJECT);
+	assert_int_equal(utf8_continue(UTF8_START, SPAN("a\xff"
+							"a")),
+	    UTF8_REJECT);
 	assert_int_equal(utf8_continue(UTF8_REJECT, SPAN("a")), UTF8_REJECT);
 }
 
@@ -93,7 +95,11 @@ static bool
 valid_slow(const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len;) {
-		size_t more = p[i] < 0x80 ? 0 : p[i] < 0xc0 ? 9 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
+		size_t more = p[i] < 0x80   ? 0
+			      : p[i] < 0xc0 ? 9
+			      : p[i] < 0xe0 ? 1
+			      : p[i] < 0xf0 ? 2
+					    : 3;
 		uint32_t code = p[i];
 		char again[4];
 		if (more == 9 || p[i] >= 0xf8 || i + more >= len)
@@ -120,8 +126,8 @@ random_bytes_are_judged_as_by_a_decoder(void **state)
 	srand(5);
 	int valid = 0;
 	for (int i = 0; i < 300000; i++) {
-		static const uint8_t likely[] = {'a', 0x80, 0xbf, 0xa0, 0x9f, 0x90, 0x8f, 0xc2, 0xe0,
-		    0xe1, 0xed, 0xf0, 0xf1, 0xf4, 0xc1, 0xf5};
+		static const uint8_t likely[] = {'a', 0x80, 0xbf, 0xa0, 0x9f, 0x90, 0x8f, 0xc2,
+		    0xe0, 0xe1, 0xed, 0xf0, 0xf1, 0xf4, 0xc1, 0xf5};
 		uint8_t bytes[12];
 		size_t len = (size_t)rand() % sizeof(bytes);
 		for (size_t j = 0; j < len; j++)
