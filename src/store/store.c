@@ -197,9 +197,9 @@ database_open(struct store *store, unsigned version)
 		return error;
 	/* A killed process may have left a commit in the page cache that no sync has reached. It
 	 * is about to be believed, so it must last. A checkpoint syncs the WAL first, so where
-	 * only the space for the copying is missing all is well. */
-	result = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
-	    NULL);
+	 * only the space for the copying is missing all is well. It must not cut the WAL: where
+	 * the power goes meanwhile a part of it may be left, older than the database by then. */
+	result = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_FULL, NULL, NULL);
 	return result == SQLITE_FULL ? 0 : store_result(store, result);
 }
 

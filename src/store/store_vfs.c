@@ -14,6 +14,12 @@
  *   disks tear in; the simulated disk's 512 divides it.
  * - A file that may have been created here has its directory synced with its first sync, also when
  *   it was there already: the process that made it may have died before it synced the directory.
+ * - A failed sync may leave bytes that programs can read, no disk has and no later sync writes.
+ *   SQLite writes again what the failed transaction wrote, but not the end of the filling: it lies
+ *   behind the boundary up to which the commit before was synced, and all later frames build on
+ *   its checksum. So that end is kept in memory and written again before the next sync.
+ * - A process that died after a failed sync leaves such bytes too. So a WAL that is found is copied
+ *   and synced before SQLite reads it: what is then believed is what the disk has.
  * - SQLite's own random numbers are global and seeded by the default VFS. They choose the salts of
  *   the WAL, never what is done, so a simulated run is the same run for the same seed.
  */
@@ -28,6 +34,9 @@
 
 #define NAME_BYTES_MAX 32 /* "weir.db-journal" and its NUL fit well */
 #define SECTOR_BYTES 4096
+#define FRAME_BYTES (24 + 4096) /* of the WAL: its header and a page; the filling is no longer */
+#define COPY_NAME "weir.db-copy"
+#define COPY_BYTES 65536
 #define JULIAN_EPOCH_MS 210866760000000 /* 1970-01-01 as SQLite's Julian day in milliseconds */
 
 struct store_vfs {
@@ -47,6 +56,15 @@ struct vfs_file {
 	const char *name; /* SQLite keeps it until the file is closed */
 	bool locked;
 	bool sync_dir; /* the directory is to be synced with the next sync */
+	struct wal_end *end; /* of the WAL only */
+};
+
+/* The first bytes written to the WAL since its last successful sync. */
+struct wal_end {
+	uint64_t offset;
+	size_t len;
+	bool suspect; /* a sync has failed since */
+	char bytes[FRAME_BYTES];
 };
 
 static struct vfs_file *
@@ -103,7 +121,7 @@ file_close(sqlite3_file *base)
 	struct vfs_file *file = vfs_file(base);
 
 	env_close(file->file);
-	file->file = NULL;
+	free(file->end);
 	return SQLITE_OK;
 }
 
@@ -122,6 +140,22 @@ file_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 offset)
 	return SQLITE_OK;
 }
 
+/* Keeps what is written right behind the last successful sync, and what is written over that. */
+static void
+end_keep(struct wal_end *end, const char *bytes, size_t len, uint64_t offset)
+{
+	uint64_t from, to;
+
+	if (end->len == 0)
+		end->offset = offset;
+	from = MAX(offset, end->offset);
+	to = MIN(offset + len, end->offset + sizeof(end->bytes));
+	if (from >= to || from > end->offset + end->len)
+		return;
+	memcpy(end->bytes + (from - end->offset), bytes + (from - offset), to - from);
+	end->len = MAX(end->len, (size_t)(to - end->offset));
+}
+
 static int
 file_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
 {
@@ -132,6 +166,8 @@ file_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
 		return vfs_failed(file->vfs, error, "write", file->name, SQLITE_FULL);
 	if (error)
 		return vfs_failed(file->vfs, error, "write", file->name, SQLITE_IOERR_WRITE);
+	if (file->end)
+		end_keep(file->end, bytes, (size_t)len, (uint64_t)offset);
 	return SQLITE_OK;
 }
 
@@ -146,11 +182,30 @@ file_truncate(sqlite3_file *base, sqlite3_int64 len)
 	return SQLITE_OK;
 }
 
+/* Syncs; after a failed sync writes first what that one may have lost. */
+static int
+file_sync_whole(struct vfs_file *file)
+{
+	struct wal_end *end = file->end;
+	int error = 0;
+
+	if (end && end->suspect)
+		error = env_pwrite(file->file, end->bytes, end->len, end->offset);
+	if (error == 0)
+		error = env_sync(file->file);
+	if (end) {
+		end->suspect = error != 0;
+		if (error == 0)
+			end->len = 0;
+	}
+	return error;
+}
+
 static int
 file_sync(sqlite3_file *base, int flags)
 {
 	struct vfs_file *file = vfs_file(base);
-	int error = env_sync(file->file);
+	int error = file_sync_whole(file);
 
 	(void)flags;
 	if (error)
@@ -250,7 +305,58 @@ static const sqlite3_io_methods file_methods = {
 	.xDeviceCharacteristics = file_device_characteristics,
 };
 
-/* ── the directory, the clock ── */
+/* ── opening ── */
+
+static int
+copy_bytes(struct env_file *from, struct env_file *to)
+{
+	char *bytes = malloc(COPY_BYTES);
+	uint64_t offset = 0;
+	ssize_t got = 0;
+	int error = bytes ? env_truncate(to, 0) : -ENOMEM;
+
+	while (error == 0 && (got = env_pread(from, bytes, COPY_BYTES, offset)) > 0) {
+		error = env_pwrite(to, bytes, (size_t)got, offset);
+		offset += (uint64_t)got;
+	}
+	if (error == 0)
+		error = got < 0 ? (int)got : env_sync(to);
+	free(bytes);
+	return error;
+}
+
+/* Puts a synced copy of the WAL in its place. Where only space is missing the WAL stays as it is:
+ * it is wrong only if a sync had failed before. */
+static int
+wal_renew(struct store_vfs *vfs, const char *name)
+{
+	struct env_file *from = NULL, *to = NULL;
+	char *copy = NULL;
+	int error = env_open(vfs->env, vfs_path(vfs, name), ENV_READ, &from);
+
+	if (error)
+		return error == -ENOENT ? 0 : error;
+	copy = strdup(vfs_path(vfs, COPY_NAME));
+	error = copy ? env_open(vfs->env, copy, ENV_WRITE | ENV_CREATE, &to) : -ENOMEM;
+	if (error == 0)
+		error = copy_bytes(from, to);
+	env_close(from);
+	env_close(to);
+	if (error == 0)
+		error = env_rename(vfs->env, copy, vfs_path(vfs, name));
+	else if (error == -ENOSPC || error == -EDQUOT)
+		error = env_unlink(vfs->env, copy);
+	free(copy);
+	return error;
+}
+
+/* The part of vfs_open that only the WAL needs. SQLite has the lock of the database by then. */
+static int
+vfs_open_wal(struct store_vfs *vfs, const char *name, struct vfs_file *file)
+{
+	file->end = calloc(1, sizeof(*file->end));
+	return file->end ? wal_renew(vfs, name) : -ENOMEM;
+}
 
 static int
 vfs_open(sqlite3_vfs *base, sqlite3_filename name, sqlite3_file *ret_file, int flags,
@@ -258,19 +364,23 @@ vfs_open(sqlite3_vfs *base, sqlite3_filename name, sqlite3_file *ret_file, int f
 {
 	struct store_vfs *vfs = vfs_of(base);
 	struct vfs_file *file = vfs_file(ret_file);
-	const char *path = name ? vfs_path(vfs, name) : NULL;
-	int error;
+	int error = 0;
 
 	memset(file, 0, sizeof(*file)); /* no methods: SQLite does not close what did not open */
-	if (path == NULL) /* a temporary file; temp_store=MEMORY leaves none */
+	if (name == NULL || vfs_path(vfs, name) == NULL) /* temp_store=MEMORY: no such file */
 		return vfs_failed(vfs, -EINVAL, "open", "a temporary file", SQLITE_CANTOPEN);
-	error = env_open(vfs->env, path, ((flags & SQLITE_OPEN_READWRITE) ? ENV_WRITE : ENV_READ) |
-	    ((flags & SQLITE_OPEN_CREATE) ? ENV_CREATE : 0) |
-	    ((flags & SQLITE_OPEN_EXCLUSIVE) ? ENV_EXCLUSIVE : 0), &file->file);
-	if (error == -ENOMEM)
-		return SQLITE_NOMEM;
-	if (error)
-		return vfs_failed(vfs, error, "open", name, SQLITE_CANTOPEN);
+	if (flags & SQLITE_OPEN_WAL)
+		error = vfs_open_wal(vfs, name, file);
+	if (error == 0)
+		error = env_open(vfs->env, vfs_path(vfs, name),
+		    ((flags & SQLITE_OPEN_READWRITE) ? ENV_WRITE : ENV_READ) |
+		    ((flags & SQLITE_OPEN_CREATE) ? ENV_CREATE : 0) |
+		    ((flags & SQLITE_OPEN_EXCLUSIVE) ? ENV_EXCLUSIVE : 0), &file->file);
+	if (error) {
+		free(file->end);
+		return error == -ENOMEM ? SQLITE_NOMEM :
+		    vfs_failed(vfs, error, "open", name, SQLITE_CANTOPEN);
+	}
 	file->base.pMethods = &file_methods;
 	file->vfs = vfs;
 	file->name = name;
@@ -279,6 +389,8 @@ vfs_open(sqlite3_vfs *base, sqlite3_filename name, sqlite3_file *ret_file, int f
 		*ret_flags = flags;
 	return SQLITE_OK;
 }
+
+/* ── the directory, the clock ── */
 
 static int
 vfs_delete(sqlite3_vfs *base, const char *name, int sync_dir)
