@@ -91,10 +91,11 @@ each_conn_of(struct list *conns, void (*each)(struct net_conn *conn))
 		each(CONTAINER_OF(link, struct net_conn, link));
 }
 
-/* Every connection that is not being reaped. `each` must not remove another one. */
+/* Every connection. `each` must not remove another one. */
 static void
 each_conn(struct net *net, void (*each)(struct net_conn *conn))
 {
+	each_conn_of(&net->reap, each); /* may hold some that linger */
 	each_conn_of(&net->calm, each);
 	for (size_t i = 0; i < NET_WHEEL_SLOTS; i++)
 		each_conn_of(&net->slots[i], each);

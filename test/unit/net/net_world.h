@@ -226,7 +226,11 @@ world_open(struct world *w, struct socket_env sockets, struct net_limits limits)
 }
 
 static const struct net_limits usual_limits = {
-	.in_bytes_max = 1 << 20, .out_bytes_max = 1 << 20, .conns_max = 1000, .slow_write_ms = 5000};
+	.in_bytes_max = 1 << 20,
+	.out_bytes_max = 1 << 20,
+	.conns_max = 1000,
+	.slow_write_ms = 5000,
+};
 
 static inline int
 world_setup(void **state)

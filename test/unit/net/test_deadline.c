@@ -1,4 +1,4 @@
-/* Deadlines: once, not early, at most a tick late; moved, cancelled, far away, thousands by seed. */
+/* Deadlines: once, not early, a tick late at most; moved, cancelled, far away; many by seed. */
 #include "net_world.h"
 
 #include <stdio.h>

@@ -186,7 +186,8 @@ what_follows_the_end_is_an_error(void **state)
 	buf_append_str(&packed, "junk");
 	for (size_t step = 1; step <= packed.len; step++) {
 		buf_init(&back, 0);
-		assert_int_equal(decompress_in_steps(buf_span(&packed), step, 100, &back), -EBADMSG);
+		assert_int_equal(
+		    decompress_in_steps(buf_span(&packed), step, 100, &back), -EBADMSG);
 		buf_finish(&back);
 	}
 	buf_finish(&packed);
