@@ -3,12 +3,14 @@
  *
  * Reading a double: its digits become an integer w and a power of ten e. When w < 2^53 and
  * |e| <= 22 both w and 10^|e| are exact doubles, so one multiplication or division rounds
- * correctly (W. Clinger, "How to read floating point numbers accurately", 1990). Otherwise strtod
- * gets the digits without a point, so neither the locale nor the length of the text matters.
+ * correctly (W. Clinger, "How to read floating point numbers accurately", 1990). A longer w with a
+ * small negative e is divided exactly in 128 bits. Otherwise strtod gets the digits without a
+ * point, so neither the locale nor the length of the text matters.
  *
  * Writing: a sensor's 21.4 is an integer of few digits over a power of ten; the least such power
  * that gives the value back gives the shortest text, since up to 15 digits no two texts read as
- * the same double. Otherwise printf's 15, 16 or 17 digits.
+ * the same double. A value of 16 or 17 digits, as averages are, and of common size is scaled and
+ * compared exactly in 128 bits. What is left tries printf's 15, 16 and 17 digits.
  */
 #include "num.h"
 
@@ -27,12 +29,24 @@ enum {
 	EXPONENT_MAX = 100000, /* beyond: zero or infinite whatever the digits kept */
 	DIGITS_EXACT_MAX = 15, /* every decimal of so many digits survives a double */
 	DIGITS_MAX = 17,       /* so many tell any two doubles apart */
+	FIVE_EXACT_MAX = 27,   /* 5^27 is the last power of five below 2^64 */
 	POINT_LOW = -6,	       /* 10^POINT_LOW .. 10^POINT_HIGH are written without exponent */
 	POINT_HIGH = 21,
 };
 
 static const double powers[POWER_EXACT_MAX + 1] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,
     1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+static const uint64_t fives[FIVE_EXACT_MAX + 1] = {UINT64_C(1), UINT64_C(5), UINT64_C(25),
+    UINT64_C(125), UINT64_C(625), UINT64_C(3125), UINT64_C(15625), UINT64_C(78125),
+    UINT64_C(390625), UINT64_C(1953125), UINT64_C(9765625), UINT64_C(48828125), UINT64_C(244140625),
+    UINT64_C(1220703125), UINT64_C(6103515625), UINT64_C(30517578125), UINT64_C(152587890625),
+    UINT64_C(762939453125), UINT64_C(3814697265625), UINT64_C(19073486328125),
+    UINT64_C(95367431640625), UINT64_C(476837158203125), UINT64_C(2384185791015625),
+    UINT64_C(11920928955078125), UINT64_C(59604644775390625), UINT64_C(298023223876953125),
+    UINT64_C(1490116119384765625), UINT64_C(7450580596923828125)};
+
+__extension__ typedef unsigned __int128 uint128;
 
 static bool
 is_digit(char c)
@@ -163,6 +177,38 @@ convert_fast(const struct decimal *d, double *ret_value)
 	return true;
 }
 
+/* The double nearest to `high` * 2^exponent, where `rest` says that a bit less than the lowest is
+ * missing. The top bit of `high` is set; the result is a normal number. */
+static double
+round_binary(uint64_t high, bool rest, int exponent)
+{
+	uint64_t mantissa = high >> 11, below = high & 0x7ff;
+	if (below > 0x400 || (below == 0x400 && (rest || mantissa & 1)))
+		mantissa++;
+	return ldexp((double)mantissa, exponent + 11);
+}
+
+/* A mantissa of up to 64 bits over a power of ten below 2^64: one exact division. */
+static bool
+convert_by_division(const struct decimal *d, double *ret_value)
+{
+	if (d->count > 19 || d->exponent >= 0 || d->exponent < -19 || d->mantissa == 0)
+		return false;
+	int power = (int)-d->exponent;
+	uint64_t divisor = fives[power] << power;
+	int shift = __builtin_clzll(d->mantissa);
+	uint128 dividend = (uint128)(d->mantissa << shift) << 64;
+	uint128 quotient = dividend / divisor; /* at least 2^63 */
+	bool rest = quotient * divisor != dividend;
+
+	uint64_t high = (uint64_t)(quotient >> 64);
+	int extra = high ? 64 - __builtin_clzll(high) : 0;
+	uint64_t top = (uint64_t)(quotient >> extra);
+	rest |= ((uint128)top << extra) != quotient;
+	*ret_value = round_binary(top, rest, extra - 64 - shift);
+	return true;
+}
+
 static double
 convert_slow(const struct decimal *d)
 {
@@ -196,7 +242,7 @@ num_parse_double(struct span text, double *ret_value)
 	int error = read_decimal(text, &d);
 	if (error)
 		return error;
-	if (!convert_fast(&d, &value)) {
+	if (!convert_fast(&d, &value) && !convert_by_division(&d, &value)) {
 		int saved = errno;
 		value = convert_slow(&d);
 		errno = saved;
@@ -279,6 +325,60 @@ format_exact(char *text, double value)
 		return write_decimal(text, digits, num_format_u64(digits, (uint64_t)whole), -power);
 	}
 	return 0;
+}
+
+/* A double times 10^power and its rounding interval, exactly: the decimals that read back as the
+ * double are the n for which |n * 2^shift - centre| <= half (< when not inclusive). */
+struct scaled {
+	uint128 centre;
+	uint64_t half;
+	int shift;
+	bool inclusive;
+};
+
+/* The multiple of `step` next to the centre, if it lies within the interval; else 0. */
+static uint64_t
+nearest_within(const struct scaled *s, uint64_t step)
+{
+	uint64_t below = (uint64_t)(s->centre >> s->shift) / step * step;
+	uint64_t above = below + step;
+	uint128 to_below = s->centre - ((uint128)below << s->shift);
+	uint128 to_above = ((uint128)above << s->shift) - s->centre;
+	uint128 distance = MIN(to_below, to_above);
+	if (distance > s->half || (distance == s->half && !s->inclusive))
+		return 0;
+	return to_below <= to_above ? below : above;
+}
+
+/* The shortest text of a value between 1e-10 and 1e15 that no power of two is; 0: it is not so. */
+static size_t
+format_by_scaling(char *text, double value)
+{
+	int exponent;
+	uint64_t mantissa = (uint64_t)ldexp(frexp(value, &exponent), DBL_MANT_DIG);
+	if (value < 1e-10 || value >= 1e15 || mantissa == UINT64_C(1) << (DBL_MANT_DIG - 1))
+		return 0;
+	exponent -= DBL_MANT_DIG;
+
+	/* Digits before the point, perhaps one too few: then 18 are made and power goes down. */
+	int point = ((exponent + DBL_MANT_DIG - 1) * 1233 >> 12) + 1;
+	int power = DIGITS_MAX - point;
+	struct scaled s = {.inclusive = mantissa % 2 == 0};
+	for (;; power--) {
+		s.half = fives[power];
+		s.centre = (uint128)(2 * mantissa) * s.half;
+		s.shift = 1 - exponent - power;
+		if (s.centre >> s.shift < UINT64_C(100000000000000000))
+			break;
+	}
+	uint64_t decimal = 0;
+	for (uint64_t step = 100; decimal == 0 && step > 0; step /= 10)
+		decimal = nearest_within(&s, step);
+	check(decimal > 0);
+	for (; decimal % 10 == 0; decimal /= 10)
+		power--;
+	char digits[NUM_TEXT_BYTES_MAX];
+	return write_decimal(text, digits, num_format_u64(digits, decimal), -power);
 }
 
 /* printf's `count` digits and their exponent, whatever the locale's point is. */
@@ -367,6 +467,8 @@ num_format_double(char *text, double value)
 	if (magnitude < powers[DIGITS_EXACT_MAX] && magnitude == (double)(int64_t)magnitude)
 		return sign + num_format_u64(text, (uint64_t)magnitude);
 	size_t len = format_exact(text, magnitude);
+	if (len == 0)
+		len = format_by_scaling(text, magnitude);
 	return sign + (len ? len : format_by_printf(text, magnitude));
 }
 

@@ -324,6 +324,37 @@ decimals_of_sensors_come_back(void **state)
 	}
 }
 
+/* Values of 16 and 17 digits between 2^-40 and 2^55, where formatting works in integers. */
+static void
+averages_of_sensors_come_back(void **state)
+{
+	(void)state;
+	uint64_t seed = 5;
+	for (int i = 0; i < 100000; i++) {
+		double fraction = (double)(next_random(&seed) >> 11) * 0x1p-53;
+		assert_round_trip(
+		    ldexp(1 + fraction, (int)(next_random(&seed) % 96) - 40), i % 5 == 0);
+	}
+}
+
+/* Halves and quarters of the last place: ties that 128 bits must see. */
+static void
+long_decimals_near_ties_are_read_as_strtod_reads_them(void **state)
+{
+	(void)state;
+	uint64_t seed = 6;
+	for (int i = 0; i < 50000; i++) {
+		char text[80];
+		uint64_t whole = (UINT64_C(1) << 53) + next_random(&seed) % (UINT64_C(1) << 53);
+		const char *fraction[] = {"", ".0", ".5", ".00", ".50", ".25"};
+		snprintf(
+		    text, sizeof(text), "%llu%s", (unsigned long long)(whole | 1), fraction[i % 6]);
+		assert_double(text, 0, strtod(text, NULL));
+		snprintf(text, sizeof(text), "%llue-%d", (unsigned long long)whole, i % 21);
+		assert_double(text, 0, strtod(text, NULL));
+	}
+}
+
 static void
 powers_of_two_and_their_neighbours_come_back(void **state)
 {
@@ -385,6 +416,8 @@ main(void)
 	    cmocka_unit_test(doubles_are_written_short_and_plain),
 	    cmocka_unit_test(random_bit_patterns_come_back),
 	    cmocka_unit_test(decimals_of_sensors_come_back),
+	    cmocka_unit_test(averages_of_sensors_come_back),
+	    cmocka_unit_test(long_decimals_near_ties_are_read_as_strtod_reads_them),
 	    cmocka_unit_test(powers_of_two_and_their_neighbours_come_back),
 	    cmocka_unit_test(sizes_are_read_with_units),
 	};
