@@ -85,6 +85,8 @@ header_split(struct span header, struct span *ret_scheme, struct span *ret_value
 static bool
 base64_decode(struct span text, char *bytes, size_t size, size_t *ret_len)
 {
+	if (text.len == 0 || size == 0)
+		return false;
 	bool padded = text.ptr[text.len - 1] == '=';
 	bool url = memchr(text.ptr, '-', text.len) || memchr(text.ptr, '_', text.len);
 	int variant = url ?
