@@ -41,8 +41,9 @@ void series_partition_destroy(struct series_partition *partition);
 int series_partition_attach(struct series_partition *partition, const struct store_part *part,
     series_damage_fn *report, void *report_ctx);
 
-/* Deletes files in `dir` that the manifest does not name (what a crash left behind). Once, after
- * every partition attached its parts; `known` ascending. 0 or -EIO. */
+/* Deletes part files in `dir` that the manifest does not name (what a crash left behind). Once,
+ * after every partition attached its parts; `known` ascending. *ret_next_id is above every id seen.
+ * 0 or -EIO. */
 int series_sweep(struct env *env, const char *dir, const uint64_t *known, size_t count,
     uint64_t *ret_next_id);
 
@@ -69,7 +70,7 @@ void series_partition_stats(const struct series_partition *partition,
 
 /* Freezes the head (new points go to a new one). At most one flush at a time. NULL: nothing to
  * do or out of memory. `next_part_id` is shared by the node's partitions: ids are taken from it
- * with atomic adds. */
+ * with atomic adds, by series_flush_run. Without points a flush only moves the cursor. */
 struct series_flush *series_partition_freeze(struct series_partition *partition,
     _Atomic uint64_t *next_part_id);
 
@@ -85,11 +86,15 @@ int series_flush_commit(struct series_flush *flush, struct store_tx *tx);
 void series_partition_flushed(struct series_partition *partition, struct series_flush *flush,
     int error);
 
-/* ── merging: small parts of a day into one ── */
+/* ── merging: small parts of a day into one; at most one merge at a time ── */
 struct series_merge;
 struct series_merge *series_partition_merge_begin(struct series_partition *partition,
     _Atomic uint64_t *next_part_id); /* NULL: nothing worth merging */
-int series_merge_run(struct series_merge *merge);                            /* worker */
+/* At the end of life: every day with more than one part is worth it. NULL: no such day. */
+struct series_merge *series_partition_compact_begin(struct series_partition *partition,
+    _Atomic uint64_t *next_part_id);
+/* Worker. As series_flush_run; -EBADMSG: a part is damaged, it is not merged again. */
+int series_merge_run(struct series_merge *merge);
 int series_merge_commit(struct series_merge *merge, struct store_tx *tx);    /* store's thread */
 void series_partition_merged(struct series_partition *partition, struct series_merge *merge,
     int error); /* owner; the old files are unlinked when the last snapshot lets them go */

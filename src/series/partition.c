@@ -1,0 +1,351 @@
+/*
+ * partition.c: what a loop does with a partition that it owns: take points in, tell the last ones.
+ *
+ * Invariants: head and frozen head lie on different sides (roster_series.slot); everything in the
+ * frozen head came before everything in the head; parts are ordered by (day, seq_first) and parts
+ * of a day never overlap in seq. A record is applied whole or not at all.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "series_priv.h"
+
+int
+series_partition_create(struct env *env, const char *dir, uint32_t number,
+    struct series_partition **ret_partition)
+{
+	struct series_partition *partition = calloc(1, sizeof(*partition));
+	if (!partition)
+		return -ENOMEM;
+	partition->env = env;
+	partition->number = number;
+	roster_init(&partition->roster);
+	buf_init(&partition->indexes, 0);
+	partition->dir = strdup(dir);
+	partition->head = head_create(0);
+	int error = -ENOMEM;
+	if (!partition->dir || !partition->head)
+		goto fail;
+	error = env_mkdir(env, dir);
+	if (error)
+		goto fail;
+	*ret_partition = partition;
+	return 0;
+fail:
+	series_partition_destroy(partition);
+	return error;
+}
+
+void
+series_partition_destroy(struct series_partition *partition)
+{
+	if (!partition)
+		return;
+	for (size_t i = 0; i < partition->part_count; i++)
+		part_unref(partition->parts[i]);
+	free(partition->parts);
+	head_destroy(partition->head);
+	head_destroy(partition->frozen);
+	roster_finish(&partition->roster);
+	buf_finish(&partition->indexes);
+	free(partition->dir);
+	free(partition);
+}
+
+/* ── parts ── */
+
+static bool
+partition_part_before(const struct part *a, const struct part *b)
+{
+	if (a->info.day != b->info.day)
+		return a->info.day < b->info.day;
+	return a->info.seq_first < b->info.seq_first;
+}
+
+int
+partition_reserve_parts(struct series_partition *partition, size_t count)
+{
+	if (partition->part_cap - partition->part_count >= count)
+		return 0;
+	size_t cap = partition->part_cap + MAX(count, partition->part_cap / 2 + 8);
+	void *parts = realloc(partition->parts, cap * sizeof(struct part *));
+	if (!parts)
+		return -ENOMEM;
+	partition->parts = parts;
+	partition->part_cap = cap;
+	return 0;
+}
+
+int
+partition_add_part(struct series_partition *partition, struct part *part)
+{
+	if (partition_reserve_parts(partition, 1) != 0)
+		return -ENOMEM;
+	size_t at = partition->part_count++;
+	for (; at > 0 && partition_part_before(part, partition->parts[at - 1]); at--)
+		partition->parts[at] = partition->parts[at - 1];
+	partition->parts[at] = part;
+	return 0;
+}
+
+void
+partition_drop_part(struct series_partition *partition, struct part *part)
+{
+	size_t at = 0;
+	while (partition->parts[at] != part)
+		at++;
+	partition->part_count--;
+	memmove(&partition->parts[at], &partition->parts[at + 1],
+	    (partition->part_count - at) * sizeof(struct part *));
+	atomic_store_explicit(&part->doomed, true, memory_order_relaxed);
+	part_unref(part);
+}
+
+/* Makes the series of a part known. */
+static int
+partition_enroll(struct series_partition *partition, struct part *part, uint64_t *ret_damage)
+{
+	struct part_cursor *cursor;
+	if (part_cursor_create(part, &cursor) != 0)
+		return -ENOMEM;
+	uint32_t number = UINT32_MAX;
+	int got;
+	while ((got = part_cursor_next(cursor)) == 1) {
+		struct span key = part_cursor_key(cursor);
+		const struct part_entry *entry = part_cursor_entry(cursor);
+		if (number == UINT32_MAX ||
+		    !span_eq(key, roster_key(&partition->roster, number))) {
+			got = roster_take(&partition->roster, series_key_hash(key), key, &number);
+			if (got)
+				break;
+		}
+		roster_note(&partition->roster, number, entry->first_ms, entry->last_ms,
+		    entry->last);
+	}
+	*ret_damage = part_cursor_damage(cursor);
+	part_cursor_destroy(cursor);
+	return got;
+}
+
+int
+series_partition_attach(struct series_partition *partition, const struct store_part *info,
+    series_damage_fn *report, void *report_ctx)
+{
+	struct part *part = NULL;
+	struct series_damage damage;
+	const char *reason;
+	uint64_t offset = 0;
+	int error = part_open(partition->env, partition->dir, info, &part, &reason);
+	if (error == 0) {
+		reason = "damaged index";
+		error = partition_enroll(partition, part, &offset);
+	}
+	if (error == 0)
+		error = partition_add_part(partition, part);
+	if (error == 0)
+		return 0;
+	if (report && error != -ENOMEM) {
+		struct part named = {.info = *info};
+		part_damage(&damage, &named, offset, error == -ENOENT ? "missing" : reason);
+		report(report_ctx, &damage);
+	}
+	part_unref(part);
+	return error;
+}
+
+struct partition_sweep {
+	struct env *env;
+	const char *dir;
+	const uint64_t *known;
+	size_t count;
+	uint64_t last_id;
+	bool swept;
+};
+
+static bool
+partition_id_known(const struct partition_sweep *sweep, uint64_t id)
+{
+	size_t low = 0, high = sweep->count;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (sweep->known[mid] < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < sweep->count && sweep->known[low] == id;
+}
+
+static int
+partition_sweep_one(void *ctx, const char *name)
+{
+	struct partition_sweep *sweep = ctx;
+	char *end;
+	errno = 0;
+	uint64_t id = strtoull(name, &end, 10);
+	if (errno || end == name || strcmp(end, ".part") != 0)
+		return 0;
+	sweep->last_id = MAX(sweep->last_id, id);
+	if (partition_id_known(sweep, id))
+		return 0;
+	char path[PART_PATH_BYTES_MAX];
+	int len = snprintf(path, sizeof(path), "%s/%s", sweep->dir, name);
+	if (len < 0 || (size_t)len >= sizeof(path))
+		return -ENAMETOOLONG;
+	sweep->swept = true;
+	return env_unlink(sweep->env, path);
+}
+
+int
+series_sweep(struct env *env, const char *dir, const uint64_t *known, size_t count,
+    uint64_t *ret_next_id)
+{
+	struct partition_sweep sweep = {
+		.env = env,
+		.dir = dir,
+		.known = known,
+		.count = count,
+		.last_id = count ? known[count - 1] : 0,
+	};
+	int error = env_list_dir(env, dir, partition_sweep_one, &sweep);
+	if (error == 0 && sweep.swept)
+		error = env_sync_dir(env, dir);
+	if (error)
+		return error;
+	*ret_next_id = sweep.last_id + 1;
+	return 0;
+}
+
+/* ── points ── */
+
+void
+series_partition_set_cursor(struct series_partition *partition, uint64_t seq)
+{
+	partition->cursor = seq;
+	partition->applied = MAX(partition->applied, seq);
+}
+
+uint64_t
+series_partition_cursor(const struct series_partition *partition)
+{
+	return partition->cursor;
+}
+
+void
+series_partition_advance(struct series_partition *partition, uint64_t seq)
+{
+	partition->applied = MAX(partition->applied, seq);
+}
+
+static bool
+partition_same_key(const struct series_point *a, const struct series_point *b)
+{
+	return a->key_off == b->key_off && a->key_len == b->key_len;
+}
+
+/* The head's index of the series of each run of points with one key. */
+static int
+partition_prepare(struct series_partition *partition, const struct series_batch *batch,
+    const struct series_point *points, size_t count)
+{
+	struct buf *indexes = &partition->indexes;
+	size_t runs = 0;
+	buf_clear(indexes);
+	for (size_t i = 0; i < count; i++) {
+		if (i && partition_same_key(&points[i], &points[i - 1]))
+			continue;
+		uint32_t number, index;
+		if (roster_take(&partition->roster, points[i].hash,
+		    series_batch_key(batch, &points[i]), &number) != 0 ||
+		    head_take(partition->head, &partition->roster, number, &index) != 0 ||
+		    buf_append(indexes, &index, sizeof(index)) != 0)
+			return -ENOMEM;
+		runs++;
+	}
+	return head_reserve(partition->head, runs, count);
+}
+
+int
+series_partition_apply(struct series_partition *partition, const struct series_batch *batch,
+    uint64_t seq, int64_t now_ms)
+{
+	size_t count;
+	const struct series_point *points = series_batch_points(batch, partition->number, &count);
+	if (seq <= partition->applied)
+		return 0;
+	if (count && partition_prepare(partition, batch, points, count) != 0)
+		return -ENOMEM;
+	struct head *head = partition->head;
+	const char *index = partition->indexes.ptr;
+	uint32_t at = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (i == 0 || !partition_same_key(&points[i], &points[i - 1])) {
+			memcpy(&at, index, sizeof(at));
+			index += sizeof(at);
+		}
+		head_put(head, at, points[i].time_ms, points[i].value);
+		roster_note(&partition->roster, head->series[at].number, points[i].time_ms,
+		    points[i].time_ms, points[i].value);
+	}
+	partition->applied = seq;
+	if (count) {
+		head->seq_first = head->seq_first ? head->seq_first : seq;
+		head->seq_last = seq;
+		head->arrival_first_ms = MIN(head->arrival_first_ms, now_ms);
+	}
+	return 0;
+}
+
+/* ── asking ── */
+
+void
+series_partition_stats(const struct series_partition *partition,
+    struct series_partition_stats *ret_stats)
+{
+	struct series_partition_stats stats = {
+		.series = partition->roster.count,
+		.parts = partition->part_count,
+		.head_oldest_ms = INT64_MAX,
+	};
+	const struct head *heads[] = {partition->frozen, partition->head};
+	for (size_t i = 0; i < ARRAY_COUNT(heads); i++) {
+		if (!heads[i])
+			continue;
+		stats.head_points += heads[i]->points;
+		stats.head_bytes += head_bytes(heads[i]);
+		stats.head_oldest_ms = MIN(stats.head_oldest_ms, heads[i]->arrival_first_ms);
+	}
+	for (size_t i = 0; i < partition->part_count; i++) {
+		stats.part_points += partition->parts[i]->info.points;
+		stats.part_bytes += partition->parts[i]->info.bytes;
+	}
+	*ret_stats = stats;
+}
+
+int
+series_partition_latest(struct series_partition *partition,
+    const struct series_selector *selector,
+    int (*each)(void *ctx, const struct series_latest *latest), void *ctx)
+{
+	uint32_t *numbers;
+	size_t count;
+	int stop = roster_select(&partition->roster, selector, SIZE_MAX, &numbers, &count);
+	if (stop)
+		return stop;
+	for (size_t i = 0; i < count && stop == 0; i++) {
+		const struct roster_series *series = &partition->roster.series[numbers[i]];
+		struct series_latest latest = {
+			.key = roster_key(&partition->roster, numbers[i]),
+			.first_ms = series->first_ms,
+			.last_ms = series->last_ms,
+			.last_value = series->last_value,
+		};
+		stop = each(ctx, &latest);
+	}
+	free(numbers);
+	return stop;
+}

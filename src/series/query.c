@@ -1,0 +1,188 @@
+/*
+ * query.c: the series of all snapshots by key, each read through a stream of its snapshot.
+ *
+ * Snapshots are of different partitions, so a key is in one of them only; a small heap gives the
+ * next one. A series without a row in the range is not told at all.
+ */
+#include "query.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "query_priv.h"
+#include "series_priv.h"
+#include "stream.h"
+
+/* A snapshot on its way. */
+struct query_source {
+	struct series_snapshot *snapshot;
+	struct stream *stream;
+	size_t at; /* series */
+};
+
+struct query_run {
+	struct query_out out;
+	struct query_agg *agg; /* NULL: raw */
+	struct query_source *sources;
+	size_t *heap;          /* sources by the key they are at */
+	size_t count, live;
+};
+
+static struct span
+query_key(const struct query_run *run, size_t place)
+{
+	const struct query_source *source = &run->sources[run->heap[place]];
+	return source->snapshot->series[source->at].key;
+}
+
+static void
+query_sift(struct query_run *run, size_t place)
+{
+	for (;;) {
+		size_t least = place, child = 2 * place + 1;
+		for (size_t i = child; i < child + 2 && i < run->live; i++)
+			if (span_cmp(query_key(run, i), query_key(run, least)) < 0)
+				least = i;
+		if (least == place)
+			return;
+		size_t moved = run->heap[place];
+		run->heap[place] = run->heap[least];
+		run->heap[least] = moved;
+		place = least;
+	}
+}
+
+/* ── what is told ── */
+
+int
+query_out_rows(struct query_out *out, const struct series_rows *rows)
+{
+	if (!out->begun) {
+		out->begun = true;
+		int stop = out->sink->series_begin(out->ctx, out->key);
+		if (stop)
+			return stop;
+	}
+	return out->sink->rows(out->ctx, rows);
+}
+
+static void
+query_damage(void *ctx, const struct series_damage *damage)
+{
+	struct query_run *run = ctx;
+	if (run->out.sink->damage)
+		run->out.sink->damage(run->out.ctx, damage);
+}
+
+static bool
+query_take(void *ctx, const struct part_entry *entry)
+{
+	struct query_run *run = ctx;
+	return run->agg && query_agg_takes(run->agg, entry);
+}
+
+/* ── one series ── */
+
+static int
+query_raw_piece(struct query_run *run, const struct stream_piece *piece, uint64_t *told)
+{
+	uint64_t limit = run->out.query->limit;
+	struct series_rows rows = {piece->count, piece->times_ms, piece->values, NULL};
+	if (limit && rows.count > limit - *told)
+		rows.count = limit - *told;
+	*told += rows.count;
+	return query_out_rows(&run->out, &rows);
+}
+
+static int
+query_series(struct query_run *run, struct query_source *source)
+{
+	const struct series_snapshot *snapshot = source->snapshot;
+	const struct snapshot_series *series = &snapshot->series[source->at];
+	struct stream_head head = {snapshot->times_ms + series->at, snapshot->values + series->at,
+	    series->count};
+	uint64_t told = 0, limit = run->out.query->limit;
+	run->out.key = series->key;
+	run->out.begun = false;
+	int error = stream_begin(source->stream, series->key, &head);
+	if (run->agg)
+		query_agg_begin(run->agg);
+	struct stream_piece piece;
+	while (error == 0 && (error = stream_next(source->stream, &piece)) == 1) {
+		if (!run->agg)
+			error = query_raw_piece(run, &piece, &told);
+		else if (piece.count)
+			error = query_agg_points(run->agg, piece.times_ms, piece.values,
+			    piece.count);
+		else
+			error = query_agg_chunk(run->agg, piece.entry);
+		if (limit && (run->agg ? query_agg_full(run->agg) : told == limit))
+			break;
+	}
+	if (error == 0 && run->agg)
+		error = query_agg_end(run->agg);
+	if (error == 0 && run->out.begun)
+		error = run->out.sink->series_end(run->out.ctx);
+	return error;
+}
+
+/* ── all ── */
+
+static int
+query_open(struct query_run *run, struct series_snapshot *const *snapshots, size_t count)
+{
+	const struct series_query *query = run->out.query;
+	run->sources = calloc(MAX(count, 1), sizeof(*run->sources));
+	run->heap = calloc(MAX(count, 1), sizeof(*run->heap));
+	if (!run->sources || !run->heap)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		struct series_snapshot *snapshot = snapshots[i];
+		struct stream_settings settings = {
+			.parts = snapshot->parts,
+			.part_count = snapshot->part_count,
+			.from_ms = MAX(query->from_ms, snapshot->from_ms),
+			.to_ms = MIN(query->to_ms, snapshot->to_ms) - 1,
+			.take = query_take,
+			.damage = query_damage,
+			.ctx = run,
+		};
+		run->sources[i].snapshot = snapshot;
+		run->count++;
+		if (snapshot->count == 0 || settings.from_ms > settings.to_ms)
+			continue;
+		int error = stream_create(&settings, &run->sources[i].stream);
+		if (error)
+			return error;
+		run->heap[run->live++] = i;
+	}
+	for (size_t i = run->live; i-- > 0;)
+		query_sift(run, i);
+	return query->agg_count || query->step_ms ? query_agg_create(&run->out, &run->agg) : 0;
+}
+
+int
+series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
+    size_t count, const struct series_query_sink *sink, void *ctx)
+{
+	struct series_query bounded = *query;
+	bounded.from_ms = MAX(query->from_ms, -SERIES_TIME_MS_MAX);
+	bounded.to_ms = MIN(query->to_ms, SERIES_TIME_MS_MAX + 1);
+	bounded.step_ms = MIN(query->step_ms, SERIES_TIME_MS_MAX);
+	struct query_run run = {.out = {.query = &bounded, .sink = sink, .ctx = ctx}};
+	int error = query_open(&run, snapshots, count);
+	while (error == 0 && run.live) {
+		struct query_source *source = &run.sources[run.heap[0]];
+		error = query_series(&run, source);
+		if (++source->at == source->snapshot->count)
+			run.heap[0] = run.heap[--run.live];
+		query_sift(&run, 0);
+	}
+	for (size_t i = 0; i < run.count; i++)
+		stream_destroy(run.sources[i].stream);
+	query_agg_destroy(run.agg);
+	free(run.sources);
+	free(run.heap);
+	return error;
+}

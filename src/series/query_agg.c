@@ -1,0 +1,394 @@
+/*
+ * query_agg.c: points to buckets: avg, min, max, count, sum, first, last, p50, p99, and fill.
+ *
+ * A bucket begins at a multiple of the step since the epoch; without a step the whole range is
+ * one bucket, which begins at `from`. NaN: counted; makes avg and sum NaN; min, max and the
+ * percentiles leave it out and are NaN when there is nothing else.
+ * Percentiles: linear interpolation between the ranks around p × (n − 1), found by quickselect.
+ * Invariant: one bucket is open at a time; rows leave in blocks of AGG_ROWS.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "query_priv.h"
+
+#define AGG_ROWS 256u
+#define AGG_COLUMNS_MAX 16u
+/* Points of one bucket that percentiles hold at once: 128 MiB. */
+#define AGG_PERCENTILE_POINTS_MAX (UINT64_C(1) << 24)
+
+struct agg_bucket {
+	uint64_t count, nans;
+	double sum, min, max, first, last;
+};
+
+struct query_agg {
+	struct query_out *out;
+	enum series_agg columns[AGG_COLUMNS_MAX];
+	size_t column_count;
+	bool ranked;            /* percentiles are asked for */
+	bool open;              /* `bucket` has points */
+	bool any;               /* the series had points */
+	int64_t start_ms;       /* of the open bucket */
+	int64_t next_ms;        /* of the bucket after the last row */
+	struct agg_bucket bucket;
+	double *ranks;          /* values of the open bucket */
+	size_t rank_count, rank_cap;
+	uint64_t told;
+	size_t rows;
+	int64_t times_ms[AGG_ROWS];
+	double values[AGG_ROWS * AGG_COLUMNS_MAX];
+	bool empty[AGG_ROWS], any_empty;
+	double before[AGG_COLUMNS_MAX]; /* the last row with points */
+	bool has_before;
+};
+
+int
+query_agg_create(struct query_out *out, struct query_agg **ret_agg)
+{
+	struct query_agg *agg = calloc(1, sizeof(*agg));
+	if (!agg)
+		return -ENOMEM;
+	agg->out = out;
+	agg->column_count = MIN(out->query->agg_count, AGG_COLUMNS_MAX);
+	for (size_t i = 0; i < agg->column_count; i++) {
+		agg->columns[i] = out->query->aggs[i];
+		agg->ranked |= agg->columns[i] == SERIES_P50 || agg->columns[i] == SERIES_P99;
+	}
+	if (agg->column_count == 0)
+		agg->columns[agg->column_count++] = SERIES_AVG;
+	*ret_agg = agg;
+	return 0;
+}
+
+void
+query_agg_destroy(struct query_agg *agg)
+{
+	if (!agg)
+		return;
+	free(agg->ranks);
+	free(agg);
+}
+
+static int64_t
+agg_start_of(const struct query_agg *agg, int64_t time_ms)
+{
+	int64_t step = agg->out->query->step_ms;
+	if (step == 0)
+		return agg->out->query->from_ms;
+	int64_t rest = time_ms % step;
+	return time_ms - rest - (rest < 0 ? step : 0);
+}
+
+/* The first time behind a bucket. */
+static int64_t
+agg_end_of(const struct query_agg *agg, int64_t start_ms)
+{
+	const struct series_query *query = agg->out->query;
+	return query->step_ms ? start_ms + query->step_ms : query->to_ms;
+}
+
+void
+query_agg_begin(struct query_agg *agg)
+{
+	agg->open = agg->any = agg->has_before = agg->any_empty = false;
+	agg->rows = agg->rank_count = 0;
+	agg->told = 0;
+	agg->next_ms = agg_start_of(agg, agg->out->query->from_ms);
+}
+
+/* ── percentiles ── */
+
+static void
+agg_swap(double *a, double *b)
+{
+	double kept = *a;
+	*a = *b;
+	*b = kept;
+}
+
+/* Reorders so that values[rank] is what sorting would put there, nothing smaller behind it. */
+static void
+agg_select(double *values, size_t count, size_t rank)
+{
+	size_t low = 0, high = count - 1;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (values[mid] < values[low])
+			agg_swap(&values[mid], &values[low]);
+		if (values[high] < values[low])
+			agg_swap(&values[high], &values[low]);
+		if (values[high] < values[mid])
+			agg_swap(&values[high], &values[mid]);
+		double pivot = values[mid];
+		size_t left = low, right = high;
+		for (;;) {
+			while (values[left] < pivot)
+				left++;
+			while (values[right] > pivot)
+				right--;
+			if (left >= right)
+				break;
+			agg_swap(&values[left++], &values[right--]);
+		}
+		/* [low..right] <= pivot <= [left..high]; they may meet in one place. */
+		if (rank <= right && right < high)
+			high = right;
+		else if (rank > right)
+			low = right + 1;
+		else
+			high--;
+	}
+}
+
+static double
+agg_percentile(struct query_agg *agg, double share)
+{
+	if (agg->rank_count == 0)
+		return NAN;
+	double place = share * (double)(agg->rank_count - 1);
+	size_t rank = (size_t)place;
+	double rest = place - (double)rank;
+	agg_select(agg->ranks, agg->rank_count, rank);
+	double low = agg->ranks[rank];
+	if (rest == 0 || rank + 1 == agg->rank_count)
+		return low;
+	double high = agg->ranks[rank + 1];
+	for (size_t i = rank + 2; i < agg->rank_count; i++)
+		high = MIN(high, agg->ranks[i]);
+	return low == high ? low : low + rest * (high - low);
+}
+
+static int
+agg_keep_ranks(struct query_agg *agg, const double *values, size_t count)
+{
+	if (agg->rank_count + count > AGG_PERCENTILE_POINTS_MAX)
+		return -E2BIG;
+	if (agg->rank_count + count > agg->rank_cap) {
+		size_t cap = MAX(agg->rank_cap * 2, agg->rank_count + count);
+		void *ranks = realloc(agg->ranks, cap * sizeof(*agg->ranks));
+		if (!ranks)
+			return -ENOMEM;
+		agg->ranks = ranks;
+		agg->rank_cap = cap;
+	}
+	for (size_t i = 0; i < count; i++) {
+		agg->ranks[agg->rank_count] = values[i];
+		agg->rank_count += !isnan(values[i]);
+	}
+	return 0;
+}
+
+/* ── rows ── */
+
+static double
+agg_value(struct query_agg *agg, enum series_agg column)
+{
+	const struct agg_bucket *bucket = &agg->bucket;
+	bool none = bucket->nans == bucket->count;
+	switch (column) {
+	case SERIES_AVG:
+		return bucket->sum / (double)bucket->count;
+	case SERIES_MIN:
+		return none ? NAN : bucket->min;
+	case SERIES_MAX:
+		return none ? NAN : bucket->max;
+	case SERIES_COUNT:
+		return (double)bucket->count;
+	case SERIES_SUM:
+		return bucket->sum;
+	case SERIES_FIRST:
+		return bucket->first;
+	case SERIES_LAST:
+		return bucket->last;
+	case SERIES_P50:
+		return agg_percentile(agg, 0.5);
+	case SERIES_P99:
+		return agg_percentile(agg, 0.99);
+	case SERIES_AGG_COUNT:
+		break;
+	}
+	return NAN;
+}
+
+static int
+agg_send_rows(struct query_agg *agg)
+{
+	struct series_rows rows = {agg->rows, agg->times_ms, agg->values,
+	    agg->any_empty ? agg->empty : NULL};
+	agg->rows = 0;
+	agg->any_empty = false;
+	return rows.count ? query_out_rows(agg->out, &rows) : 0;
+}
+
+bool
+query_agg_full(const struct query_agg *agg)
+{
+	uint64_t limit = agg->out->query->limit;
+	return limit && agg->told >= limit;
+}
+
+/* Ends one row whose values the caller has written. */
+static int
+agg_add_row(struct query_agg *agg, int64_t start_ms, bool empty)
+{
+	agg->times_ms[agg->rows] = start_ms;
+	agg->empty[agg->rows] = empty;
+	agg->any_empty |= empty;
+	agg->rows++;
+	agg->told++;
+	agg->next_ms = agg_end_of(agg, start_ms);
+	return agg->rows == AGG_ROWS ? agg_send_rows(agg) : 0;
+}
+
+/* Rows for the buckets without points before `until_ms`. */
+static int
+agg_fill(struct query_agg *agg, int64_t until_ms)
+{
+	if (agg->out->query->fill == SERIES_FILL_NONE)
+		return 0;
+	bool previous = agg->out->query->fill == SERIES_FILL_PREVIOUS && agg->has_before;
+	while (agg->next_ms < until_ms && !query_agg_full(agg)) {
+		double *values = &agg->values[agg->rows * agg->column_count];
+		for (size_t i = 0; i < agg->column_count; i++)
+			values[i] = previous ? agg->before[i] : NAN;
+		int error = agg_add_row(agg, agg->next_ms, !previous);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int
+agg_close(struct query_agg *agg)
+{
+	if (!agg->open)
+		return 0;
+	agg->open = false;
+	int error = agg_fill(agg, agg->start_ms);
+	if (error || query_agg_full(agg))
+		return error;
+	double *values = &agg->values[agg->rows * agg->column_count];
+	for (size_t i = 0; i < agg->column_count; i++)
+		agg->before[i] = values[i] = agg_value(agg, agg->columns[i]);
+	agg->has_before = true;
+	agg->rank_count = 0;
+	return agg_add_row(agg, agg->start_ms, false);
+}
+
+/* The bucket that begins at start_ms is open from here on. */
+static int
+agg_enter(struct query_agg *agg, int64_t start_ms)
+{
+	if (agg->open && agg->start_ms == start_ms)
+		return 0;
+	int error = agg_close(agg);
+	agg->open = agg->any = true;
+	agg->start_ms = start_ms;
+	agg->bucket = (struct agg_bucket){.min = INFINITY, .max = -INFINITY};
+	return error;
+}
+
+/* ── points ── */
+
+static void
+agg_add(struct agg_bucket *bucket, const double *values, size_t count)
+{
+	double sums[4] = {0}, min = bucket->min, max = bucket->max;
+	size_t i = 0, nans = 0;
+	/* Four sums: one would wait for the addition before. */
+	for (; i + 4 <= count; i += 4)
+		for (size_t k = 0; k < 4; k++)
+			sums[k] += values[i + k];
+	for (; i < count; i++)
+		sums[0] += values[i];
+	double sum = sums[0] + sums[1] + (sums[2] + sums[3]);
+	for (i = 0; i < count; i++) {
+		min = values[i] < min ? values[i] : min;
+		max = values[i] > max ? values[i] : max;
+	}
+	if (isnan(sum))
+		for (i = 0; i < count; i++)
+			nans += isnan(values[i]);
+	if (bucket->count == 0)
+		bucket->first = values[0];
+	bucket->count += count;
+	bucket->nans += nans;
+	bucket->sum += sum;
+	bucket->min = min;
+	bucket->max = max;
+	bucket->last = values[count - 1];
+}
+
+static size_t
+agg_count_before(const int64_t *times_ms, size_t count, int64_t end_ms)
+{
+	if (times_ms[count - 1] < end_ms)
+		return count;
+	size_t low = 0, high = count;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (times_ms[mid] < end_ms)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+int
+query_agg_points(struct query_agg *agg, const int64_t *times_ms, const double *values,
+    size_t count)
+{
+	for (size_t done = 0; done < count && !query_agg_full(agg);) {
+		int64_t start_ms = agg_start_of(agg, times_ms[done]);
+		int error = agg_enter(agg, start_ms);
+		if (error)
+			return error;
+		size_t n = agg_count_before(times_ms + done, count - done,
+		    agg_end_of(agg, start_ms));
+		agg_add(&agg->bucket, values + done, n);
+		if (agg->ranked) {
+			error = agg_keep_ranks(agg, values + done, n);
+			if (error)
+				return error;
+		}
+		done += n;
+	}
+	return 0;
+}
+
+bool
+query_agg_takes(const struct query_agg *agg, const struct part_entry *entry)
+{
+	return entry->summed && !agg->ranked &&
+	    agg_start_of(agg, entry->first_ms) == agg_start_of(agg, entry->last_ms);
+}
+
+int
+query_agg_chunk(struct query_agg *agg, const struct part_entry *entry)
+{
+	int error = agg_enter(agg, agg_start_of(agg, entry->first_ms));
+	if (error)
+		return error;
+	struct agg_bucket *bucket = &agg->bucket;
+	if (bucket->count == 0)
+		bucket->first = entry->first;
+	bucket->count += entry->count;
+	bucket->sum += entry->sum;
+	bucket->min = MIN(bucket->min, entry->min);
+	bucket->max = MAX(bucket->max, entry->max);
+	bucket->last = entry->last;
+	return 0;
+}
+
+int
+query_agg_end(struct query_agg *agg)
+{
+	int error = agg_close(agg);
+	if (error == 0 && agg->any)
+		error = agg_fill(agg, agg->out->query->to_ms);
+	return error ? error : agg_send_rows(agg);
+}
