@@ -238,9 +238,9 @@ part_writer_series(struct part_writer *writer, struct span key)
 		if (error)
 			return error;
 	}
+	uint64_t block_bytes = write_end(writer) - writer->block_start;
 	if (writer->block_entries >= PART_BLOCK_ENTRIES ||
-	    (writer->block_entries && write_end(writer) - writer->block_start >=
-	        PART_BLOCK_BYTES)) {
+	    (writer->block_entries && block_bytes >= PART_BLOCK_BYTES)) {
 		int error = write_end_block(writer);
 		if (error)
 			return error;

@@ -14,6 +14,24 @@
 #include "check.h"
 #include "series_priv.h"
 
+/* Makes the directory and makes it last. */
+static int
+partition_make_dir(struct env *env, const char *dir)
+{
+	int error = env_mkdir(env, dir);
+	if (error)
+		return error;
+	char *parent = strdup(dir);
+	if (!parent)
+		return -ENOMEM;
+	char *slash = strrchr(parent, '/');
+	if (slash)
+		*(slash == parent ? slash + 1 : slash) = 0;
+	error = env_sync_dir(env, slash ? parent : ".");
+	free(parent);
+	return error;
+}
+
 int
 series_partition_create(struct env *env, const char *dir, uint32_t number,
     struct series_partition **ret_partition)
@@ -30,7 +48,7 @@ series_partition_create(struct env *env, const char *dir, uint32_t number,
 	int error = -ENOMEM;
 	if (!partition->dir || !partition->head)
 		goto fail;
-	error = env_mkdir(env, dir);
+	error = partition_make_dir(env, dir);
 	if (error)
 		goto fail;
 	*ret_partition = partition;

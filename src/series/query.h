@@ -2,7 +2,9 @@
  * query.h: snapshots to points and aggregates, in order, streaming. Worker's side.
  *
  * The result is the series of all snapshots by key, each with its points ascending by time.
- * Bounded memory: a chunk of each part at a time.
+ * Bounded memory: a chunk of each part of a day at a time. NaN are counted, make avg and sum NaN,
+ * and are left out of min, max and percentiles. Aggregates without a step: the whole range is one
+ * bucket that begins at from_ms. A step without aggregates: avg.
  */
 #ifndef WEIR_QUERY_H
 #define WEIR_QUERY_H
@@ -47,8 +49,9 @@ struct series_query_sink {
 	void (*damage)(void *ctx, const struct series_damage *damage); /* a chunk was skipped */
 };
 
-/* Buckets start at multiples of the step since the epoch. 0, -ENOMEM, -EIO, or what a sink
- * function returned. Snapshots stay the caller's. */
+/* Buckets start at multiples of the step since the epoch. 0, -ENOMEM, -EIO, -E2BIG
+ * (percentiles of a bucket of more than 2^24 points), or what a sink function returned. Snapshots
+ * stay the caller's. */
 int series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
     size_t count, const struct series_query_sink *sink, void *ctx);
 

@@ -223,7 +223,8 @@ struct roster_pick {
 static int
 roster_pick_order(const void *a, const void *b)
 {
-	return span_cmp(((const struct roster_pick *)a)->key, ((const struct roster_pick *)b)->key);
+	const struct roster_pick *x = a, *y = b;
+	return span_cmp(x->key, y->key);
 }
 
 static uint64_t

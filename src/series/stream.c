@@ -307,8 +307,7 @@ stream_next_day(struct stream *stream)
 static bool
 lane_done(const struct lane *lane)
 {
-	return lane->decoded ? lane->at == lane->count && lane->entry == lane->entry_count
-	                     : lane->entry == lane->entry_count;
+	return lane->entry == lane->entry_count && (!lane->decoded || lane->at == lane->count);
 }
 
 /* The time of its next point; INT64_MAX when it is done. Of a chunk that is not decoded yet it
@@ -482,9 +481,11 @@ stream_step(struct stream *stream, struct stream_piece *ret_piece)
 	struct lane *raw = stream_undecoded(stream, &choice);
 	if (raw) {
 		if (raw == choice.lane && choice.next_ms != choice.others_ms &&
-		    stream_taken(stream, &choice))
-			return stream->gathered ? stream_give_gathered(stream, ret_piece)
-			                        : stream_give_chunk(stream, raw, ret_piece);
+		    stream_taken(stream, &choice)) {
+			if (stream->gathered)
+				return stream_give_gathered(stream, ret_piece);
+			return stream_give_chunk(stream, raw, ret_piece);
+		}
 		return stream_decode(stream, raw);
 	}
 	size_t count = stream_run(stream, &choice);
@@ -497,8 +498,9 @@ stream_step(struct stream *stream, struct stream_piece *ret_piece)
 		    count * sizeof(double));
 		stream->gathered += count;
 		lane->at += count;
-		return stream->gathered == STREAM_GATHER ? stream_give_gathered(stream, ret_piece)
-		                                         : 0;
+		if (stream->gathered < STREAM_GATHER)
+			return 0;
+		return stream_give_gathered(stream, ret_piece);
 	}
 	if (stream->gathered)
 		return stream_give_gathered(stream, ret_piece);

@@ -1,0 +1,79 @@
+/*
+ * world.h: one partition with its store on a simulated disk, a journal in memory, and a naive
+ * model of what the partition must hold. For the tests of this room.
+ */
+#ifndef WEIR_TEST_SERIES_WORLD_H
+#define WEIR_TEST_SERIES_WORLD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "query.h"
+#include "series.h"
+
+#define WORLD_DIR "/data"
+#define WORLD_PARTS_DIR "/data/series"
+#define WORLD_SERIES 7
+#define WORLD_START_MS INT64_C(1700000000000)
+#define WORLD_DAY_MS INT64_C(86400000)
+
+struct world_point {
+	int64_t time_ms;
+	double value;
+};
+
+struct world_points {
+	struct world_point *points; /* ascending, unique */
+	size_t count, cap;
+};
+
+struct world_record {
+	uint64_t seq;
+	struct series_batch *batch;
+};
+
+struct world {
+	struct env *env;
+	struct store *store;
+	struct series_partition *partition;
+	_Atomic uint64_t next_id;
+	uint64_t seq;
+	struct world_record *records;
+	size_t record_count, record_cap;
+	struct world_points model[WORLD_SERIES];
+	char keys[WORLD_SERIES][64];
+	size_t key_lens[WORLD_SERIES];
+	size_t damages;            /* reported so far */
+	struct series_damage damage; /* the last */
+};
+
+struct world *world_create(uint64_t seed);
+void world_destroy(struct world *world);
+uint64_t world_draw(struct world *world, uint64_t bound);
+struct span world_key(const struct world *world, size_t series);
+
+/* Opens store and partition, attaches, sweeps, replays. 0 or what failed. */
+int world_open(struct world *world);
+void world_close(struct world *world);
+
+/* A record: begin, points, end (applies it). */
+struct series_batch *world_begin(struct world *world);
+void world_add(struct world *world, struct series_batch *batch, size_t series, int64_t time_ms,
+    double value);
+void world_end(struct world *world, struct series_batch *batch);
+
+/* Freeze, run, commit, hand back: 0 also when there was nothing to do, else what failed. */
+int world_flush(struct world *world);
+int world_merge(struct world *world, bool compact); /* 1: merged, 0: nothing to do, -errno */
+
+/* Everything the partition tells against the model. */
+void world_compare_raw(struct world *world, int64_t from_ms, int64_t to_ms, uint64_t limit);
+void world_compare_query(struct world *world, const struct series_query *query);
+void world_compare_latest(struct world *world);
+
+/* Raw query of all; how many points were told, without comparing. -errno when it failed. */
+int world_count_points(struct world *world);
+
+#endif
