@@ -209,7 +209,8 @@ roster_matches(struct span key, const struct series_selector *selector)
 		while (at < count && !span_eq(tags[at].name, wanted->name))
 			at++;
 		/* As users of labels expect: an empty value also means that there is no such tag. */
-		if (at == count ? wanted->value.len > 0 : !span_eq(tags[at].value, wanted->value))
+		struct span value = at < count ? tags[at].value : SPAN("");
+		if (!span_eq(value, wanted->value))
 			return false;
 	}
 	return true;
