@@ -142,7 +142,8 @@ live_by_seed(uint64_t seed)
 		enum death death = (enum death)sim_random_below(life.env, DEATH_COUNT);
 		life_live(&life, death);
 		life_settle(&life);
-		if (death != DEATH_POWER && sim_random_below(life.env, 2)) { /* what was shown after the kill is on disk */
+		/* What was shown after a kill is on disk. */
+		if (death != DEATH_POWER && sim_random_below(life.env, 2)) {
 			sim_power_cut(life.env);
 			life_settle(&life);
 		}
