@@ -350,7 +350,7 @@ journal_scan_seek(struct journal_scan *scan, uint64_t seq)
 {
 	uint64_t low = scan->block, high = scan->end_block;
 	while (low + 1 < high) {
-		uint64_t middle = low + (high - low) / 2, block, block_seq;
+		uint64_t middle = low + (high - low) / 2, block = high, block_seq = seq;
 		int r = scan_probe(scan, middle, high, &block, &block_seq);
 		if (r < 0)
 			return r;
