@@ -196,7 +196,8 @@ damage_under_an_open_journal_is_met_by_readers(void **state)
 	world_begin(&world, 5);
 	world.journal = test_open(world.env, &world.options, NULL);
 	const struct place *place = &world.places[10];
-	uint64_t bit = (place->first_block * TEST_BLOCK + 20) * 8; /* the commit in a block's head */
+	/* in the number of the commit, in a block's head */
+	uint64_t bit = (place->first_block * TEST_BLOCK + 20) * 8;
 	assert_int_equal(sim_flip_bit(world.env, world.paths[place->segment], bit), 0);
 	struct journal_reader *reader;
 	assert_int_equal(journal_reader_open(world.journal, 0, &reader), 0);
