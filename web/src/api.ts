@@ -68,6 +68,11 @@ export class Api {
     return all;
   }
 
+  /** Throws Unauthorized when the key is not (or no longer) good. */
+  async check(): Promise<void> {
+    await this.#get('/api/v1/series?limit=1');
+  }
+
   async query(
     parameters: Record<string, string | number>, signal?: AbortSignal,
   ): Promise<SeriesRows[]> {

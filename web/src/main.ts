@@ -27,7 +27,7 @@ class Page {
   readonly grid = find('#grid');
   readonly stream = new Stream(this.api, 'readings/+/+', {
     onReading: (reading) => this.onReading(reading),
-    onGap: () => void this.readHistory(),
+    onGap: () => this.#refresh(),
     onState: (state) => this.onState(state),
   });
   now = 0;
@@ -78,22 +78,34 @@ class Page {
     });
   }
 
-  /** The stream is opened first, so that nothing falls between it and history. */
+  /** History, then the stream; once that is open, what came in between is read again. */
   async #enter(): Promise<void> {
     this.stream.stop();
     try {
       await this.readHistory();
+      this.#wasLive = true;
       this.stream.start();
       this.#openFromAddress();
     } catch (error) {
       if (error instanceof Unauthorized) {
-        this.onState('key');
-        find<HTMLDialogElement>('#key').showModal();
+        this.#askKey();
       } else {
-        this.onState('waiting');
+        this.onState('connecting');
         setTimeout(() => void this.#enter(), 3000);
       }
     }
+  }
+
+  #askKey(): void {
+    this.stream.stop();
+    this.onState('key');
+    const dialog = find<HTMLDialogElement>('#key');
+    if (!dialog.open) dialog.showModal();
+  }
+
+  /** After a gap, or when the stream is back: what was missed is read as history. */
+  #refresh(): void {
+    this.readHistory().catch(() => undefined);
   }
 
   #openFromAddress(): void {
@@ -145,8 +157,15 @@ class Page {
     const place = find('#state');
     place.dataset['state'] = state;
     setText(place.querySelector<HTMLElement>('.text')!, texts[state]);
-    if (state === 'live' && this.#wasLive) this.model.clock.forget();
+    if (state === 'live' && this.#wasLive) {
+      this.model.clock.forget();
+      this.#refresh();
+    }
     this.#wasLive ||= state === 'live';
+    if (state === 'waiting') {
+      // An EventSource does not say why it failed; a key that was revoked shows here.
+      this.api.check().catch((error) => error instanceof Unauthorized && this.#askKey());
+    }
   }
 
   #addCards(): void {
@@ -183,7 +202,7 @@ class Page {
     const span = spans.find((one) => one >= wanted * 0.9) ?? spans[spans.length - 1]!;
     if (span === this.span) return;
     this.span = span;
-    this.readHistory().catch(() => undefined);
+    this.#refresh();
   }
 
   turn(at: number): void {
