@@ -126,6 +126,7 @@ export class Model {
 
 const sampleMs = 500;
 const samplesMax = 30;
+const behindMax = 20;
 
 /** The time of the data, which in a simulation runs at another speed than ours. */
 export class DataClock {
@@ -135,9 +136,23 @@ export class DataClock {
   #shown = 0;
   #shownAt = 0;
   #samples: { real: number; data: number }[] = [];
+  #seen = 0;
+  #behind = 0;
 
   see(time: number): void {
     if (time > this.newest) this.newest = time;
+    if (time > this.#seen) this.#seen = time;
+  }
+
+  /** A simulation may begin anew: when nothing but older times come for long, follow them. */
+  #follow(): void {
+    if (this.#seen) this.#behind = this.#seen < this.newest ? this.#behind + 1 : 0;
+    if (this.#behind > behindMax) {
+      this.newest = this.#seen;
+      this.#behind = 0;
+      this.forget();
+    }
+    this.#seen = 0;
   }
 
   /** Called every turn; keeps the observed rate up to date. True once it is known. */
@@ -145,6 +160,7 @@ export class DataClock {
     const samples = this.#samples;
     const latest = samples[samples.length - 1];
     if (this.newest && (!latest || real - latest.real >= sampleMs)) {
+      this.#follow();
       samples.push({ real, data: this.newest });
       if (samples.length > samplesMax) samples.shift();
     }
