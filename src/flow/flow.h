@@ -1,0 +1,171 @@
+/*
+ * flow.h: from an accepted record to everything that follows from it: sequencer, committer,
+ * release, points, views, replay. And the way back: questions to the loops that own partitions.
+ *
+ * One `flow` a node, one `flow_loop` a loop. The first loop is the sequencer. Unless said
+ * otherwise functions are called on the loop's own thread.
+ */
+#ifndef WEIR_FLOW_H
+#define WEIR_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hub.h"
+#include "journal.h"
+#include "judge.h"
+#include "loop.h"
+#include "mail.h"
+#include "query.h"
+#include "series.h"
+#include "store.h"
+#include "workers.h"
+
+struct flow;
+struct flow_loop;
+
+#define FLOW_LOOPS_MAX 64
+#define FLOW_PARTITIONS_MAX 256
+
+struct flow_options {
+	struct env *env;
+	struct journal *journal;
+	struct store_writer *store;
+	struct workers *workers;      /* flushes and merges */
+	const char *series_dir;
+	uint32_t partitions;
+	unsigned loops;
+	unsigned gather_us;           /* journal.gather_us */
+	size_t intake_bytes_max;      /* bodies under way in the node */
+	size_t head_bytes_max;        /* of all partitions together */
+	int64_t head_age_ms_max;
+
+	/* Any thread. Something that ends the process: storage failed twice, memory out in the middle
+	 * of what was acknowledged. Does not return to normal work. */
+	void (*fatal)(void *ctx, const char *what, int error);
+	/* Any thread. Something an operator should read: damage, a flush that failed. */
+	void (*warn)(void *ctx, const char *what, int error);
+	void *ctx;
+};
+
+int flow_create(const struct flow_options *options, struct flow **ret_flow);
+
+/* After every loop stopped and every flow_loop was destroyed. Stops the committer. NULL ok. */
+void flow_destroy(struct flow *flow);
+
+/* `loop`, `box` and `hub` are the loop's own; partitions with number % loops == index become its. */
+int flow_loop_create(struct flow *flow, struct loop *loop, struct mailbox *box,
+    struct hub_local *hub, struct flow_loop **ret_loop);
+void flow_loop_destroy(struct flow_loop *fl);
+
+/* The hooks for this node's hub_locals (ctx: the flow). */
+const struct hub_hooks *flow_hub_hooks(void);
+
+/* ── start: before the loops run, on one thread ── */
+
+/* The partition with this number, to attach parts and cursors to. */
+struct series_partition *flow_partition(struct flow *flow, uint32_t number);
+
+/* Part ids below this were used. */
+void flow_set_next_part_id(struct flow *flow, uint64_t next_id);
+
+/* Replays the journal from the partitions' cursors into their heads. May run on any thread while
+ * no loop touches partitions (the server is not ready). `progress` may be NULL. 0, -ENOMEM, -EIO.
+ * Damage is warned of and skipped. */
+int flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uint64_t seq_end),
+    void *ctx);
+
+/* Starts the committer and the numbering: appends are taken from here on. 0 or -errno. */
+int flow_start(struct flow *flow);
+
+/* ── append ── */
+
+/* The caller's, flow's from flow_append until done(). */
+struct flow_ticket {
+	struct mail mail;
+	struct journal_record *record;  /* the ticket's reference; given back by flow after done() */
+	/* On the loop that appended. error 0: durable, applied or in every owner's queue. -ENOSPC:
+	 * the disk is full. The record may not be touched after. */
+	void (*done)(struct flow_ticket *ticket, int error);
+	struct flow_loop *origin;       /* flow's */
+	struct flow_ticket *next;       /* flow's */
+	bool settled;                   /* flow's */
+};
+
+/* Takes record (with its batch as record->parsed) over. 0; -EAGAIN when more than
+ * intake_bytes_max is under way (nothing taken; the caller answers 429 or holds the body back). */
+int flow_append(struct flow_loop *fl, struct flow_ticket *ticket);
+
+/* Bytes of bodies under way in the node; any thread. */
+size_t flow_intake_bytes(const struct flow *flow);
+
+struct judge *flow_judge(struct flow_loop *fl); /* the loop's own */
+
+/* ── publish (first form: not durable) ── */
+
+struct flow_publish {
+	struct mail mail;
+	struct hub_message *message;    /* taken over; the sequencer writes seq and time */
+	/* On the loop that published, after release: the message has its seq. */
+	void (*done)(struct flow_publish *publish);
+	struct flow_loop *origin;       /* flow's */
+	struct flow_publish *next;      /* flow's */
+	uint64_t delivered;             /* live subscriptions that matched, counted by the loops' wants */
+};
+
+void flow_publish(struct flow_loop *fl, struct flow_publish *publish);
+
+/* ── questions ── */
+
+/* A selector that owns its bytes. */
+struct flow_selector {
+	struct span tenant, metric;
+	struct series_tag tags[SERIES_TAGS_MAX];
+	size_t tag_count;
+};
+
+/* Snapshots of all matching series. The caller's, flow's from flow_ask until done(); cancel by
+ * setting nothing: done() always comes (within one round of mail). */
+struct flow_ask {
+	struct flow_selector selector;  /* spans live until done() */
+	int64_t from_ms, to_ms;
+	size_t series_max;
+	void (*done)(struct flow_ask *ask, int error); /* on the asking loop */
+	struct series_snapshot *snapshots[FLOW_PARTITIONS_MAX]; /* the caller's after done */
+	size_t snapshot_count;
+	struct flow_ask_legs *legs;     /* flow's */
+};
+
+int flow_ask(struct flow_loop *fl, struct flow_ask *ask); /* 0 or -ENOMEM: done() will not come */
+
+/* The newest points of the matching series; each() runs on the owners' threads, one owner at a
+ * time, in order of partition; it must only append to what the caller provided. */
+struct flow_latest {
+	struct flow_selector selector;
+	int (*each)(void *ctx, const struct series_latest *latest);
+	void *ctx;
+	void (*done)(struct flow_latest *latest, int error);
+	struct mail mail;               /* flow's, as all below */
+	struct flow_loop *origin;
+	unsigned at;
+	int error;
+};
+
+void flow_latest(struct flow_loop *fl, struct flow_latest *latest);
+
+/* ── end ── */
+
+/* Flushes every head of this loop's partitions; done(ctx) when all are stored or failed. */
+void flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), void *ctx);
+
+struct flow_stats {
+	uint64_t records, readings, released_seq, commits, flushes, flushes_failed, merges;
+	uint64_t records_failed, replayed;
+};
+void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */
+
+/* This loop's partitions, summed. */
+void flow_loop_series_stats(struct flow_loop *fl, struct series_partition_stats *ret_stats);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * judge.c: bodies to points and verdicts: entry, results, replay.
+ *
+ * The points of an item wait until the item as a whole turned out well, then join the batch: so a
+ * line that breaks off in its middle leaves nothing behind.
+ */
+#include "judge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "judge_priv.h"
+
+void
+judge_result_init(struct judge_result *result)
+{
+	memset(result, 0, sizeof *result);
+}
+
+void
+judge_result_clear(struct judge_result *result)
+{
+	series_batch_destroy(result->batch);
+	result->batch = NULL;
+	result->reject_count = 0;
+}
+
+void
+judge_result_reset(struct judge_result *result)
+{
+	judge_result_clear(result);
+	result->items = result->accepted = result->rejected = 0;
+	result->detail_count = 0;
+}
+
+void
+judge_result_finish(struct judge_result *result)
+{
+	judge_result_clear(result);
+	free(result->rejects);
+	result->rejects = NULL;
+	result->reject_cap = 0;
+}
+
+int
+judge_create(uint32_t partitions, struct judge **ret_judge)
+{
+	struct judge *judge = calloc(1, sizeof *judge);
+	if (!judge)
+		return -ENOMEM;
+	judge->partitions = partitions;
+	buf_init(&judge->scratch, 0);
+	buf_init(&judge->keys, 0);
+	*ret_judge = judge;
+	return 0;
+}
+
+void
+judge_destroy(struct judge *judge)
+{
+	if (!judge)
+		return;
+	buf_finish(&judge->scratch);
+	buf_finish(&judge->keys);
+	free(judge->points);
+	free(judge);
+}
+
+bool
+judge_skips(struct judge_run *run, uint32_t item, int32_t reading)
+{
+	while (run->skip < run->skip_end &&
+	    (run->skip->item < item || (run->skip->item == item && run->skip->reading < reading)))
+		run->skip++;
+	return run->skip < run->skip_end && run->skip->item == item &&
+	    run->skip->reading == reading;
+}
+
+static int
+reject_push(struct judge_result *result, const struct journal_reject *reject)
+{
+	if (result->reject_count == result->reject_cap) {
+		uint32_t cap = result->reject_cap ? result->reject_cap * 2 : 16;
+		void *grown = realloc(result->rejects, cap * sizeof *result->rejects);
+		if (!grown)
+			return -ENOMEM;
+		result->rejects = grown;
+		result->reject_cap = cap;
+	}
+	result->rejects[result->reject_count++] = *reject;
+	return 0;
+}
+
+int
+judge_reject(struct judge_run *run, int32_t reading, uint32_t code, uint32_t column,
+    const char *word, const char *text)
+{
+	struct judge_result *result = run->result;
+	if (!result)
+		return -EBADMSG;
+	struct journal_reject reject = {.item = run->item, .reading = reading, .code = code};
+	int error = reject_push(result, &reject);
+	if (error)
+		return error;
+	result->rejected++;
+	if (result->detail_count == JUDGE_DETAILS_MAX)
+		return 0;
+	struct judge_detail *detail = &result->details[result->detail_count++];
+	detail->item = result->items + run->item;
+	detail->reading = reading;
+	detail->code = code;
+	detail->column = column;
+	detail->word = word;
+	snprintf(detail->text, sizeof detail->text, "%s", text ? text : verdict_text(code));
+	return 0;
+}
+
+bool
+judge_name_ok(struct span name)
+{
+	if (name.len == 0 || name.len > JUDGE_NAME_BYTES_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.ptr[i];
+		if (c < 0x20 || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+bool
+judge_time_ok(int64_t ms)
+{
+	return ms >= JUDGE_TIME_MS_MIN && ms <= JUDGE_TIME_MS_MAX;
+}
+
+int
+judge_point_add(struct judge_run *run, struct span key, uint32_t partition, int64_t time_ms,
+    double value)
+{
+	struct judge *judge = run->judge;
+	if (judge->point_count == judge->point_cap) {
+		size_t cap = judge->point_cap ? judge->point_cap * 2 : 64;
+		void *grown = realloc(judge->points, cap * sizeof *judge->points);
+		if (!grown)
+			return -ENOMEM;
+		judge->points = grown;
+		judge->point_cap = cap;
+	}
+	size_t off = judge->keys.len;
+	int error = buf_append_span(&judge->keys, key);
+	if (error)
+		return error;
+	judge->points[judge->point_count++] = (struct judge_point){
+		.hash = series_key_hash(key),
+		.key_off = off,
+		.key_len = key.len,
+		.partition = partition,
+		.time_ms = time_ms,
+		.value = value,
+	};
+	return 0;
+}
+
+void
+judge_points_drop(struct judge_run *run)
+{
+	run->judge->point_count = 0;
+	buf_clear(&run->judge->keys);
+}
+
+int
+judge_points_commit(struct judge_run *run)
+{
+	struct judge *judge = run->judge;
+	int error = 0;
+	for (size_t i = 0; i < judge->point_count && !error; i++) {
+		const struct judge_point *point = &judge->points[i];
+		struct span key = span_of(judge->keys.ptr + point->key_off, point->key_len);
+		error = series_batch_add(run->batch, point->partition, point->hash, key,
+		    point->time_ms, point->value);
+	}
+	judge_points_drop(run);
+	return error;
+}
+
+static int
+judge_format(struct judge_run *run, char *ret_error, size_t error_size)
+{
+	switch (run->body->format) {
+	case JOURNAL_FORMAT_JSON:
+		return judge_json(run, ret_error, error_size);
+	case JOURNAL_FORMAT_NDJSON:
+		return judge_ndjson(run);
+	case JOURNAL_FORMAT_LINE:
+		return judge_lines(run);
+	case JOURNAL_FORMAT_NONE:
+		break;
+	}
+	return -EBADMSG;
+}
+
+int
+judge_run(struct judge *judge, const struct judge_body *body, struct judge_result *result,
+    char *ret_error, size_t error_size)
+{
+	check(!result->batch);
+	struct judge_run run = {.judge = judge, .body = body, .result = result};
+	uint64_t accepted = result->accepted, rejected = result->rejected;
+	size_t details = result->detail_count;
+	int error = series_batch_create(judge->partitions, &run.batch);
+	if (error)
+		return error;
+	error = judge_format(&run, ret_error, error_size);
+	judge_points_drop(&run);
+	if (error)
+		goto fail;
+	result->items += run.item;
+	result->batch = run.batch;
+	return 0;
+fail:
+	series_batch_destroy(run.batch);
+	result->accepted = accepted;
+	result->rejected = rejected;
+	result->detail_count = details;
+	result->reject_count = 0;
+	return error;
+}
+
+int
+judge_replay(struct judge *judge, const struct journal_record *record,
+    struct series_batch **ret_batch)
+{
+	struct judge_body body = {
+		.format = (enum journal_format)record->format,
+		.tenant = record->tenant,
+		.arrival_ms = record->arrival_ms,
+		.precision = (enum lp_precision)record->hints,
+		.bytes = (char *)(uintptr_t)record->body.ptr, /* replay writes nothing */
+		.len = record->body.len,
+	};
+	struct judge_run run = {
+		.judge = judge,
+		.body = &body,
+		.skip = record->rejects,
+		.skip_end = record->rejects + record->reject_count,
+	};
+	int error = series_batch_create(judge->partitions, &run.batch);
+	if (error)
+		return error;
+	char text[128];
+	error = judge_format(&run, text, sizeof text);
+	judge_points_drop(&run);
+	if (error) {
+		series_batch_destroy(run.batch);
+		return error;
+	}
+	*ret_batch = run.batch;
+	return 0;
+}

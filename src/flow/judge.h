@@ -1,0 +1,76 @@
+/*
+ * judge.h: bodies to points and verdicts, once, live and at replay by the same code.
+ *
+ * A judge belongs to one thread (a loop, or replay) and keeps what it reuses between bodies. Live,
+ * it decides what is accepted, overwrites every `auth` value in the body with '*' and lists what
+ * it rejected; at replay it follows the record's list and decides nothing.
+ */
+#ifndef WEIR_JUDGE_H
+#define WEIR_JUDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "lineproto.h"
+#include "record.h"
+#include "span.h"
+#include "verdict.h"
+
+struct judge;
+
+#define JUDGE_DETAILS_MAX 100
+
+/* One rejected item as the client is told of it. */
+struct judge_detail {
+	uint64_t item;       /* index in the whole request, from 0 */
+	int32_t reading;     /* -1: the whole item */
+	uint32_t code;       /* enum verdict */
+	uint32_t column;     /* in the line or item, from 1; 0: none */
+	const char *word;    /* a finer code of line protocol, or NULL: the verdict's */
+	char text[160];
+};
+
+/* What became of one body. Reused: judge_result_clear between bodies; details and counts go on
+ * over the bodies of one request until judge_result_reset. */
+struct judge_result {
+	struct series_batch *batch;      /* the caller takes it (sets NULL) or clear destroys it */
+	struct journal_reject *rejects;  /* of this body; the result's own */
+	uint32_t reject_count, reject_cap;
+	uint64_t items;                  /* items or lines in all bodies of the request so far */
+	uint64_t accepted, rejected;     /* readings (JSON) or lines, likewise */
+	size_t detail_count;
+	struct judge_detail details[JUDGE_DETAILS_MAX];
+};
+
+void judge_result_init(struct judge_result *result);
+void judge_result_clear(struct judge_result *result);  /* ready for the request's next body */
+void judge_result_reset(struct judge_result *result);  /* ready for another request */
+void judge_result_finish(struct judge_result *result); /* frees */
+
+/* `partitions` as the data directory was made. 0 or -ENOMEM. */
+int judge_create(uint32_t partitions, struct judge **ret_judge);
+void judge_destroy(struct judge *judge);
+
+struct judge_body {
+	enum journal_format format;
+	struct span tenant;
+	int64_t arrival_ms;
+	enum lp_precision precision;  /* JOURNAL_FORMAT_LINE */
+	char *bytes;                  /* auth values are overwritten in place */
+	size_t len;
+};
+
+/* Judges a body: a whole JSON document (or several, one after another), or complete lines.
+ * 0; -ENOMEM; -EBADMSG when a JSON document is malformed: *ret_error (a sentence with line and
+ * column, at most `error_size` bytes) and nothing is counted. */
+int judge_run(struct judge *judge, const struct judge_body *body, struct judge_result *result,
+    char *ret_error, size_t error_size);
+
+/* The points of a record, as they were accepted. 0, -ENOMEM, -EBADMSG (a body that its own verdict
+ * list does not fit: a bug or damage the CRC did not see). */
+int judge_replay(struct judge *judge, const struct journal_record *record,
+    struct series_batch **ret_batch);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * judge_priv.h: what the judge's files share.
+ */
+#ifndef WEIR_JUDGE_PRIV_H
+#define WEIR_JUDGE_PRIV_H
+
+#include "buf.h"
+#include "json.h"
+#include "judge.h"
+
+#define JUDGE_NAME_BYTES_MAX 255
+#define JUDGE_METRICS_MAX 64      /* in one reading */
+#define JUDGE_TIME_MS_MIN (-62135596800000LL) /* year 1 */
+#define JUDGE_TIME_MS_MAX 253402300799999LL   /* year 9999 */
+
+/* A point of the item under way: it joins the batch when the whole item turned out well. */
+struct judge_point {
+	uint64_t hash;
+	size_t key_off, key_len; /* in judge.keys */
+	uint32_t partition;
+	int64_t time_ms;
+	double value;
+};
+
+struct judge {
+	uint32_t partitions;
+	struct lp_line line;
+	struct buf scratch;             /* unescaped names of a line or reading */
+	struct buf keys;                /* keys of the item under way */
+	struct judge_point *points;     /* of the item under way */
+	size_t point_count, point_cap;
+	char key[SERIES_KEY_BYTES_MAX];
+};
+
+/* One body's run. `result` is NULL at replay, `skip` is empty live. */
+struct judge_run {
+	struct judge *judge;
+	const struct judge_body *body;
+	struct judge_result *result;
+	struct series_batch *batch;
+	const struct journal_reject *skip, *skip_end;
+	uint32_t item;                  /* index in this body */
+};
+
+/* Whether replay must leave this out. Asked in ascending order; item-level entries (-1) come
+ * before the item's readings. */
+bool judge_skips(struct judge_run *run, uint32_t item, int32_t reading);
+
+/* Notes a rejection live: its number, and a detail while there is room. `word` and `text` may be
+ * NULL: the verdict's own. -EBADMSG at replay (the list did not have it), -ENOMEM. */
+int judge_reject(struct judge_run *run, int32_t reading, uint32_t code, uint32_t column,
+    const char *word, const char *text);
+
+bool judge_name_ok(struct span name);
+bool judge_time_ok(int64_t ms);
+
+/* Builds the key of a series into judge.keys and adds a point of the item under way.
+ * 0, -ENOMEM, -EINVAL or -E2BIG (as series_key_build). `key_off` SIZE_MAX: build the key. */
+int judge_point_add(struct judge_run *run, struct span key, uint32_t partition, int64_t time_ms,
+    double value);
+
+/* The item is good: its points join the batch. / It is not: they are forgotten. */
+int judge_points_commit(struct judge_run *run);
+void judge_points_drop(struct judge_run *run);
+
+/* The formats. 0, -ENOMEM, -EBADMSG. */
+int judge_json(struct judge_run *run, char *ret_error, size_t error_size);
+int judge_ndjson(struct judge_run *run);
+int judge_lines(struct judge_run *run);
+
+#endif
