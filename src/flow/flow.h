@@ -36,7 +36,6 @@ struct flow_options {
 	const char *series_dir;
 	uint32_t partitions;
 	unsigned loops;
-	unsigned gather_us;           /* journal.gather_us */
 	size_t intake_bytes_max;      /* bodies under way in the node */
 	size_t head_bytes_max;        /* of all partitions together */
 	int64_t head_age_ms_max;
@@ -79,18 +78,25 @@ int flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uin
 /* Starts the committer and the numbering: appends are taken from here on. 0 or -errno. */
 int flow_start(struct flow *flow);
 
-/* ── append ── */
+/* ── what takes a seq ── */
 
-/* The caller's, flow's from flow_append until done(). */
-struct flow_ticket {
+/* The common part of what goes to the sequencer and comes back released. All flow's. */
+struct flow_entry {
 	struct mail mail;
-	struct journal_record *record;  /* the ticket's reference; given back by flow after done() */
-	/* On the loop that appended. error 0: durable, applied or in every owner's queue. -ENOSPC:
-	 * the disk is full. The record may not be touched after. */
+	struct flow_entry *next;
+	struct flow_loop *origin;
+	uint64_t seq;
+	uint8_t kind;
+	bool ready;      /* nothing but its place in the order holds it back */
+};
+
+/* An append. The caller's, flow's from flow_append until done(). */
+struct flow_ticket {
+	struct flow_entry entry;
+	struct journal_record *record;  /* the ticket's reference, given back by flow after done() */
+	/* On the loop that appended. 0: durable, and in the queue of every loop. -ENOSPC: the disk is
+	 * full and nothing was kept. The ticket is the caller's again. */
 	void (*done)(struct flow_ticket *ticket, int error);
-	struct flow_loop *origin;       /* flow's */
-	struct flow_ticket *next;       /* flow's */
-	bool settled;                   /* flow's */
 };
 
 /* Takes record (with its batch as record->parsed) over. 0; -EAGAIN when more than
@@ -105,13 +111,10 @@ struct judge *flow_judge(struct flow_loop *fl); /* the loop's own */
 /* ── publish (first form: not durable) ── */
 
 struct flow_publish {
-	struct mail mail;
-	struct hub_message *message;    /* taken over; the sequencer writes seq and time */
-	/* On the loop that published, after release: the message has its seq. */
+	struct flow_entry entry;
+	struct hub_message *message;    /* the caller's reference, kept; the sequencer writes its seq */
+	/* On the loop that published, after release. */
 	void (*done)(struct flow_publish *publish);
-	struct flow_loop *origin;       /* flow's */
-	struct flow_publish *next;      /* flow's */
-	uint64_t delivered;             /* live subscriptions that matched, counted by the loops' wants */
 };
 
 void flow_publish(struct flow_loop *fl, struct flow_publish *publish);

@@ -1,0 +1,146 @@
+/*
+ * flow_priv.h: what the files of this room share.
+ */
+#ifndef WEIR_FLOW_PRIV_H
+#define WEIR_FLOW_PRIV_H
+
+#include <stdatomic.h>
+
+#include "flow.h"
+
+#define FLOW_PROCESSOR "points"             /* the cursor's name in the store */
+#define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time */
+#define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
+#define FLOW_RETRY_MS 5000                  /* after a flush that failed */
+
+enum flow_kind { FLOW_TICKET, FLOW_PUBLISH, FLOW_WANT };
+
+/* A loop begins or ends to want a pattern: one allocation with its text. */
+struct flow_want {
+	struct flow_entry entry;
+	struct span tenant, pattern;
+	bool wanted;
+	uint64_t token;
+};
+
+/* ── committer.c ── */
+
+/* What goes to the committer and comes back. */
+struct commit_batch {
+	struct mail mail;
+	struct committer *committer;
+	struct journal_record **records;
+	struct flow_ticket **tickets;
+	size_t count, cap;
+	int error;
+};
+
+struct committer;
+
+/* Starts the thread. `done` is called on the loop of `reply_to`. 0 or -errno. */
+int committer_create(struct flow *flow, struct mailbox *reply_to,
+    void (*done)(struct flow *flow, struct commit_batch *batch), struct committer **ret_committer);
+void committer_destroy(struct committer *committer); /* NULL ok; nothing may be in flight */
+void committer_send(struct committer *committer, struct commit_batch *batch);
+
+/* ── sequencer.c: on the first loop ── */
+
+struct sequencer {
+	struct loop_task append, flush;
+	uint64_t next_seq, reserved;
+	struct flow_entry *head, **tail;   /* in seq order, not yet released */
+	struct commit_batch batches[2];    /* one fills while the other is in flight */
+	struct commit_batch *filling;
+	bool in_flight;
+};
+
+int sequencer_start(struct flow *flow);
+void sequencer_finish(struct flow *flow);
+
+/* Sends an entry to the sequencer, from its origin's loop. */
+void sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind kind);
+
+/* ── points.c ── */
+
+struct points_slot; /* one partition's flushing and merging */
+
+struct points {
+	struct points_slot *slots;
+	unsigned count;
+	struct loop_timer timer;
+	bool timer_set;
+	void (*flushed)(void *ctx, int error); /* of flow_loop_flush; NULL: not asked */
+	void *flushed_ctx;
+	int flushed_error;
+};
+
+int points_create(struct flow_loop *fl);
+void points_destroy(struct flow_loop *fl);
+
+/* A released record: its points join the heads of this loop's partitions. */
+void points_apply(struct flow_loop *fl, const struct journal_record *record);
+
+/* After the records of a release: flushes what became too large, arms the timer. */
+void points_settle(struct flow_loop *fl);
+
+/* ── views.c: on the first loop ── */
+
+struct release;
+
+/* Adds the view messages of a released record that somebody wants. 0 or -ENOMEM. */
+int views_add(struct flow *flow, struct release *release, const struct journal_record *record);
+
+/* ── release.c: what a turn of the sequencer lets go, the same object for all loops ── */
+
+int release_create(struct flow *flow, struct release **ret_release);
+int release_add_record(struct release *release, struct journal_record *record);  /* refs */
+int release_add_message(struct release *release, struct hub_message *message, uint64_t loops);
+int release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq);
+
+/* Mails it to every loop and gives the caller's reference up. */
+void release_send(struct release *release, uint64_t seq_last);
+void release_unref(struct release *release);
+
+/* ── flow.c ── */
+
+struct flow_counters {
+	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
+	atomic_uint_fast64_t merges, records_failed, replayed;
+};
+
+struct flow {
+	struct flow_options options;
+	struct hub *hub;
+	struct flow_loop *loops[FLOW_LOOPS_MAX];
+	struct series_partition *partitions[FLOW_PARTITIONS_MAX];
+	_Atomic uint64_t next_part_id;
+	atomic_size_t intake_bytes;
+	struct sequencer sequencer;
+	struct committer *committer;
+	struct flow_counters counters;
+};
+
+struct flow_loop {
+	struct flow *flow;
+	struct loop *loop;
+	struct mailbox *box;
+	struct hub_local *hub;
+	unsigned index;
+	struct judge *judge;
+	struct points points;
+};
+
+/* The loop that owns a partition. */
+static inline struct flow_loop *
+flow_owner(const struct flow *flow, uint32_t partition)
+{
+	return flow->loops[partition % flow->options.loops];
+}
+
+static inline void
+flow_count(atomic_uint_fast64_t *counter, uint64_t by)
+{
+	atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * release.c: what one turn of the sequencer lets go: records, messages and confirmations in seq
+ * order, one immutable object for all loops, each of which takes out what is its own.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "flow_priv.h"
+
+enum release_kind { RELEASE_RECORD, RELEASE_MESSAGE, RELEASE_CONFIRM };
+
+struct release_item {
+	enum release_kind kind;
+	union {
+		struct journal_record *record;
+		struct {
+			struct hub_message *message;
+			uint64_t loops;
+		} message;
+		struct {
+			unsigned loop;
+			uint64_t token, seq;
+		} confirm;
+	};
+};
+
+struct release_mail {
+	struct mail mail;
+	struct release *release;
+	struct flow_loop *fl;
+};
+
+struct release {
+	refcount refs;
+	struct flow *flow;
+	uint64_t seq_last;
+	struct release_item *items;
+	size_t count, cap;
+	struct release_mail mails[];
+};
+
+int
+release_create(struct flow *flow, struct release **ret_release)
+{
+	struct release *release =
+	    calloc(1, sizeof *release + flow->options.loops * sizeof release->mails[0]);
+	if (!release)
+		return -ENOMEM;
+	refcount_init(&release->refs);
+	release->flow = flow;
+	*ret_release = release;
+	return 0;
+}
+
+static struct release_item *
+release_push(struct release *release)
+{
+	if (release->count == release->cap) {
+		size_t cap = release->cap ? release->cap * 2 : 16;
+		void *grown = realloc(release->items, cap * sizeof *release->items);
+		if (!grown)
+			return NULL;
+		release->items = grown;
+		release->cap = cap;
+	}
+	return &release->items[release->count++];
+}
+
+int
+release_add_record(struct release *release, struct journal_record *record)
+{
+	struct release_item *item = release_push(release);
+	if (!item)
+		return -ENOMEM;
+	item->kind = RELEASE_RECORD;
+	item->record = journal_record_ref(record);
+	return 0;
+}
+
+int
+release_add_message(struct release *release, struct hub_message *message, uint64_t loops)
+{
+	struct release_item *item = release_push(release);
+	if (!item)
+		return -ENOMEM;
+	item->kind = RELEASE_MESSAGE;
+	item->message.message = hub_message_ref(message);
+	item->message.loops = loops;
+	return 0;
+}
+
+int
+release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq)
+{
+	struct release_item *item = release_push(release);
+	if (!item)
+		return -ENOMEM;
+	item->kind = RELEASE_CONFIRM;
+	item->confirm.loop = loop;
+	item->confirm.token = token;
+	item->confirm.seq = seq;
+	return 0;
+}
+
+static void
+release_apply(struct flow_loop *fl, const struct release_item *item)
+{
+	switch (item->kind) {
+	case RELEASE_RECORD:
+		points_apply(fl, item->record);
+		break;
+	case RELEASE_MESSAGE:
+		if (item->message.loops >> fl->index & 1)
+			hub_local_deliver(fl->hub, item->message.message);
+		break;
+	case RELEASE_CONFIRM:
+		if (item->confirm.loop == fl->index)
+			hub_local_confirmed(fl->hub, item->confirm.token, item->confirm.seq);
+		break;
+	}
+}
+
+static void
+release_deliver(struct mail *mail)
+{
+	struct release_mail *sent = CONTAINER_OF(mail, struct release_mail, mail);
+	struct release *release = sent->release;
+	struct flow_loop *fl = sent->fl;
+	for (size_t i = 0; i < release->count; i++)
+		release_apply(fl, &release->items[i]);
+	hub_local_advance(fl->hub, release->seq_last);
+	points_settle(fl);
+	release_unref(release);
+}
+
+void
+release_send(struct release *release, uint64_t seq_last)
+{
+	struct flow *flow = release->flow;
+	release->seq_last = seq_last;
+	for (unsigned i = 0; i < flow->options.loops; i++) {
+		struct release_mail *sent = &release->mails[i];
+		sent->release = release;
+		sent->fl = flow->loops[i];
+		sent->mail.deliver = release_deliver;
+		refcount_up(&release->refs);
+		mailbox_send(sent->fl->box, &sent->mail);
+	}
+	release_unref(release);
+}
+
+void
+release_unref(struct release *release)
+{
+	if (!refcount_down(&release->refs))
+		return;
+	for (size_t i = 0; i < release->count; i++) {
+		struct release_item *item = &release->items[i];
+		if (item->kind == RELEASE_RECORD)
+			journal_record_unref(item->record);
+		else if (item->kind == RELEASE_MESSAGE)
+			hub_message_unref(item->message.message);
+	}
+	free(release->items);
+	free(release);
+}

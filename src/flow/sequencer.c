@@ -1,0 +1,349 @@
+/*
+ * sequencer.c: one numbering and one order for everything, on the first loop.
+ *
+ * Entries (records, messages, wants) come by mail, get their seq, and stand in one list until all
+ * before them is settled. A record is ready when its commit came back, everything else at once.
+ * Released entries go to all loops first; only then are their owners told (docs/decisions/0002).
+ *
+ * Ranges of seqs are reserved by a record in the journal before any of them is handed out with
+ * nothing durable to show for it. The reserve record stands in the list like any other, so what
+ * was numbered after it cannot leave before it is on disk.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "flow_priv.h"
+
+static void sequencer_commit(struct flow *flow);
+
+static struct flow *
+flow_of_append(struct loop_task *task)
+{
+	return CONTAINER_OF(task, struct flow, sequencer.append);
+}
+
+static void
+append_run(struct loop_task *task)
+{
+	sequencer_commit(flow_of_append(task));
+}
+
+/* ── commits ── */
+
+static int
+batch_grow(struct commit_batch *batch)
+{
+	size_t cap = batch->cap ? batch->cap * 2 : 64;
+	void *records = realloc(batch->records, cap * sizeof *batch->records);
+	if (!records)
+		return -ENOMEM;
+	batch->records = records;
+	void *tickets = realloc(batch->tickets, cap * sizeof *batch->tickets);
+	if (!tickets)
+		return -ENOMEM;
+	batch->tickets = tickets;
+	batch->cap = cap;
+	return 0;
+}
+
+static void
+batch_add(struct flow *flow, struct flow_ticket *ticket)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	struct commit_batch *batch = sequencer->filling;
+	if (batch->count == batch->cap && batch_grow(batch)) {
+		ticket->record->error = -ENOMEM;
+		ticket->entry.ready = true;
+		loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
+		return;
+	}
+	batch->records[batch->count] = ticket->record;
+	batch->tickets[batch->count++] = ticket;
+	loop_task_queue(flow->loops[0]->loop, LOOP_APPEND, &sequencer->append);
+}
+
+/* Sends what has gathered, unless a commit is under way: it will call again. */
+static void
+sequencer_commit(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	struct commit_batch *batch = sequencer->filling;
+	if (sequencer->in_flight || batch->count == 0)
+		return;
+	sequencer->filling = batch == &sequencer->batches[0] ? &sequencer->batches[1] :
+							      &sequencer->batches[0];
+	sequencer->in_flight = true;
+	committer_send(flow->committer, batch);
+}
+
+static void
+sequencer_committed(struct flow *flow, struct commit_batch *batch)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	for (size_t i = 0; i < batch->count; i++)
+		batch->tickets[i]->entry.ready = true;
+	batch->count = 0;
+	sequencer->in_flight = false;
+	sequencer_commit(flow);
+	loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
+}
+
+/* ── numbering ── */
+
+static void
+entry_push(struct sequencer *sequencer, struct flow_entry *entry)
+{
+	entry->next = NULL;
+	*sequencer->tail = entry;
+	sequencer->tail = &entry->next;
+}
+
+static void
+reserve_done(struct flow_ticket *ticket, int error)
+{
+	(void)error; /* a failed reservation is made again before the next seq is handed out */
+	free(ticket);
+}
+
+static void
+ticket_number(struct flow *flow, struct flow_ticket *ticket)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	ticket->record->seq = sequencer->next_seq;
+	sequencer->next_seq += ticket->record->count;
+	ticket->entry.seq = sequencer->next_seq - 1;
+	ticket->entry.ready = false;
+	entry_push(sequencer, &ticket->entry);
+	batch_add(flow, ticket);
+}
+
+/* Appends a record that reserves the next range. 0 or -ENOMEM. */
+static int
+reserve_append(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	uint64_t bound = sequencer->next_seq + FLOW_RESERVE_STEP;
+	unsigned char body[8];
+	for (unsigned i = 0; i < sizeof body; i++)
+		body[i] = (unsigned char)(bound >> (8 * i));
+	struct journal_record like = {
+		.count = 1,
+		.stream = JOURNAL_RESERVE,
+		.arrival_ms = env_now_ms(flow->options.env),
+		.tenant = SPAN("main"),
+		.principal = SPAN("local"),
+		.body = span_of((const char *)body, sizeof body),
+	};
+	struct flow_ticket *ticket = calloc(1, sizeof *ticket);
+	if (!ticket)
+		return -ENOMEM;
+	int error = journal_record_create(&like, false, &ticket->record);
+	if (error) {
+		free(ticket);
+		return error;
+	}
+	ticket->done = reserve_done;
+	ticket->entry.kind = FLOW_TICKET;
+	ticket->entry.origin = flow->loops[0];
+	atomic_fetch_add(&flow->intake_bytes, like.body.len);
+	sequencer->reserved = bound;
+	ticket_number(flow, ticket);
+	return 0;
+}
+
+static void
+publish_number(struct flow *flow, struct flow_publish *publish)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	if (sequencer->next_seq + 1 >= sequencer->reserved && reserve_append(flow))
+		flow->options.fatal(flow->options.ctx, "no memory to number a message", -ENOMEM);
+	publish->message->seq = sequencer->next_seq++;
+	publish->message->time_ms = loop_now_ms(flow->loops[0]->loop);
+	publish->entry.seq = publish->message->seq;
+	publish->entry.ready = true;
+	entry_push(sequencer, &publish->entry);
+}
+
+static void
+entry_take(struct mail *mail)
+{
+	struct flow_entry *entry = CONTAINER_OF(mail, struct flow_entry, mail);
+	struct flow *flow = entry->origin->flow;
+	struct sequencer *sequencer = &flow->sequencer;
+	if (entry->kind == FLOW_TICKET) {
+		ticket_number(flow, CONTAINER_OF(entry, struct flow_ticket, entry));
+		return;
+	}
+	if (entry->kind == FLOW_PUBLISH) {
+		publish_number(flow, CONTAINER_OF(entry, struct flow_publish, entry));
+	} else {
+		entry->seq = sequencer->next_seq - 1;
+		entry->ready = true;
+		entry_push(sequencer, entry);
+	}
+	loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
+}
+
+void
+sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind kind)
+{
+	entry->kind = (uint8_t)kind;
+	entry->origin = fl;
+	entry->mail.deliver = entry_take;
+	mailbox_send(fl->flow->loops[0]->box, &entry->mail);
+}
+
+/* ── release ── */
+
+static int
+ticket_release(struct flow *flow, struct flow_ticket *ticket, struct release *release)
+{
+	struct journal_record *record = ticket->record;
+	if (record->error) {
+		flow_count(&flow->counters.records_failed, 1);
+		if (record->stream == JOURNAL_RESERVE)
+			flow->sequencer.reserved = 0;
+		return 0;
+	}
+	flow_count(&flow->counters.records, 1);
+	if (record->stream != JOURNAL_REPORTS)
+		return 0;
+	flow_count(&flow->counters.readings, record->count - 1);
+	int error = release_add_record(release, record);
+	return error ? error : views_add(flow, release, record);
+}
+
+static int
+want_release(struct flow *flow, const struct flow_want *want, struct release *release)
+{
+	unsigned loop = want->entry.origin->index;
+	int error = hub_want(flow->hub, loop, want->tenant, want->pattern, want->wanted);
+	if (error || !want->wanted)
+		return error;
+	return release_add_confirm(release, loop, want->token, want->entry.seq);
+}
+
+static int
+entry_release(struct flow *flow, struct flow_entry *entry, struct release *release)
+{
+	switch ((enum flow_kind)entry->kind) {
+	case FLOW_TICKET:
+		return ticket_release(flow, CONTAINER_OF(entry, struct flow_ticket, entry), release);
+	case FLOW_WANT:
+		return want_release(flow, CONTAINER_OF(entry, struct flow_want, entry), release);
+	case FLOW_PUBLISH:
+		break;
+	}
+	struct flow_publish *publish = CONTAINER_OF(entry, struct flow_publish, entry);
+	struct hub_message *message = publish->message;
+	uint64_t loops = hub_wanted(flow->hub, message->tenant, message->channel);
+	return loops ? release_add_message(release, message, loops) : 0;
+}
+
+static void
+entry_done(struct flow_entry *entry)
+{
+	struct flow *flow = entry->origin->flow;
+	if (entry->kind == FLOW_WANT) {
+		free(CONTAINER_OF(entry, struct flow_want, entry));
+	} else if (entry->kind == FLOW_PUBLISH) {
+		struct flow_publish *publish = CONTAINER_OF(entry, struct flow_publish, entry);
+		publish->done(publish);
+	} else {
+		struct flow_ticket *ticket = CONTAINER_OF(entry, struct flow_ticket, entry);
+		struct journal_record *record = ticket->record;
+		atomic_fetch_sub(&flow->intake_bytes, record->body.len);
+		ticket->done(ticket, record->error);
+		journal_record_unref(record);
+	}
+}
+
+/* On the origin's loop: a chain of entries, released together. */
+static void
+entries_done(struct mail *mail)
+{
+	struct flow_entry *entry = CONTAINER_OF(mail, struct flow_entry, mail);
+	while (entry) {
+		struct flow_entry *next = entry->next;
+		entry_done(entry);
+		entry = next;
+	}
+}
+
+/* Takes the ready entries off the list's head, adds what follows from them to `release`, and
+ * chains them by origin. The seq up to which everything is released. */
+static uint64_t
+entries_release(struct flow *flow, struct release *release, struct flow_entry **chains)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	struct flow_entry **tails[FLOW_LOOPS_MAX];
+	uint64_t seq = 0;
+	for (unsigned i = 0; i < flow->options.loops; i++)
+		tails[i] = &chains[i];
+	for (unsigned n = 0; n < FLOW_RELEASE_MAX && sequencer->head && sequencer->head->ready; n++) {
+		struct flow_entry *entry = sequencer->head;
+		sequencer->head = entry->next;
+		entry->next = NULL;
+		if (entry_release(flow, entry, release))
+			flow->options.fatal(flow->options.ctx,
+			    "no memory to apply what is acknowledged", -ENOMEM);
+		seq = entry->seq;
+		*tails[entry->origin->index] = entry;
+		tails[entry->origin->index] = &entry->next;
+	}
+	if (!sequencer->head)
+		sequencer->tail = &sequencer->head;
+	return seq;
+}
+
+static void
+flush_run(struct loop_task *task)
+{
+	struct flow *flow = CONTAINER_OF(task, struct flow, sequencer.flush);
+	struct sequencer *sequencer = &flow->sequencer;
+	struct flow_entry *chains[FLOW_LOOPS_MAX] = {NULL};
+	struct release *release;
+	if (!sequencer->head || !sequencer->head->ready)
+		return;
+	if (release_create(flow, &release))
+		flow->options.fatal(flow->options.ctx, "no memory to apply what is acknowledged",
+		    -ENOMEM);
+	uint64_t seq = entries_release(flow, release, chains);
+	atomic_store_explicit(&flow->counters.released_seq, seq, memory_order_relaxed);
+	release_send(release, seq);
+	for (unsigned i = 0; i < flow->options.loops; i++) {
+		if (!chains[i])
+			continue;
+		chains[i]->mail.deliver = entries_done;
+		mailbox_send(flow->loops[i]->box, &chains[i]->mail);
+	}
+	if (sequencer->head && sequencer->head->ready)
+		loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
+}
+
+int
+sequencer_start(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	loop_task_init(&sequencer->append, append_run);
+	loop_task_init(&sequencer->flush, flush_run);
+	sequencer->tail = &sequencer->head;
+	sequencer->filling = &sequencer->batches[0];
+	sequencer->next_seq = journal_next_seq(flow->options.journal);
+	int error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
+	    &flow->committer);
+	return error ? error : reserve_append(flow);
+}
+
+void
+sequencer_finish(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	committer_destroy(flow->committer);
+	flow->committer = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		free(sequencer->batches[i].records);
+		free(sequencer->batches[i].tickets);
+	}
+}
