@@ -88,6 +88,7 @@ struct flow_entry {
 	uint64_t seq;
 	uint8_t kind;
 	bool ready;      /* nothing but its place in the order holds it back */
+	int error;
 };
 
 /* An append. The caller's, flow's from flow_append until done(). */
@@ -113,8 +114,9 @@ struct judge *flow_judge(struct flow_loop *fl); /* the loop's own */
 struct flow_publish {
 	struct flow_entry entry;
 	struct hub_message *message;    /* the caller's reference, kept; the sequencer writes its seq */
-	/* On the loop that published, after release. */
-	void (*done)(struct flow_publish *publish);
+	/* On the loop that published, after release. -ENOSPC: its seq could not be reserved on disk and
+	 * nobody heard it. */
+	void (*done)(struct flow_publish *publish, int error);
 };
 
 void flow_publish(struct flow_loop *fl, struct flow_publish *publish);

@@ -47,7 +47,9 @@ void committer_send(struct committer *committer, struct commit_batch *batch);
 
 struct sequencer {
 	struct loop_task append, flush;
-	uint64_t next_seq, reserved;
+	uint64_t next_seq;
+	uint64_t reserved;                 /* asked for: a record in the list, or older, says so */
+	uint64_t reserved_durable;         /* said so on disk */
 	struct flow_entry *head, **tail;   /* in seq order, not yet released */
 	struct commit_batch batches[2];    /* one fills while the other is in flight */
 	struct commit_batch *filling;

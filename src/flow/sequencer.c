@@ -102,7 +102,7 @@ entry_push(struct sequencer *sequencer, struct flow_entry *entry)
 static void
 reserve_done(struct flow_ticket *ticket, int error)
 {
-	(void)error; /* a failed reservation is made again before the next seq is handed out */
+	(void)error; /* known since its release */
 	free(ticket);
 }
 
@@ -196,14 +196,27 @@ sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind 
 
 /* ── release ── */
 
+/* What was numbered above a bound that did not reach the disk is not let out. */
+static void
+reserve_release(struct sequencer *sequencer, const struct journal_record *record)
+{
+	uint64_t bound = 0;
+	for (unsigned i = 8; i-- > 0;)
+		bound = bound << 8 | (unsigned char)record->body.ptr[i];
+	if (record->error)
+		sequencer->reserved = 0;
+	else
+		sequencer->reserved_durable = bound;
+}
+
 static int
 ticket_release(struct flow *flow, struct flow_ticket *ticket, struct release *release)
 {
 	struct journal_record *record = ticket->record;
+	if (record->stream == JOURNAL_RESERVE)
+		reserve_release(&flow->sequencer, record);
 	if (record->error) {
 		flow_count(&flow->counters.records_failed, 1);
-		if (record->stream == JOURNAL_RESERVE)
-			flow->sequencer.reserved = 0;
 		return 0;
 	}
 	flow_count(&flow->counters.records, 1);
@@ -225,6 +238,17 @@ want_release(struct flow *flow, const struct flow_want *want, struct release *re
 }
 
 static int
+publish_release(struct flow *flow, struct flow_publish *publish, struct release *release)
+{
+	struct hub_message *message = publish->message;
+	publish->entry.error = message->seq < flow->sequencer.reserved_durable ? 0 : -ENOSPC;
+	if (publish->entry.error)
+		return 0;
+	uint64_t loops = hub_wanted(flow->hub, message->tenant, message->channel);
+	return loops ? release_add_message(release, message, loops) : 0;
+}
+
+static int
 entry_release(struct flow *flow, struct flow_entry *entry, struct release *release)
 {
 	switch ((enum flow_kind)entry->kind) {
@@ -235,10 +259,7 @@ entry_release(struct flow *flow, struct flow_entry *entry, struct release *relea
 	case FLOW_PUBLISH:
 		break;
 	}
-	struct flow_publish *publish = CONTAINER_OF(entry, struct flow_publish, entry);
-	struct hub_message *message = publish->message;
-	uint64_t loops = hub_wanted(flow->hub, message->tenant, message->channel);
-	return loops ? release_add_message(release, message, loops) : 0;
+	return publish_release(flow, CONTAINER_OF(entry, struct flow_publish, entry), release);
 }
 
 static void
@@ -249,7 +270,7 @@ entry_done(struct flow_entry *entry)
 		free(CONTAINER_OF(entry, struct flow_want, entry));
 	} else if (entry->kind == FLOW_PUBLISH) {
 		struct flow_publish *publish = CONTAINER_OF(entry, struct flow_publish, entry);
-		publish->done(publish);
+		publish->done(publish, entry->error);
 	} else {
 		struct flow_ticket *ticket = CONTAINER_OF(entry, struct flow_ticket, entry);
 		struct journal_record *record = ticket->record;

@@ -1,0 +1,172 @@
+/*
+ * flow.c: making and ending a node's flow and the loops' halves of it; the doors to the sequencer.
+ */
+#include "flow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "flow_priv.h"
+
+int
+flow_create(const struct flow_options *options, struct flow **ret_flow)
+{
+	check(options->loops > 0 && options->loops <= FLOW_LOOPS_MAX);
+	check(options->partitions > 0 && options->partitions <= FLOW_PARTITIONS_MAX);
+	struct flow *flow = calloc(1, sizeof *flow);
+	if (!flow)
+		return -ENOMEM;
+	flow->options = *options;
+	flow->next_part_id = 1;
+	int error = hub_create(options->loops, &flow->hub);
+	for (uint32_t p = 0; p < options->partitions && !error; p++)
+		error = series_partition_create(options->env, options->series_dir, p,
+		    &flow->partitions[p]);
+	if (error) {
+		flow_destroy(flow);
+		return error;
+	}
+	*ret_flow = flow;
+	return 0;
+}
+
+void
+flow_destroy(struct flow *flow)
+{
+	if (!flow)
+		return;
+	sequencer_finish(flow);
+	for (uint32_t p = 0; p < flow->options.partitions; p++)
+		series_partition_destroy(flow->partitions[p]);
+	hub_destroy(flow->hub);
+	free(flow);
+}
+
+int
+flow_loop_create(struct flow *flow, struct loop *loop, struct mailbox *box,
+    struct hub_local *hub, struct flow_loop **ret_loop)
+{
+	struct flow_loop *fl = calloc(1, sizeof *fl);
+	if (!fl)
+		return -ENOMEM;
+	fl->flow = flow;
+	fl->loop = loop;
+	fl->box = box;
+	fl->hub = hub;
+	fl->index = loop_index(loop);
+	int error = judge_create(flow->options.partitions, &fl->judge);
+	if (!error)
+		error = points_create(fl);
+	if (error) {
+		flow_loop_destroy(fl);
+		return error;
+	}
+	flow->loops[fl->index] = fl;
+	*ret_loop = fl;
+	return 0;
+}
+
+void
+flow_loop_destroy(struct flow_loop *fl)
+{
+	if (!fl)
+		return;
+	points_destroy(fl);
+	judge_destroy(fl->judge);
+	free(fl);
+}
+
+struct series_partition *
+flow_partition(struct flow *flow, uint32_t number)
+{
+	return flow->partitions[number];
+}
+
+void
+flow_set_next_part_id(struct flow *flow, uint64_t next_id)
+{
+	flow->next_part_id = next_id;
+}
+
+int
+flow_start(struct flow *flow)
+{
+	return sequencer_start(flow);
+}
+
+int
+flow_append(struct flow_loop *fl, struct flow_ticket *ticket)
+{
+	struct flow *flow = fl->flow;
+	size_t bytes = ticket->record->body.len;
+	size_t before = atomic_fetch_add(&flow->intake_bytes, bytes);
+	/* A record larger than the bound must still be able to come through, alone. */
+	if (before > 0 && before + bytes > flow->options.intake_bytes_max) {
+		atomic_fetch_sub(&flow->intake_bytes, bytes);
+		return -EAGAIN;
+	}
+	sequencer_submit(fl, &ticket->entry, FLOW_TICKET);
+	return 0;
+}
+
+size_t
+flow_intake_bytes(const struct flow *flow)
+{
+	return atomic_load_explicit(&flow->intake_bytes, memory_order_relaxed);
+}
+
+struct judge *
+flow_judge(struct flow_loop *fl)
+{
+	return fl->judge;
+}
+
+void
+flow_publish(struct flow_loop *fl, struct flow_publish *publish)
+{
+	sequencer_submit(fl, &publish->entry, FLOW_PUBLISH);
+}
+
+static int
+want_send(void *ctx, unsigned loop, struct span tenant, struct span pattern, bool wanted,
+    uint64_t token)
+{
+	struct flow *flow = ctx;
+	struct flow_want *want = malloc(sizeof *want + tenant.len + pattern.len);
+	if (!want)
+		return -ENOMEM;
+	char *text = (char *)(want + 1);
+	memcpy(text, tenant.ptr, tenant.len);
+	memcpy(text + tenant.len, pattern.ptr, pattern.len);
+	want->tenant = span_of(text, tenant.len);
+	want->pattern = span_of(text + tenant.len, pattern.len);
+	want->wanted = wanted;
+	want->token = token;
+	sequencer_submit(flow->loops[loop], &want->entry, FLOW_WANT);
+	return 0;
+}
+
+const struct hub_hooks *
+flow_hub_hooks(void)
+{
+	static const struct hub_hooks hooks = {.want = want_send};
+	return &hooks;
+}
+
+void
+flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
+{
+	const struct flow_counters *counters = &flow->counters;
+	*ret_stats = (struct flow_stats){
+		.records = counters->records,
+		.readings = counters->readings,
+		.released_seq = counters->released_seq,
+		.commits = counters->commits,
+		.flushes = counters->flushes,
+		.flushes_failed = counters->flushes_failed,
+		.merges = counters->merges,
+		.records_failed = counters->records_failed,
+		.replayed = counters->replayed,
+	};
+}

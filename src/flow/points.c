@@ -1,0 +1,297 @@
+/*
+ * points.c: the processor "points": released records join the heads of this loop's partitions;
+ * heads become parts, small parts are merged.
+ *
+ * A slot is a partition's one piece of work under way: frozen or begun here, run by a worker,
+ * committed by the store together with the cursor, settled here again. A failed one is tried again
+ * after a while; its points stay readable meanwhile, and the journal still has them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "flow_priv.h"
+
+struct points_slot {
+	struct flow_loop *fl;
+	struct series_partition *partition;
+	struct series_flush *flush;     /* one of the two is not NULL while busy */
+	struct series_merge *merge;
+	struct job job;
+	struct store_unit unit;
+	struct mail stored;
+	int error;
+	uint64_t retry_at_ms;           /* 0: may begin */
+};
+
+static void slot_done(struct mail *mail);
+
+static bool
+slot_busy(const struct points_slot *slot)
+{
+	return slot->flush || slot->merge;
+}
+
+/* ── the way of one piece of work ── */
+
+static void
+slot_run(struct job *job)
+{
+	struct points_slot *slot = CONTAINER_OF(job, struct points_slot, job);
+	slot->error = slot->flush ? series_flush_run(slot->flush) : series_merge_run(slot->merge);
+}
+
+static int
+slot_apply(struct store_unit *unit, struct store_tx *tx)
+{
+	struct points_slot *slot = CONTAINER_OF(unit, struct points_slot, unit);
+	return slot->flush ? series_flush_commit(slot->flush, tx) :
+			     series_merge_commit(slot->merge, tx);
+}
+
+static void
+slot_stored(struct store_unit *unit, int error)
+{
+	struct points_slot *slot = CONTAINER_OF(unit, struct points_slot, unit);
+	slot->error = error;
+	slot->stored.deliver = slot_done;
+	mailbox_send(slot->fl->box, &slot->stored);
+}
+
+/* The worker is back. */
+static void
+slot_ran(struct mail *mail)
+{
+	struct job *job = CONTAINER_OF(mail, struct job, mail);
+	struct points_slot *slot = CONTAINER_OF(job, struct points_slot, job);
+	if (slot->error) {
+		slot_done(&slot->stored);
+		return;
+	}
+	slot->unit.apply = slot_apply;
+	slot->unit.done = slot_stored;
+	slot->unit.urgent = false;
+	store_writer_submit(slot->fl->flow->options.store, &slot->unit);
+}
+
+static void
+slot_begin(struct points_slot *slot)
+{
+	slot->job.run = slot_run;
+	slot->job.mail.deliver = slot_ran;
+	slot->job.reply_to = slot->fl->box;
+	workers_submit_always(slot->fl->flow->options.workers, &slot->job);
+}
+
+static bool
+slot_flush(struct points_slot *slot)
+{
+	if (slot_busy(slot))
+		return true;
+	slot->flush = series_partition_freeze(slot->partition, &slot->fl->flow->next_part_id);
+	if (!slot->flush)
+		return false;
+	slot_begin(slot);
+	return true;
+}
+
+static void
+slot_merge(struct points_slot *slot)
+{
+	slot->merge = series_partition_merge_begin(slot->partition, &slot->fl->flow->next_part_id);
+	if (slot->merge)
+		slot_begin(slot);
+}
+
+static void
+slot_failed(struct points_slot *slot, const char *what)
+{
+	struct flow *flow = slot->fl->flow;
+	flow_count(&flow->counters.flushes_failed, 1);
+	flow->options.warn(flow->options.ctx, what, slot->error);
+	slot->retry_at_ms = loop_mono_ms(slot->fl->loop) + FLOW_RETRY_MS;
+}
+
+static void
+slot_done(struct mail *mail)
+{
+	struct points_slot *slot = CONTAINER_OF(mail, struct points_slot, stored);
+	struct flow *flow = slot->fl->flow;
+	slot->retry_at_ms = 0;
+	if (slot->flush) {
+		if (slot->error)
+			slot_failed(slot, "storing points");
+		else
+			flow_count(&flow->counters.flushes, 1);
+		series_partition_flushed(slot->partition, slot->flush, slot->error);
+		slot->flush = NULL;
+	} else {
+		if (slot->error)
+			slot_failed(slot, "merging parts");
+		else
+			flow_count(&flow->counters.merges, 1);
+		series_partition_merged(slot->partition, slot->merge, slot->error);
+		slot->merge = NULL;
+	}
+	if (!slot->error && !slot->fl->points.flushed)
+		slot_merge(slot);
+	points_settle(slot->fl);
+}
+
+/* ── when ── */
+
+static bool
+slot_empty(const struct points_slot *slot)
+{
+	struct series_partition_stats stats;
+	series_partition_stats(slot->partition, &stats);
+	return stats.head_points == 0;
+}
+
+/* For flow_loop_flush: whether nothing is left to do. */
+static bool
+points_drained(struct flow_loop *fl)
+{
+	bool drained = true;
+	for (unsigned i = 0; i < fl->points.count; i++) {
+		struct points_slot *slot = &fl->points.slots[i];
+		if (slot->retry_at_ms) {
+			fl->points.flushed_error = slot->error;
+			continue;
+		}
+		if (slot_busy(slot) || (!slot_empty(slot) && slot_flush(slot)))
+			drained = false;
+	}
+	return drained;
+}
+
+static void
+points_check_drained(struct flow_loop *fl)
+{
+	struct points *points = &fl->points;
+	if (!points->flushed || !points_drained(fl))
+		return;
+	void (*flushed)(void *ctx, int error) = points->flushed;
+	points->flushed = NULL;
+	flushed(points->flushed_ctx, points->flushed_error);
+}
+
+/* Begins what is due in one partition; the moment of the loop's clock at which it must be looked
+ * at again. */
+static uint64_t
+slot_due(struct points_slot *slot)
+{
+	const struct flow_options *options = &slot->fl->flow->options;
+	struct loop *loop = slot->fl->loop;
+	uint64_t now = loop_mono_ms(loop);
+	struct series_partition_stats stats;
+	series_partition_stats(slot->partition, &stats);
+	if (stats.head_points == 0 || slot_busy(slot))
+		return UINT64_MAX;
+	if (slot->retry_at_ms > now)
+		return slot->retry_at_ms;
+	int64_t age = loop_now_ms(loop) - stats.head_oldest_ms;
+	if (stats.head_bytes >= options->head_bytes_max / options->partitions ||
+	    age >= options->head_age_ms_max) {
+		slot->retry_at_ms = 0;
+		slot_flush(slot);
+		return UINT64_MAX;
+	}
+	return now + (uint64_t)(options->head_age_ms_max - MAX(age, 0));
+}
+
+void
+points_settle(struct flow_loop *fl)
+{
+	uint64_t next = UINT64_MAX;
+	for (unsigned i = 0; i < fl->points.count; i++)
+		next = MIN(next, slot_due(&fl->points.slots[i]));
+	if (next == UINT64_MAX)
+		loop_timer_cancel(fl->loop, &fl->points.timer);
+	else if (loop_timer_set(fl->loop, &fl->points.timer, next))
+		fl->flow->options.fatal(fl->flow->options.ctx, "no memory for a timer", -ENOMEM);
+	points_check_drained(fl);
+}
+
+static void
+points_timer(struct loop_timer *timer)
+{
+	points_settle(CONTAINER_OF(timer, struct flow_loop, points.timer));
+}
+
+void
+points_apply(struct flow_loop *fl, const struct journal_record *record)
+{
+	struct flow *flow = fl->flow;
+	const struct series_batch *batch = record->parsed;
+	int64_t now = loop_now_ms(fl->loop);
+	for (unsigned i = 0; i < fl->points.count; i++) {
+		struct series_partition *partition = fl->points.slots[i].partition;
+		uint32_t number = fl->index + i * flow->options.loops;
+		size_t count;
+		series_batch_points(batch, number, &count);
+		if (count == 0)
+			series_partition_advance(partition, record->seq);
+		else if (series_partition_apply(partition, batch, record->seq, now))
+			flow->options.fatal(flow->options.ctx,
+			    "no memory for points that are acknowledged", -ENOMEM);
+	}
+}
+
+void
+flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), void *ctx)
+{
+	for (unsigned i = 0; i < fl->points.count; i++)
+		fl->points.slots[i].retry_at_ms = 0;
+	fl->points.flushed = done;
+	fl->points.flushed_ctx = ctx;
+	fl->points.flushed_error = 0;
+	points_check_drained(fl);
+}
+
+int
+points_create(struct flow_loop *fl)
+{
+	struct flow *flow = fl->flow;
+	struct points *points = &fl->points;
+	points->timer.fire = points_timer;
+	points->slots = calloc(flow->options.partitions, sizeof *points->slots);
+	if (!points->slots)
+		return -ENOMEM;
+	for (uint32_t p = fl->index; p < flow->options.partitions; p += flow->options.loops) {
+		struct points_slot *slot = &points->slots[points->count++];
+		slot->fl = fl;
+		slot->partition = flow->partitions[p];
+	}
+	return 0;
+}
+
+void
+points_destroy(struct flow_loop *fl)
+{
+	if (fl->points.timer.fire)
+		loop_timer_cancel(fl->loop, &fl->points.timer);
+	for (unsigned i = 0; i < fl->points.count; i++)
+		check(!slot_busy(&fl->points.slots[i]));
+	free(fl->points.slots);
+	fl->points.slots = NULL;
+	fl->points.count = 0;
+}
+
+void
+flow_loop_series_stats(struct flow_loop *fl, struct series_partition_stats *ret_stats)
+{
+	struct series_partition_stats sum = {.head_oldest_ms = INT64_MAX};
+	for (unsigned i = 0; i < fl->points.count; i++) {
+		struct series_partition_stats one;
+		series_partition_stats(fl->points.slots[i].partition, &one);
+		sum.series += one.series;
+		sum.head_points += one.head_points;
+		sum.head_bytes += one.head_bytes;
+		sum.parts += one.parts;
+		sum.part_points += one.part_points;
+		sum.part_bytes += one.part_bytes;
+		sum.head_oldest_ms = MIN(sum.head_oldest_ms, one.head_oldest_ms);
+	}
+	*ret_stats = sum;
+}
