@@ -40,7 +40,9 @@ judge_result_finish(struct judge_result *result)
 {
 	judge_result_clear(result);
 	free(result->rejects);
+	free(result->details);
 	result->rejects = NULL;
+	result->details = NULL;
 	result->reject_cap = 0;
 }
 
@@ -93,6 +95,19 @@ reject_push(struct judge_result *result, const struct journal_reject *reject)
 	return 0;
 }
 
+static void
+detail_add(struct judge_result *result, const struct judge_detail *like, const char *text)
+{
+	result->rejected++;
+	if (!result->details)
+		result->details = malloc(JUDGE_DETAILS_MAX * sizeof *result->details);
+	if (!result->details || result->detail_count == JUDGE_DETAILS_MAX)
+		return;
+	struct judge_detail *detail = &result->details[result->detail_count++];
+	*detail = *like;
+	snprintf(detail->text, sizeof detail->text, "%s", text ? text : verdict_text(like->code));
+}
+
 int
 judge_reject(struct judge_run *run, int32_t reading, uint32_t code, uint32_t column,
     const char *word, const char *text)
@@ -104,17 +119,23 @@ judge_reject(struct judge_run *run, int32_t reading, uint32_t code, uint32_t col
 	int error = reject_push(result, &reject);
 	if (error)
 		return error;
-	result->rejected++;
-	if (result->detail_count == JUDGE_DETAILS_MAX)
-		return 0;
-	struct judge_detail *detail = &result->details[result->detail_count++];
-	detail->item = result->items + run->item;
-	detail->reading = reading;
-	detail->code = code;
-	detail->column = column;
-	detail->word = word;
-	snprintf(detail->text, sizeof detail->text, "%s", text ? text : verdict_text(code));
+	struct judge_detail detail = {
+		.item = result->items + run->item,
+		.reading = reading,
+		.code = code,
+		.column = column,
+		.word = word,
+	};
+	detail_add(result, &detail, text);
 	return 0;
+}
+
+void
+judge_result_too_long(struct judge_result *result)
+{
+	struct judge_detail detail = {
+		.item = result->items++, .reading = -1, .code = VERDICT_TOO_LONG};
+	detail_add(result, &detail, NULL);
 }
 
 bool
@@ -220,6 +241,7 @@ judge_run(struct judge *judge, const struct judge_body *body, struct judge_resul
 	result->items += run.item;
 	result->batch = run.batch;
 	return 0;
+
 fail:
 	series_batch_destroy(run.batch);
 	result->accepted = accepted;

@@ -41,13 +41,16 @@ struct judge_result {
 	uint64_t items;                  /* items or lines in all bodies of the request so far */
 	uint64_t accepted, rejected;     /* readings (JSON) or lines, likewise */
 	size_t detail_count;
-	struct judge_detail details[JUDGE_DETAILS_MAX];
+	struct judge_detail *details;    /* of the first JUDGE_DETAILS_MAX; NULL before any */
 };
 
 void judge_result_init(struct judge_result *result);
 void judge_result_clear(struct judge_result *result);  /* ready for the request's next body */
 void judge_result_reset(struct judge_result *result);  /* ready for another request */
 void judge_result_finish(struct judge_result *result); /* frees */
+
+/* A line that was dropped before it could be judged. */
+void judge_result_too_long(struct judge_result *result);
 
 /* `partitions` as the data directory was made. 0 or -ENOMEM. */
 int judge_create(uint32_t partitions, struct judge **ret_judge);

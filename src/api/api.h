@@ -1,0 +1,55 @@
+/*
+ * api.h: the routes of api.md, one file per resource.
+ *
+ * Handlers run on the connection's loop and hang off a `struct api_loop`, which is what
+ * session_app() gives. What may block or take long runs on query workers (stream.h).
+ */
+#ifndef WEIR_API_H
+#define WEIR_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "access.h"
+#include "flow.h"
+#include "session.h"
+
+/* What the whole server shares; immutable after start but for the atomics behind the calls. */
+struct api {
+	struct env *env;
+	struct flow *flow;
+	struct journal *journal;
+	struct store_writer *store;
+	struct workers *queries;        /* threads for questions, apart from those that flush */
+	unsigned char secret[32];       /* keys the hashes of access */
+	size_t series_max;              /* series one question may touch */
+	size_t chunk_bytes;             /* of a streamed body that make one record */
+	const char *demo_key;           /* NULL: no demo */
+	bool metrics_open;              /* /metrics needs no key */
+	/* Appends what only the server knows to /metrics (settings, loops, net). The calling loop. */
+	void (*metrics)(void *ctx, struct buf *out);
+	/* Tells every loop's access of a new key, or of a removed one (key NULL). Any loop. */
+	void (*key_changed)(void *ctx, const struct store_key *key, uint64_t removed_id);
+	bool (*ready)(void *ctx);
+	void *ctx;
+};
+
+struct api_loop {
+	const struct api *api;
+	struct flow_loop *flow;
+	struct access *access;
+	struct loop *loop;
+	struct mailbox *box;
+};
+
+/* All routes, for session_routes_create. `tables` and `counts` have room for API_TABLES_MAX. */
+#define API_TABLES_MAX 16
+size_t api_routes(const struct session_route **tables, size_t *counts);
+
+/* session_hooks.publish. */
+void api_publish(void *app, const struct access_principal *principal, const struct span *channels,
+    size_t channel_count, struct span data,
+    void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * api_priv.h: what the resources share.
+ */
+#ifndef WEIR_API_PRIV_H
+#define WEIR_API_PRIV_H
+
+#include "api.h"
+#include "buf.h"
+
+/* Each ends with an entry whose path is NULL. */
+extern const struct session_route api_ops_routes[];
+extern const struct session_route api_readings_routes[];
+extern const struct session_route api_write_routes[];
+extern const struct session_route api_series_routes[];
+extern const struct session_route api_query_routes[];
+extern const struct session_route api_raw_routes[];
+extern const struct session_route api_channels_routes[];
+extern const struct session_route api_keys_routes[];
+extern const struct session_route api_demo_routes[];
+extern const struct session_route api_page_routes[];
+
+/* Answers with `out` and frees it; 503 when it ran out of memory. */
+void api_answer_buf(struct session_request *request, unsigned status, const char *content_type,
+    struct buf *out);
+
+/* A time from the URL, or the default when it is absent. false: answered 400. */
+bool api_query_time(struct session_request *request, const char *name, int64_t absent_ms,
+    int64_t *ret_ms);
+
+/* An unsigned number from the URL within [min, max]; absent keeps *value. false: answered 400. */
+bool api_query_number(struct session_request *request, const char *name, uint64_t min,
+    uint64_t max, uint64_t *value);
+
+/* A selector from the URL: metric, and every parameter that `known` does not list as a tag
+ * ("tag.NAME" always). `known` ends with NULL. Owns its bytes. */
+struct api_selector {
+	struct flow_selector selector;
+	struct buf bytes;
+};
+
+/* false: answered 400; nothing to finish then. */
+bool api_selector_parse(struct session_request *request, const char *const *known,
+    bool metric_needed, struct api_selector *ret_selector);
+void api_selector_finish(struct api_selector *selector);
+
+/* Writes {"device":"123",…} of tags. */
+void api_tags_write(struct buf *out, const struct series_tag *tags, size_t count);
+
+#endif

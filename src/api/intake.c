@@ -1,0 +1,412 @@
+/*
+ * intake.c: bodies of readings on their way into the journal.
+ *
+ * A body of lines leaves in records of about api.chunk_bytes, cut at line ends, while more of it
+ * arrives; a JSON document is read whole. What is under way for one request is bounded: above
+ * INTAKE_AHEAD_BYTES the body waits. A client that leaves in the middle leaves its complete lines.
+ * The intake outlives its request until the last record has come back.
+ */
+#include "intake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "json.h"
+
+#define INTAKE_AHEAD_BYTES (4u << 20)
+#define INTAKE_WHOLE_BYTES_MAX (16u << 20)
+#define INTAKE_RETRY_MS 2
+#define INTAKE_RETRIES_MAX 1000
+
+struct intake {
+	struct session_request *request; /* NULL: gone */
+	struct api_loop *al;
+	struct intake_kind kind;
+	struct access_principal *principal;
+	struct buf body;
+	bool typed_ndjson;    /* the content type says so */
+	bool skipping;        /* inside a line that is too long */
+	bool ended;
+	bool answered;
+	unsigned retries;
+	size_t ahead_bytes;   /* appended, not yet durable */
+	unsigned records;
+	struct intake_record *pending; /* judged, refused by a node that is too busy */
+	struct loop_timer retry;
+	struct judge_result result;
+};
+
+struct intake_record {
+	struct flow_ticket ticket;
+	struct intake *intake;
+	size_t bytes;
+};
+
+static void intake_go_on(struct intake *intake);
+
+static void
+record_destroy(struct intake_record *sent)
+{
+	if (!sent)
+		return;
+	journal_record_unref(sent->ticket.record);
+	free(sent);
+}
+
+static void
+intake_destroy(struct intake *intake)
+{
+	record_destroy(intake->pending);
+	loop_timer_cancel(intake->al->loop, &intake->retry);
+	access_principal_unref(intake->principal);
+	judge_result_finish(&intake->result);
+	buf_finish(&intake->body);
+	free(intake);
+}
+
+/* Answers once; what is still under way finishes by itself. */
+static struct session_request *
+intake_take_answer(struct intake *intake)
+{
+	struct session_request *request = intake->request;
+	if (!request || intake->answered)
+		return NULL;
+	intake->answered = true;
+	buf_finish(&intake->body);
+	return request;
+}
+
+static void
+intake_fail(struct intake *intake, int error)
+{
+	struct session_request *request = intake_take_answer(intake);
+	if (!request)
+		return;
+	if (error == -ENOSPC)
+		session_problem(request, 503, NULL,
+		    "the disk is full: nothing of what was not yet acknowledged is kept; try later");
+	else if (error == -EAGAIN)
+		session_problem(request, 503, NULL, "too much is under way; try again");
+	else
+		session_problem(request, 503, NULL, "the server has no memory left; try again");
+}
+
+static void
+intake_settle(struct intake *intake)
+{
+	bool empty = intake->body.len == 0 && !intake->pending;
+	if (intake->ended && intake->records == 0 && empty) {
+		struct session_request *request = intake_take_answer(intake);
+		if (request)
+			intake->kind.answer(request, &intake->result);
+	}
+	if (!intake->request && intake->records == 0)
+		intake_destroy(intake);
+}
+
+static void
+record_done(struct flow_ticket *ticket, int error)
+{
+	struct intake_record *sent = CONTAINER_OF(ticket, struct intake_record, ticket);
+	struct intake *intake = sent->intake;
+	intake->ahead_bytes -= sent->bytes;
+	intake->records--;
+	free(sent);
+	if (error)
+		intake_fail(intake, error);
+	if (intake->request && !intake->answered)
+		intake_go_on(intake);
+	else
+		intake_settle(intake);
+}
+
+static void
+batch_drop(void *batch)
+{
+	series_batch_destroy(batch);
+}
+
+static int
+record_build(struct intake *intake, const struct judge_body *body, struct journal_record **ret)
+{
+	const struct access_principal *principal = intake->principal;
+	struct judge_result *result = &intake->result;
+	struct journal_record like = {
+		.count = 1 + (uint32_t)series_batch_count(result->batch),
+		.stream = JOURNAL_REPORTS,
+		.format = (uint16_t)body->format,
+		.hints = (uint32_t)body->precision,
+		.arrival_ms = body->arrival_ms,
+		.tenant = principal->tenant,
+		.principal = principal->name,
+		.body = span_of(body->bytes, body->len),
+		.rejects = result->rejects,
+		.reject_count = result->reject_count,
+	};
+	int error = journal_record_create(&like, false, ret);
+	if (error)
+		return error;
+	(*ret)->parsed = result->batch;
+	(*ret)->parsed_destroy = batch_drop;
+	result->batch = NULL;
+	return 0;
+}
+
+/* What was judged becomes a record, pending. */
+static int
+record_make(struct intake *intake, const struct judge_body *body)
+{
+	struct intake_record *sent = calloc(1, sizeof *sent);
+	if (!sent)
+		return -ENOMEM;
+	int error = record_build(intake, body, &sent->ticket.record);
+	if (error) {
+		free(sent);
+		return error;
+	}
+	sent->intake = intake;
+	sent->bytes = body->len;
+	sent->ticket.done = record_done;
+	intake->pending = sent;
+	return 0;
+}
+
+/* The pending record goes under way. 0 (also when there is none) or -EAGAIN. */
+static int
+record_append(struct intake *intake)
+{
+	struct intake_record *sent = intake->pending;
+	int error = sent ? flow_append(intake->al->flow, &sent->ticket) : 0;
+	if (error || !sent)
+		return error;
+	intake->pending = NULL;
+	intake->ahead_bytes += sent->bytes;
+	intake->records++;
+	return 0;
+}
+
+/* Judges and appends the first `len` bytes of the body. -EBADMSG: the document is malformed and
+ * was answered. */
+static int
+intake_submit(struct intake *intake, size_t len)
+{
+	struct judge_result *result = &intake->result;
+	struct judge_body body = {
+		.format = intake->kind.format,
+		.tenant = intake->principal->tenant,
+		.arrival_ms = loop_now_ms(intake->al->loop),
+		.precision = intake->kind.precision,
+		.bytes = intake->body.ptr,
+		.len = len,
+	};
+	char text[160];
+	uint64_t accepted = result->accepted;
+	int error = judge_run(flow_judge(intake->al->flow), &body, result, text, sizeof text);
+	if (error == -EBADMSG) {
+		struct session_request *request = intake_take_answer(intake);
+		if (request)
+			session_problem(request, 400, NULL, "the body is no JSON: %s", text);
+		return error;
+	}
+	if (!error && result->accepted > accepted)
+		error = record_make(intake, &body);
+	judge_result_clear(result);
+	if (error)
+		return error;
+	buf_consume(&intake->body, len);
+	return record_append(intake);
+}
+
+/* ── cutting ── */
+
+/* JSON or NDJSON? NDJSON when the first line is a document and more than blanks follows. 0: not
+ * known yet. */
+static enum journal_format
+format_guess(struct intake *intake)
+{
+	const char *begin = intake->body.ptr;
+	const char *lf = intake->body.len ? memchr(begin, '\n', intake->body.len) : NULL;
+	if (intake->typed_ndjson)
+		return JOURNAL_FORMAT_NDJSON;
+	if (!lf)
+		return intake->ended ? JOURNAL_FORMAT_JSON : JOURNAL_FORMAT_NONE;
+	struct json_reader reader;
+	json_reader_init(&reader, span_of(begin, (size_t)(lf - begin)), false);
+	enum json_token token = json_next(&reader);
+	if (token != JSON_OBJECT)
+		return JOURNAL_FORMAT_JSON;
+	token = json_skip(&reader, token);
+	if (token == JSON_ERROR || json_next(&reader) != JSON_END)
+		return JOURNAL_FORMAT_JSON;
+	return JOURNAL_FORMAT_NDJSON;
+}
+
+/* How many bytes can be judged now: complete lines up to about a chunk, or all at the end. */
+static size_t
+lines_ready(const struct intake *intake)
+{
+	const struct buf *body = &intake->body;
+	size_t chunk = intake->al->api->chunk_bytes;
+	if (body->len <= chunk && intake->ended)
+		return body->len;
+	if (body->len < chunk)
+		return 0;
+	const char *lf = memrchr(body->ptr, '\n', MIN(body->len, chunk));
+	if (!lf)
+		lf = memchr(body->ptr, '\n', body->len);
+	if (lf)
+		return (size_t)(lf - body->ptr) + 1;
+	return intake->ended ? body->len : 0;
+}
+
+/* A line longer than any may be is dropped as it arrives. */
+static int
+intake_bound_line(struct intake *intake)
+{
+	struct buf *body = &intake->body;
+	if (body->len <= LP_LINE_BYTES_MAX || memchr(body->ptr, '\n', body->len))
+		return 0;
+	judge_result_too_long(&intake->result);
+	intake->skipping = true;
+	buf_clear(body);
+	return 0;
+}
+
+static void
+retry_fire(struct loop_timer *timer)
+{
+	intake_go_on(CONTAINER_OF(timer, struct intake, retry));
+}
+
+/* The node's intake is full: wait for a while, then say so. */
+static void
+intake_retry(struct intake *intake)
+{
+	if (intake->retries++ == INTAKE_RETRIES_MAX ||
+	    loop_timer_set(intake->al->loop, &intake->retry,
+		loop_mono_ms(intake->al->loop) + INTAKE_RETRY_MS))
+		intake_fail(intake, -EAGAIN);
+}
+
+static size_t
+intake_ready(struct intake *intake)
+{
+	if (intake->kind.format == JOURNAL_FORMAT_NONE)
+		intake->kind.format = format_guess(intake);
+	if (intake->kind.format == JOURNAL_FORMAT_NONE)
+		return 0;
+	if (intake->kind.format == JOURNAL_FORMAT_JSON)
+		return intake->ended ? intake->body.len : 0;
+	return lines_ready(intake);
+}
+
+/* Moves on as far as it can: appends what is ready, holds the body back or asks for more. */
+static void
+intake_go_on(struct intake *intake)
+{
+	size_t ready;
+	int error = record_append(intake);
+	while (!error && intake->ahead_bytes <= INTAKE_AHEAD_BYTES && (ready = intake_ready(intake)))
+		error = intake_submit(intake, ready);
+	if (!error && intake->kind.format != JOURNAL_FORMAT_JSON &&
+	    intake->kind.format != JOURNAL_FORMAT_NONE)
+		error = intake_bound_line(intake);
+	if (error == -EAGAIN)
+		intake_retry(intake);
+	else if (error && error != -EBADMSG)
+		intake_fail(intake, error);
+	else
+		intake->retries = 0;
+	if (intake->request && !intake->answered && !intake->ended)
+		session_pause_body(intake->request,
+		    error == -EAGAIN || intake->ahead_bytes > INTAKE_AHEAD_BYTES);
+	intake_settle(intake);
+}
+
+/* ── the route's operations ── */
+
+void
+intake_begin(struct session_request *request, const struct intake_kind *kind)
+{
+	struct api_loop *al = session_app(request);
+	struct intake *intake = calloc(1, sizeof *intake);
+	if (!intake) {
+		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		return;
+	}
+	struct span type = session_header(request, "Content-Type");
+	intake->request = request;
+	intake->al = al;
+	intake->kind = *kind;
+	intake->typed_ndjson = span_starts(type, SPAN("application/x-ndjson"));
+	intake->retry.fire = retry_fire;
+	intake->principal = access_principal_ref(
+	    (struct access_principal *)(uintptr_t)session_principal(request));
+	buf_init(&intake->body, 0);
+	judge_result_init(&intake->result);
+	session_set_state(request, intake);
+}
+
+/* Drops the rest of a line that is too long. */
+static struct span
+intake_skip(struct intake *intake, struct span bytes)
+{
+	const char *lf = bytes.len ? memchr(bytes.ptr, '\n', bytes.len) : NULL;
+	if (!lf)
+		return span_of(NULL, 0);
+	intake->skipping = false;
+	return span_skip(bytes, (size_t)(lf - bytes.ptr) + 1);
+}
+
+void
+intake_body(struct session_request *request, struct span bytes)
+{
+	struct intake *intake = session_state(request);
+	if (!intake || intake->answered)
+		return;
+	if (intake->skipping)
+		bytes = intake_skip(intake, bytes);
+	if (buf_append_span(&intake->body, bytes)) {
+		intake_fail(intake, -ENOMEM);
+		return;
+	}
+	bool whole = intake->kind.format == JOURNAL_FORMAT_NONE ||
+	    intake->kind.format == JOURNAL_FORMAT_JSON;
+	if (whole && intake->body.len > INTAKE_WHOLE_BYTES_MAX) {
+		intake_take_answer(intake);
+		session_problem(request, 413, NULL,
+		    "a JSON document may have 16 MiB; send NDJSON, a line an item, which is unbounded");
+		return;
+	}
+	if (intake->body.len >= intake->al->api->chunk_bytes)
+		intake_go_on(intake);
+}
+
+void
+intake_end(struct session_request *request, struct span whole)
+{
+	struct intake *intake = session_state(request);
+	(void)whole;
+	if (!intake || intake->answered)
+		return;
+	intake->ended = true;
+	intake_go_on(intake);
+}
+
+void
+intake_gone(struct session_request *request, bool broken)
+{
+	struct intake *intake = session_state(request);
+	if (!intake)
+		return;
+	session_set_state(request, NULL);
+	loop_timer_cancel(intake->al->loop, &intake->retry);
+	bool lines = intake->kind.format == JOURNAL_FORMAT_LINE ||
+	    intake->kind.format == JOURNAL_FORMAT_NDJSON;
+	const char *lf = intake->body.len ? memrchr(intake->body.ptr, '\n', intake->body.len) : NULL;
+	intake->request = NULL;
+	if (broken && !intake->answered && lines && lf)
+		intake_submit(intake, (size_t)(lf - intake->body.ptr) + 1);
+	intake_settle(intake);
+}

@@ -1,0 +1,26 @@
+/*
+ * intake.h: bodies of readings on their way into the journal: collected, judged, appended in
+ * records, answered when all of them are durable.
+ */
+#ifndef WEIR_INTAKE_H
+#define WEIR_INTAKE_H
+
+#include "api.h"
+#include "judge.h"
+
+struct intake;
+
+struct intake_kind {
+	enum journal_format format;   /* JOURNAL_FORMAT_NONE: JSON or NDJSON, the body tells */
+	enum lp_precision precision;
+	/* Everything acceptable is durable: the answer. */
+	void (*answer)(struct session_request *request, const struct judge_result *result);
+};
+
+/* From a route's begin(): the other three members of its operations must be those below. */
+void intake_begin(struct session_request *request, const struct intake_kind *kind);
+void intake_body(struct session_request *request, struct span bytes);
+void intake_end(struct session_request *request, struct span whole);
+void intake_gone(struct session_request *request, bool broken);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * query_run.h: one question under way: what was asked, the snapshots it is answered from, and the
+ * two forms of the answer.
+ */
+#ifndef WEIR_QUERY_RUN_H
+#define WEIR_QUERY_RUN_H
+
+#include "api_priv.h"
+#include "query.h"
+#include "stream.h"
+
+struct question {
+	struct session_request *request; /* until the stream has it; NULL: gone */
+	struct api_selector selector;
+	struct series_query query;
+	struct flow_ask ask;
+	bool csv;
+};
+
+/* stream_work.run: ctx is the question. */
+int query_run_json(void *ctx, struct stream *stream);
+int query_run_csv(void *ctx, struct stream *stream);
+
+/* "avg" … "p99"; the words stand in the order of enum series_agg. */
+extern const char *const query_agg_words[SERIES_AGG_COUNT];
+
+#endif

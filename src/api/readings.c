@@ -1,0 +1,65 @@
+/*
+ * readings.c: POST /api/v1/readings.
+ */
+#include "api_priv.h"
+#include "intake.h"
+#include "json.h"
+
+static void
+detail_write(struct buf *out, const struct judge_detail *detail)
+{
+	buf_printf(out, "{\"index\":%llu", (unsigned long long)detail->item);
+	if (detail->reading >= 0)
+		buf_printf(out, ",\"reading\":%d", detail->reading);
+	if (detail->column)
+		buf_printf(out, ",\"column\":%u", detail->column);
+	buf_append_str(out, ",\"code\":");
+	json_write_string(out, span_str(verdict_word(detail->code)));
+	buf_append_str(out, ",\"detail\":");
+	json_write_string(out, span_str(detail->text));
+	buf_append_byte(out, '}');
+}
+
+static void
+readings_answer(struct session_request *request, const struct judge_result *result)
+{
+	struct buf out;
+	buf_init(&out, 0);
+	buf_printf(&out, "{\"accepted\":%llu,\"rejected\":[", (unsigned long long)result->accepted);
+	for (size_t i = 0; i < result->detail_count; i++) {
+		if (i)
+			buf_append_byte(&out, ',');
+		detail_write(&out, &result->details[i]);
+	}
+	buf_printf(&out, "],\"rejected_count\":%llu}", (unsigned long long)result->rejected);
+	api_answer_buf(request, 202, "application/json", &out);
+}
+
+static void
+readings_begin(struct session_request *request)
+{
+	static const struct intake_kind kind = {
+		.format = JOURNAL_FORMAT_NONE,
+		.answer = readings_answer,
+	};
+	intake_begin(request, &kind);
+}
+
+static const struct session_route_ops readings_ops = {
+	.begin = readings_begin,
+	.body = intake_body,
+	.end = intake_end,
+	.gone = intake_gone,
+};
+
+const struct session_route api_readings_routes[] = {
+	{
+		.path = "/api/v1/readings",
+		.methods = SESSION_POST,
+		.rights = ACCESS_WRITE,
+		.streaming = true,
+		.ops = &readings_ops,
+		.summary = "Readings of devices: an object, an array, or NDJSON",
+	},
+	{.path = NULL},
+};
