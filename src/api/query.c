@@ -134,15 +134,10 @@ static void
 question_asked(struct flow_ask *ask, int error)
 {
 	struct question *question = CONTAINER_OF(ask, struct question, ask);
-	struct session_request *request = question->request;
-	if (!request || error) {
-		if (request) {
-			session_set_state(request, NULL);
-			session_problem(request, error == -E2BIG ? 400 : 503, NULL,
-			    error == -E2BIG ? "too many series match; name a metric and tags" :
-					      "the server has no memory left; try again");
-		}
+	struct stream *stream = question->stream;
+	if (error) {
 		question_destroy(question);
+		stream_refuse(stream, error);
 		return;
 	}
 	struct stream_work work = {
@@ -151,8 +146,7 @@ question_asked(struct flow_ask *ask, int error)
 		.ctx = question,
 		.content_type = question->csv ? "text/csv; charset=utf-8" : "application/json",
 	};
-	session_set_state(request, NULL);
-	stream_start(request, &work);
+	stream_submit(stream, &work);
 }
 
 static void
@@ -172,27 +166,34 @@ query_end(struct session_request *request, struct span whole)
 		free(question);
 		return;
 	}
-	question->request = request;
 	question->csv = session_accepts(request, "text/csv");
 	question->ask.selector = question->selector.selector;
 	question->ask.from_ms = question->query.from_ms;
 	question->ask.to_ms = question->query.to_ms;
 	question->ask.series_max = al->api->series_max;
 	question->ask.done = question_asked;
-	session_set_state(request, question);
-	if (flow_ask(al->flow, &question->ask) == 0)
+	question->stream = stream_open(request);
+	int error = question->stream ? flow_ask(al->flow, &question->ask) : 0;
+	if (question->stream && !error)
 		return;
-	session_set_state(request, NULL);
+	if (error)
+		stream_refuse(question->stream, error);
 	question_destroy(question);
-	session_problem(request, 503, NULL, "the server has no memory left; try again");
 }
 
-static void
-query_gone(struct session_request *request, bool broken)
-{
-	(void)broken;
-	struct question *question = session_state(request);
-	if (question)
-		question->request = NULL;
-}
+static const struct session_route_ops query_ops = {
+	.end = query_end,
+	.writable = stream_writable,
+	.gone = stream_gone,
+};
 
+const struct session_route api_query_routes[] = {
+	{
+		.path = "/api/v1/query",
+		.methods = SESSION_GET,
+		.rights = ACCESS_READ,
+		.ops = &query_ops,
+		.summary = "Points of series, raw or in buckets, as JSON or CSV",
+	},
+	{.path = NULL},
+};

@@ -10,7 +10,7 @@
 #include "stream.h"
 
 struct question {
-	struct session_request *request; /* until the stream has it; NULL: gone */
+	struct stream *stream;
 	struct api_selector selector;
 	struct series_query query;
 	struct flow_ask ask;

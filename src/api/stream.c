@@ -30,7 +30,9 @@ struct stream {
 	struct session_request *request; /* NULL: the client left */
 	struct stream_work work;
 	struct mailbox *box;
+	struct workers *queries;
 	struct job job;
+	bool submitted;
 	bool begun;                      /* the head of the answer left */
 	bool worker_ended;               /* the last block arrived, or there is no worker */
 	struct stream_block *head, **tail;
@@ -281,29 +283,46 @@ stream_ran(struct mail *mail)
 
 /* ── the loop's side ── */
 
-void
-stream_start(struct session_request *request, const struct stream_work *work)
+struct stream *
+stream_open(struct session_request *request)
 {
 	const struct api_loop *al = session_app(request);
-	struct stream *stream = NULL;
-	int error = stream_create(request, &stream);
+	struct stream *stream;
+	if (stream_create(request, &stream)) {
+		stream_problem(request, -ENOMEM);
+		return NULL;
+	}
+	stream->box = al->box;
+	stream->queries = al->api->queries;
+	session_set_state(request, stream);
+	return stream;
+}
+
+void
+stream_submit(struct stream *stream, const struct stream_work *work)
+{
+	int error = stream->request ? 0 : -ECANCELED;
 	if (!error) {
 		stream->work = *work;
-		stream->box = al->box;
-		stream->job.reply_to = al->box;
+		stream->submitted = true;
+		stream->job.reply_to = stream->box;
 		stream->job.run = stream_run;
 		stream->job.mail.deliver = stream_ran;
-		session_set_state(request, stream);
-		error = workers_submit(al->api->queries, &stream->job);
+		error = workers_submit(stream->queries, &stream->job);
 	}
 	if (!error)
 		return;
-	session_set_state(request, NULL);
-	if (stream)
-		stream_destroy(stream);
 	if (work->done)
 		work->done(work->ctx);
-	stream_problem(request, error);
+	stream_refuse(stream, error);
+}
+
+void
+stream_refuse(struct stream *stream, int error)
+{
+	if (stream->request)
+		stream_problem(stream_detach(stream), error);
+	stream_destroy(stream);
 }
 
 void
@@ -323,6 +342,8 @@ stream_gone(struct session_request *request, bool broken)
 		return;
 	session_set_state(request, NULL);
 	stream->request = NULL;
+	if (!stream->submitted)
+		return; /* stream_submit will see it */
 	pthread_mutex_lock(&stream->lock);
 	stream->cancelled = true;
 	pthread_cond_signal(&stream->room);

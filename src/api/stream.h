@@ -20,14 +20,20 @@ struct stream_work {
 	const char *content_type;
 };
 
-/* Takes over the request's answer and work->ctx. From a handler, on the loop. When the queue is
- * full the answer is 503 and done() is called. */
-void stream_start(struct session_request *request, const struct stream_work *work);
+/* The stream that will answer this request; becomes its state. NULL: out of memory, answered. */
+struct stream *stream_open(struct session_request *request);
+
+/* Begins the work; takes work->ctx over. When the client has left done() is called at once; when
+ * the queue is full also, and the answer is 503. On the loop. */
+void stream_submit(struct stream *stream, const struct stream_work *work);
+
+/* No work: the answer is a problem that fits the negative errno. On the loop. */
+void stream_refuse(struct stream *stream, int error);
 
 /* On the worker, within run(): 0, or -ECANCELED when the client left (return it). May block. */
 int stream_write(struct stream *stream, struct span bytes);
 
-/* Routes whose answers come from streams use these operations' members. */
+/* Members of the operations of routes that use streams. */
 void stream_writable(struct session_request *request);
 void stream_gone(struct session_request *request, bool broken);
 
