@@ -35,6 +35,7 @@
 #define BLOCK_MAGIC 0x4b424a57u  /* "WJBK" */
 #define RECORD_MAGIC 0x43524a57u /* "WJRC" */
 #define REJECT_BYTES 12u
+#define COMMIT_MAX (UINT64_MAX / 2) /* no journal lives that long */
 
 /* Rejects are viewed in place: memory and disk have one layout. */
 _Static_assert(sizeof(struct journal_reject) == REJECT_BYTES, "rejects have padding");
@@ -117,7 +118,7 @@ journal_format_get_head(const char *block, struct journal_head *ret_head)
 	if (get_u32(block + 8) != HEAD_VERSION || get_u64(block + 16) != 0)
 		return -EPROTO;
 	const char *at = block + 32;
-	*ret_head = (struct journal_head){
+	struct journal_head read = {
 		.number = get_u64(at),
 		.generation = get_u64(at + 8),
 		.created_ms = (int64_t)get_u64(at + 16),
@@ -136,7 +137,10 @@ journal_format_get_head(const char *block, struct journal_head *ret_head)
 			.arrival_max_ms = (int64_t)get_u64(at + 112),
 		},
 	};
-	return ret_head->generation == 0 ? -EBADMSG : 0;
+	if (read.generation == 0 || read.first_commit > COMMIT_MAX)
+		return -EBADMSG;
+	*ret_head = read;
+	return 0;
 }
 
 void
@@ -171,7 +175,8 @@ journal_format_get_block(const char *block, struct journal_block *ret_head)
 		.used = get_u16(block + 46),
 	};
 	if (head.used < JOURNAL_BLOCK_HEAD_BYTES || head.used > JOURNAL_BLOCK_BYTES ||
-	    head.commit_index >= head.commit_blocks || head.commit == 0 ||
+	    head.commit_index >= head.commit_blocks ||
+	    head.commit == 0 || head.commit > COMMIT_MAX ||
 	    head.block < (uint64_t)JOURNAL_BLOCK_FIRST + head.commit_index)
 		return false;
 	if (head.first != 0 && (head.first < JOURNAL_BLOCK_HEAD_BYTES || head.first >= head.used ||

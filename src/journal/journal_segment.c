@@ -181,7 +181,8 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 	int slot = -1, r = journal_segment_reserve(journal);
 	if (r < 0)
 		return r;
-	check(journal->number_last < NUMBER_MAX);
+	if (journal->number_last >= NUMBER_MAX)
+		return -EIO;
 	uint64_t number = ++journal->number_last;
 	if (blocks <= journal->segment_blocks - JOURNAL_BLOCK_FIRST)
 		slot = spare_move(journal, JOURNAL_SPARE_READY, JOURNAL_SPARE_NONE);
