@@ -68,11 +68,11 @@ struct loop;
 /* All that channels know of a receiver. Called on the loop's thread. */
 struct sink;
 struct sink_ops {
-	/* One message, in seq order; must not subscribe, unsubscribe or destroy anything now (record
-	 * the fact, act in LOOP_WRITE or LOOP_REAP). */
+	/* One message, in seq order; must not subscribe, unsubscribe or destroy anything now
+	 * (record the fact, act in LOOP_WRITE or LOOP_REAP). */
 	void (*deliver)(struct sink *sink, struct hub_message *message);
-	/* One subscription is in force: every message with a later seq will be delivered. Called once
-	 * for each hub_subscribe that succeeded and was not undone; bound like deliver(). */
+	/* One subscription is in force: every message with a later seq will be delivered. Called
+	 * once for each hub_subscribe that succeeded and was not undone; bound like deliver(). */
 	void (*subscribed)(struct sink *sink, uint64_t seq);
 };
 
@@ -80,15 +80,16 @@ struct sink {
 	const struct sink_ops *ops;
 	struct hub_subscription *subscriptions; /* chained, newest first */
 	uint64_t seq_last;         /* the last one delivered: a sink sees each message once */
+	uint32_t waiting;          /* subscriptions whose subscribed() is still to come */
 };
 
 void hub_sink_init(struct sink *sink, const struct sink_ops *ops);
 
 struct hub_hooks {
-	/* Tells the sequencer's hub, by mail, that this loop now wants (or no longer wants) a pattern.
-	 * A want is answered by hub_local_confirmed(…, token, …) through the loop's queue; `token` is
-	 * 0 for the end of a want, which needs no answer. 0 or a negative errno (a want only: the end
-	 * of one that could not be told leaves mail that finds no subscriber). */
+	/* Tells the sequencer's hub, by mail, that this loop now wants (or no longer wants) a
+	 * pattern. A want is answered by hub_local_confirmed(…, token, …) through the loop's
+	 * queue; `token` is 0 for the end of a want, which needs no answer. 0 or a negative errno
+	 * (a want only: the end of one that could not be told leaves mail that finds nobody). */
 	int (*want)(void *ctx, unsigned loop, struct span tenant, struct span pattern, bool wanted,
 	    uint64_t token);
 };
@@ -104,6 +105,7 @@ int hub_subscribe(struct hub_local *local, struct sink *sink, struct span tenant
     struct span pattern);
 int hub_unsubscribe(struct hub_local *local, struct sink *sink, struct span tenant,
     struct span pattern); /* 0 or -ENOENT */
+void hub_unsubscribe_newest(struct hub_local *local, struct sink *sink); /* it must have one */
 void hub_unsubscribe_all(struct hub_local *local, struct sink *sink); /* guarantees silence */
 
 /* From the loop's queue, in seq order. hub_local_advance: every entry up to this seq has been taken

@@ -182,8 +182,22 @@ hub_subscribe(struct hub_local *local, struct sink *sink, struct span tenant, st
 		.topic = topic, .sink = sink, .next = sink->subscriptions,
 	};
 	sink->subscriptions = subscription;
+	sink->waiting++;
 	list_push_back(&topic->waiting, &subscription->link);
 	return 0;
+}
+
+static bool
+is_waiting(const struct hub_subscription *subscription)
+{
+	const struct topic *topic = subscription->topic;
+	if (list_empty(&topic->waiting) || list_empty(&topic->live))
+		return list_empty(&topic->live);
+	LIST_FOREACH(link, &topic->waiting) {
+		if (link == &subscription->link)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -192,6 +206,8 @@ drop_subscription(struct hub_local *local, struct hub_subscription **at)
 	struct hub_subscription *subscription = *at;
 	struct topic *topic = subscription->topic;
 	*at = subscription->next;
+	if (is_waiting(subscription))
+		subscription->sink->waiting--;
 	list_remove(&subscription->link);
 	local->stats.subscriptions--;
 	if (!subscription->sink->subscriptions)
@@ -214,6 +230,13 @@ hub_unsubscribe(struct hub_local *local, struct sink *sink, struct span tenant,
 		return -ENOENT;
 	drop_subscription(local, at);
 	return 0;
+}
+
+void
+hub_unsubscribe_newest(struct hub_local *local, struct sink *sink)
+{
+	check(sink->subscriptions);
+	drop_subscription(local, &sink->subscriptions);
 }
 
 void
@@ -241,6 +264,7 @@ confirm_waiting(struct topic *topic, uint64_t seq)
 		list_remove(link);
 		list_push_back(&topic->live, link);
 		struct sink *sink = CONTAINER_OF(link, struct hub_subscription, link)->sink;
+		sink->waiting--;
 		sink->ops->subscribed(sink, seq);
 	}
 }
@@ -275,8 +299,8 @@ void
 hub_local_confirmed(struct hub_local *local, uint64_t token, uint64_t seq)
 {
 	hub_local_advance(local, seq);
-	/* Answers come in the order of the wants, so the one in question is the first, unless it was
-	 * given up meanwhile. */
+	/* Answers come in the order of the wants, so the one in question is the first, unless it
+	 * was given up meanwhile. */
 	LIST_FOREACH_SAFE(link, after, &local->pending) {
 		struct topic *topic = CONTAINER_OF(link, struct topic, link);
 		if (topic->token > token)

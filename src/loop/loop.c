@@ -161,6 +161,12 @@ loop_index(const struct loop *loop)
 	return loop->index;
 }
 
+struct env *
+loop_env(const struct loop *loop)
+{
+	return loop->env;
+}
+
 uint64_t
 loop_mono_ms(const struct loop *loop)
 {

@@ -25,6 +25,9 @@ void loop_destroy(struct loop *loop); /* NULL allowed; everything must have been
 
 unsigned loop_index(const struct loop *loop);
 
+/* The world it was made in. */
+struct env *loop_env(const struct loop *loop);
+
 /* Runs turns until loop_stop. */
 void loop_run(struct loop *loop);
 

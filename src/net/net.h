@@ -96,6 +96,9 @@ int net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void 
 size_t net_out_bytes(const struct net_conn *conn);
 size_t net_out_room(const struct net_conn *conn); /* bytes that net_send would still take */
 
+/* Hands the connection to another owner: all further calls go to him. */
+void net_set_owner(struct net_conn *conn, const struct net_conn_ops *ops, void *ctx);
+
 void net_pause_input(struct net_conn *conn, bool paused);
 
 /* Calls input() again with what is kept (after a pause of the owner's own); from the loop, in this

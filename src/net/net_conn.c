@@ -117,6 +117,13 @@ net_adopt(struct net *net, int fd, const struct net_conn_ops *ops, void *ctx,
 	return 0;
 }
 
+void
+net_set_owner(struct net_conn *conn, const struct net_conn_ops *ops, void *ctx)
+{
+	conn->ops = ops;
+	conn->ctx = ctx;
+}
+
 /* ── input ── */
 
 /* Offers `bytes` while the owner makes progress; what he leaves. */

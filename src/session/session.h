@@ -34,22 +34,27 @@ struct session_route_ops {
 	void (*begin)(struct session_request *request);
 	/* A piece of the body, decompressed. Streaming routes only. */
 	void (*body)(struct session_request *request, struct span bytes);
-	/* The body is complete; `whole` is all of it for routes that want it whole, else empty. */
+	/* The body is complete; `whole` is all of it for routes that want it whole, else empty.
+	 * Valid until gone(). Comes even while the body is paused. */
 	void (*end)(struct session_request *request, struct span whole);
 	/* Streamed answers: output has room again. */
 	void (*writable)(struct session_request *request);
-	/* The request is over: answered (`broken` false) or the client left or broke the protocol in
-	 * the middle of it. Always the last call; frees what the handler keeps. After it the handler
-	 * must not touch the request. */
+	/* The request is over: answered (`broken` false) or the client left or broke the protocol
+	 * in the middle of it. Always the last call, never within another call of the handler's;
+	 * frees what the handler keeps. After it the handler must not touch the request. A request
+	 * that became a stream is over once the stream has taken over. */
 	void (*gone)(struct session_request *request, bool broken);
 };
 
 struct session_route {
-	const char *path;           /* "/api/v1/channels/{channel}/renew"; "{x...}" takes the rest */
+	const char *path;           /* "/api/v1/channels/{channel}/renew"; "{x...}" the rest */
 	unsigned methods;           /* HEAD comes with GET */
 	uint32_t rights;            /* all of them are needed; 0: open to everybody */
 	bool streaming;             /* body() in pieces, unbounded; else whole */
-	size_t body_bytes_max;      /* whole bodies: 413 above it; 0: the setting http.body_bytes_max */
+	size_t body_bytes_max;      /* whole bodies: 413 above it; 0: session_settings' */
+	bool late_token;            /* a WebSocket's credentials may come in its first frame: then
+					session_principal is NULL and session_become_ws checks
+					rights and patterns when they come */
 	const struct session_route_ops *ops; /* NULL members allowed but for end (or begin) */
 	const char *summary;        /* for the OpenAPI document */
 };
@@ -66,6 +71,8 @@ void *session_app(const struct session_request *request);   /* what session_loop
 struct loop *session_get_loop(const struct session_request *request);
 const struct session_route *session_route_of(const struct session_request *request);
 enum session_method session_method_of(const struct session_request *request); /* HEAD is GET here */
+struct span session_method_text(const struct session_request *request); /* as it came */
+struct span session_target(const struct session_request *request);      /* as it came */
 const struct access_principal *session_principal(const struct session_request *request);
 const char *session_peer(const struct session_request *request);
 
@@ -76,13 +83,16 @@ struct span session_query(const struct session_request *request, const char *nam
 bool session_query_next(const struct session_request *request, size_t *pos, struct span *ret_name,
     struct span *ret_value);
 struct span session_header(const struct session_request *request, const char *name);
-bool session_accepts(const struct session_request *request, const char *media_type); /* explicitly */
+
+/* Whether Accept names the media type, not by a wild card. */
+bool session_accepts(const struct session_request *request, const char *media_type);
 
 /* The handler's own pointer. */
 void session_set_state(struct session_request *request, void *state);
 void *session_state(const struct session_request *request);
 
-/* Holds the body back (backpressure) until resumed; the handler's acknowledgement is under way. */
+/* Holds the body back (backpressure) until resumed; the handler's acknowledgement is under way.
+ * A little more may still come: what is read already of this piece. */
 void session_pause_body(struct session_request *request, bool paused);
 
 /* ── answers: exactly one per request ── */
@@ -129,20 +139,25 @@ void session_become_ws(struct session_request *request,
 
 struct session_settings {
 	size_t body_bytes_max;        /* 16 MiB */
-	unsigned idle_ms, head_ms, body_ms; /* time-outs: between requests, for a head, for progress */
+	unsigned idle_ms, head_ms, body_ms; /* between requests, for a head, for progress */
 	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
 	size_t ws_message_bytes_max;  /* 1 MiB */
 	bool gzip;
+	/* Origins of pages that may connect besides those of this host, separated by blanks;
+	 * "*": all; NULL: none. Must outlive the sessions. */
+	const char *ws_origins;
 };
 
 /* What sessions need from above; called on the session's loop. */
 struct session_hooks {
-	/* A WebSocket's {"publish":…}: answered by calling done() once, now or later, with error 0 and
-	 * the id's text, or a negative errno and a sentence. */
+	/* A WebSocket's {"publish":…}: answered by calling done() once, now or later, with error 0
+	 * and the id's text, or a negative errno and a sentence. done() must be called even when
+	 * the client has left. */
 	void (*publish)(void *app, const struct access_principal *principal,
 	    const struct span *channels, size_t channel_count, struct span data,
 	    void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx);
-	/* A finished request, for metrics and the access log. */
+	/* A finished request, for metrics and the access log; its route is NULL when no path
+	 * matched. */
 	void (*finished)(void *app, const struct session_request *request, unsigned status,
 	    uint64_t micros, uint64_t bytes_in, uint64_t bytes_out);
 };

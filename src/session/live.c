@@ -1,0 +1,174 @@
+/*
+ * live.c: connections with subscriptions: their life, what they may subscribe to, and sending.
+ *
+ * Invariants: nothing is destroyed while the hub delivers: a connection that must go is closed, and
+ * net's closed(), in LOOP_REAP, ends its subscriptions and frees it. Short messages are copied into
+ * the connection's output (they join others there in one piece); long ones are sent from the one
+ * encoded form that all subscribers share.
+ */
+#include "live.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "num.h"
+
+enum { COPY_BYTES_MAX = 2048 };
+
+void
+live_init(struct live *live, const struct live_ops *ops, const struct sink_ops *sink_ops,
+    struct session_request *request)
+{
+	*live = (struct live){.ops = ops, .sessions = request->http->sessions};
+	list_init(&live->link);
+	hub_sink_init(&live->sink, sink_ops);
+	if (request->principal)
+		live->principal = access_principal_ref(request->principal);
+}
+
+void
+live_destroy(struct live *live)
+{
+	if (!live)
+		return;
+	hub_unsubscribe_all(live->sessions->hub, &live->sink);
+	list_remove(&live->link);
+	access_principal_unref(live->principal);
+	live->ops->free(live);
+}
+
+void
+live_take(struct live *live, struct session_request *request)
+{
+	check(request->answer == HTTP_ANSWER_NONE && !request->live);
+	request->live = live;
+	http_settle_soon(request);
+}
+
+void
+live_start(struct live *live, struct net_conn *conn)
+{
+	struct session_loop *sessions = live->sessions;
+	live->conn = conn;
+	live->sent_ms = loop_mono_ms(sessions->loop);
+	list_push_back(&sessions->lives, &live->link);
+	net_set_owner(conn, &live->ops->conn, live);
+	live->ops->start(live);
+	if (sessions->draining)
+		live_end(live, NET_CLOSE_DRAIN);
+}
+
+void
+live_end(struct live *live, enum net_close_reason reason)
+{
+	live->ops->end(live, reason);
+}
+
+struct span
+live_tenant(const struct live *live)
+{
+	return live->principal ? live->principal->tenant : SPAN("main");
+}
+
+static bool
+is_id(struct span text)
+{
+	uint64_t id;
+	return num_parse_u64(text, &id) != -EINVAL;
+}
+
+static bool
+check_pattern(const struct live *live, struct span pattern, struct live_refusal *ret_refusal)
+{
+	const char *reason;
+	if (is_id(pattern)) {
+		*ret_refusal = (struct live_refusal){404, "no channel has this id"};
+		return false;
+	}
+	if (hub_pattern_check(pattern, &reason)) {
+		*ret_refusal = (struct live_refusal){422, reason};
+		return false;
+	}
+	if (live->principal && !access_may_channel(live->principal, pattern)) {
+		*ret_refusal = (struct live_refusal){403, "the key may not use this channel"};
+		return false;
+	}
+	return true;
+}
+
+static size_t
+count_subscriptions(const struct live *live)
+{
+	size_t count = 0;
+	struct hub_subscription *pos = NULL;
+	struct span pattern;
+	while (hub_sink_next(&live->sink, &pos, &pattern))
+		count++;
+	return count;
+}
+
+bool
+live_subscribe(struct live *live, const struct span *patterns, size_t count,
+    struct live_refusal *ret_refusal)
+{
+	if (count > LIVE_SUBSCRIPTIONS_MAX - MIN(count_subscriptions(live),
+	    (size_t)LIVE_SUBSCRIPTIONS_MAX)) {
+		*ret_refusal = (struct live_refusal){422, "too many subscriptions"};
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!check_pattern(live, patterns[i], ret_refusal))
+			return false;
+	}
+	struct hub_local *hub = live->sessions->hub;
+	struct hub_subscription *before = live->sink.subscriptions;
+	for (size_t i = 0; i < count; i++) {
+		int error = hub_subscribe(hub, &live->sink, live_tenant(live), patterns[i]);
+		if (!error || error == -EEXIST)
+			continue;
+		while (live->sink.subscriptions != before)
+			hub_unsubscribe_newest(hub, &live->sink);
+		*ret_refusal = (struct live_refusal){503, "memory is out"};
+		return false;
+	}
+	return true;
+}
+
+static void
+sent(struct live *live, int error)
+{
+	live->sent_ms = loop_mono_ms(live->sessions->loop);
+	if (error == -EMSGSIZE)
+		net_close(live->conn, NET_CLOSE_OVERFLOW);
+	else if (error == -ENOMEM)
+		net_close(live->conn, NET_CLOSE_MEMORY);
+}
+
+void
+live_send(struct live *live, struct span bytes)
+{
+	sent(live, net_send(live->conn, bytes));
+}
+
+static void
+release_message(void *ctx)
+{
+	hub_message_unref(ctx);
+}
+
+void
+live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
+    int (*encode)(const struct hub_message *message, struct buf *out))
+{
+	struct span bytes;
+	int error = hub_message_form(message, form, encode, &bytes);
+	if (!error && bytes.len <= COPY_BYTES_MAX) {
+		error = net_send(live->conn, bytes);
+	} else if (!error) {
+		error = net_send_ref(live->conn, bytes, release_message, hub_message_ref(message));
+		if (error)
+			hub_message_unref(message);
+	}
+	sent(live, error);
+}

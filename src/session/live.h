@@ -1,0 +1,63 @@
+/*
+ * live.h: what event streams and WebSockets have in common: a connection that a request was turned
+ * into, with subscriptions. Within session.
+ *
+ * Life: made by live_init while the request is still there (conn is NULL, nothing can be sent),
+ * started when the connection is handed over, ended by net's closed().
+ */
+#ifndef WEIR_LIVE_H
+#define WEIR_LIVE_H
+
+#include "session_priv.h"
+
+struct live;
+
+struct live_ops {
+	struct net_conn_ops conn;           /* ctx is the live */
+	void (*start)(struct live *live);   /* conn is there */
+	void (*end)(struct live *live, enum net_close_reason reason); /* say good-bye, and finish */
+	void (*free)(struct live *live);
+};
+
+struct live {
+	const struct live_ops *ops;
+	struct session_loop *sessions;
+	struct net_conn *conn;
+	struct list link;                   /* in sessions->lives once started */
+	struct sink sink;
+	struct access_principal *principal; /* NULL: open to everybody, or not yet known */
+	uint64_t sent_ms;                   /* when something was last sent */
+};
+
+enum { LIVE_SUBSCRIPTIONS_MAX = 4096 };
+
+void live_init(struct live *live, const struct live_ops *ops, const struct sink_ops *sink_ops,
+    struct session_request *request);
+
+/* The request becomes this once its handler has returned. */
+void live_take(struct live *live, struct session_request *request);
+void live_start(struct live *live, struct net_conn *conn);
+void live_end(struct live *live, enum net_close_reason reason);
+void live_destroy(struct live *live); /* NULL allowed; ends all subscriptions */
+
+struct span live_tenant(const struct live *live);
+
+/* Why a subscription is refused: a status and a sentence. */
+struct live_refusal {
+	unsigned status;
+	const char *detail;
+};
+
+/* Checks and subscribes to all or none. A pattern it has already counts as done. Whether it did;
+ * else *ret_refusal. */
+bool live_subscribe(struct live *live, const struct span *patterns, size_t count,
+    struct live_refusal *ret_refusal);
+
+/* Queues bytes now, copied; a reader too slow to be owed more is dropped. */
+void live_send(struct live *live, struct span bytes);
+
+/* Queues a form of a message, by reference where that is cheaper than copying. */
+void live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
+    int (*encode)(const struct hub_message *message, struct buf *out));
+
+#endif

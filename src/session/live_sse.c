@@ -1,0 +1,165 @@
+/*
+ * live_sse.c: event streams. The head leaves only when every subscription is in force, so who has
+ * the head misses nothing. The stream is the connection's last answer: it ends by closing, for
+ * HTTP/1.1 too, and so one encoded form of a message serves all.
+ */
+#include <stdlib.h>
+
+#include "check.h"
+#include "live.h"
+#include "sse.h"
+
+struct sse {
+	struct live live;
+	bool open; /* the head has left */
+	bool gap;  /* say so first */
+};
+
+static struct sse *
+sse_of(struct live *live)
+{
+	return CONTAINER_OF(live, struct sse, live);
+}
+
+static int
+encode(const struct hub_message *message, struct buf *out)
+{
+	struct buf id, json;
+	buf_init(&id, 0);
+	buf_init(&json, 0);
+	int error = buf_printf(&id, "m%llu", (unsigned long long)message->seq);
+	if (!error)
+		error = hub_message_json(message, &json);
+	if (!error)
+		error = sse_write_event(out, (struct span){NULL, 0}, buf_span(&id),
+		    buf_span(&json));
+	buf_finish(&id);
+	buf_finish(&json);
+	return error;
+}
+
+static void
+arm(struct sse *sse)
+{
+	net_set_deadline(sse->live.conn,
+	    sse->live.sent_ms + sse->live.sessions->settings.sse_comment_ms);
+}
+
+/* Begins when it can: the connection is there and nothing is left to be confirmed. */
+static void
+try_open(struct sse *sse)
+{
+	struct live *live = &sse->live;
+	if (sse->open || !live->conn || live->sink.waiting)
+		return;
+	sse->open = true;
+	struct buf *out = &live->sessions->scratch;
+	buf_printf(out, "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/event-stream\r\n"
+	    "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n",
+	    session_date(live->sessions));
+	if (sse->gap)
+		sse_write_event(out, SPAN("gap"), (struct span){NULL, 0}, SPAN("{\"gap\":true}"));
+	if (buf_ok(out))
+		live_send(live, buf_span(out));
+	else
+		net_close(live->conn, NET_CLOSE_MEMORY);
+	buf_clear(out);
+	arm(sse);
+}
+
+static void
+deliver(struct sink *sink, struct hub_message *message)
+{
+	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
+	if (sse->open)
+		live_send_form(&sse->live, message, HUB_FORM_SSE, encode);
+}
+
+static void
+subscribed(struct sink *sink, uint64_t seq)
+{
+	(void)seq;
+	try_open(CONTAINER_OF(sink, struct sse, live.sink));
+}
+
+static void
+start(struct live *live)
+{
+	net_set_deadline(live->conn, 0);
+	try_open(sse_of(live));
+}
+
+/* A client has nothing to say. */
+static size_t
+input(void *ctx, struct span bytes)
+{
+	(void)ctx;
+	return bytes.len;
+}
+
+static void
+deadline(void *ctx)
+{
+	struct sse *sse = sse_of(ctx);
+	struct live *live = ctx;
+	uint64_t now_ms = loop_mono_ms(live->sessions->loop);
+	if (now_ms >= live->sent_ms + live->sessions->settings.sse_comment_ms)
+		live_send(live, SPAN(":\n\n"));
+	arm(sse);
+}
+
+static void
+closed(void *ctx, enum net_close_reason reason)
+{
+	(void)reason; /* net counts it */
+	live_destroy(ctx);
+}
+
+static void
+end(struct live *live, enum net_close_reason reason)
+{
+	net_finish(live->conn, reason);
+}
+
+static void
+free_sse(struct live *live)
+{
+	free(sse_of(live));
+}
+
+static const struct live_ops sse_ops = {
+	.conn = {.input = input, .deadline = deadline, .closed = closed},
+	.start = start,
+	.end = end,
+	.free = free_sse,
+};
+
+static const struct sink_ops sse_sink_ops = {.deliver = deliver, .subscribed = subscribed};
+
+void
+session_become_sse(struct session_request *request,
+    const struct session_subscription *subscription)
+{
+	if (request->broken)
+		return;
+	if (request->is_head) {
+		session_answer(request, 200, "text/event-stream", (struct span){NULL, 0});
+		return;
+	}
+	struct sse *sse = calloc(1, sizeof(*sse));
+	if (!sse) {
+		session_problem(request, 503, NULL, "memory is out");
+		return;
+	}
+	live_init(&sse->live, &sse_ops, &sse_sink_ops, request);
+	sse->gap = subscription->gap;
+	struct live_refusal refusal;
+	if (!live_subscribe(&sse->live, subscription->patterns, subscription->pattern_count,
+	    &refusal)) {
+		session_problem(request, refusal.status, NULL, "%s", refusal.detail);
+		live_destroy(&sse->live);
+		return;
+	}
+	request->status = 200;
+	live_take(&sse->live, request);
+}

@@ -1,0 +1,487 @@
+/*
+ * live_ws.c: WebSocket (RFC 6455): handshake, frames, pings, closing.
+ *
+ * Invariants: after a close frame nothing is sent; a message is handled when its last frame is
+ * complete, one frame a call, so what it causes (a pause, the end) holds for the next; memory for
+ * input exists only while a message is arriving.
+ */
+#include "live_ws.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "hash.h"
+#include "utf8.h"
+
+enum { TOKEN_MS = 10 * 1000, CLOSE_TEXT_BYTES_MAX = 123 };
+
+/* ── sending ── */
+
+static void
+send_frame(struct live_ws *ws, enum ws_opcode opcode, struct span payload)
+{
+	char head[WS_HEAD_BYTES_MAX];
+	struct buf *out = &ws->live.sessions->scratch;
+	size_t before = out->len;
+	buf_append(out, head, ws_write_head(head, opcode, true, false, payload.len, NULL));
+	buf_append_span(out, payload);
+	if (buf_ok(out))
+		live_send(&ws->live, span_skip(buf_span(out), before));
+	else
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+	out->len = before;
+}
+
+void
+live_ws_send_text(struct live_ws *ws, struct span text)
+{
+	if (ws->state != LIVE_WS_OVER)
+		send_frame(ws, WS_TEXT, text);
+}
+
+void
+live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason, const char *text)
+{
+	if (ws->state == LIVE_WS_OVER)
+		return;
+	if (ws->state != LIVE_WS_WAIT) {
+		char payload[2 + CLOSE_TEXT_BYTES_MAX];
+		size_t len = MIN(strlen(text), (size_t)CLOSE_TEXT_BYTES_MAX);
+		payload[0] = (char)(code >> 8);
+		payload[1] = (char)(code & 255);
+		memcpy(payload + 2, text, len);
+		send_frame(ws, WS_CLOSE, span_of(payload, 2 + len));
+	}
+	ws->state = LIVE_WS_OVER;
+	net_finish(ws->live.conn, reason);
+}
+
+static int
+encode(const struct hub_message *message, struct buf *out)
+{
+	struct buf json;
+	char head[WS_HEAD_BYTES_MAX];
+	buf_init(&json, 0);
+	int error = hub_message_json(message, &json);
+	if (!error)
+		error = buf_append(out, head,
+		    ws_write_head(head, WS_TEXT, true, false, json.len, NULL));
+	if (!error)
+		error = buf_append_span(out, buf_span(&json));
+	buf_finish(&json);
+	return error;
+}
+
+/* Pings come after ws_ping_ms of silence, less up to a quarter of it, a share of each connection's
+ * own: so what a broadcast brought into step does not ping in step. */
+static uint64_t
+ping_at(const struct live_ws *ws)
+{
+	unsigned ping_ms = ws->live.sessions->settings.ws_ping_ms;
+	uint64_t address = (uint64_t)(uintptr_t)ws;
+	uint64_t share = hash64(span_of((const char *)&address, sizeof(address)), 0) & 0xffff;
+	return ws->live.sent_ms + ping_ms - share * (ping_ms / 4) / 0x10000;
+}
+
+static void
+arm(struct live_ws *ws)
+{
+	net_set_deadline(ws->live.conn, ping_at(ws));
+}
+
+/* ── opening ── */
+
+static void
+forget_opening(struct live_ws *ws)
+{
+	if (ws->opening)
+		free(ws->opening->patterns);
+	free(ws->opening);
+	ws->opening = NULL;
+}
+
+void
+live_ws_opened(struct live_ws *ws)
+{
+	ws->state = LIVE_WS_OPEN;
+	if (ws->gap)
+		live_ws_send_text(ws, SPAN("{\"gap\":true}"));
+	ws->gap = false;
+	forget_opening(ws);
+	arm(ws);
+	net_retry_input(ws->live.conn);
+}
+
+static void
+try_open(struct live_ws *ws)
+{
+	struct live *live = &ws->live;
+	if (ws->state != LIVE_WS_WAIT || !live->conn || live->sink.waiting)
+		return;
+	live_send(live, span_of(ws->opening->head, ws->opening->head_len));
+	live_ws_opened(ws);
+}
+
+static void
+start(struct live *live)
+{
+	struct live_ws *ws = live_ws_of(live);
+	net_set_deadline(live->conn, 0);
+	if (ws->state == LIVE_WS_TOKEN) {
+		live_send(live, span_of(ws->opening->head, ws->opening->head_len));
+		net_set_deadline(live->conn, live->sent_ms + TOKEN_MS);
+	} else {
+		try_open(ws);
+	}
+}
+
+static void
+deliver(struct sink *sink, struct hub_message *message)
+{
+	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	if (ws->state == LIVE_WS_OPEN)
+		live_send_form(&ws->live, message, HUB_FORM_WS, encode);
+}
+
+static void
+subscribed(struct sink *sink, uint64_t seq)
+{
+	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	(void)seq;
+	if (sink->waiting)
+		return;
+	if (ws->state == LIVE_WS_OPEN)
+		live_ws_confirmed(ws);
+	else
+		try_open(ws);
+}
+
+/* ── frames ── */
+
+static void
+take_close(struct live_ws *ws, struct span payload)
+{
+	unsigned code = LIVE_WS_CODE_DONE;
+	if (payload.len == 1) {
+		code = LIVE_WS_CODE_PROTOCOL;
+	} else if (payload.len >= 2) {
+		unsigned said = (unsigned)(unsigned char)payload.ptr[0] << 8
+		    | (unsigned char)payload.ptr[1];
+		code = ws_close_code_valid(said) ? said : (unsigned)LIVE_WS_CODE_PROTOCOL;
+		if (!utf8_valid(span_skip(payload, 2)))
+			code = LIVE_WS_CODE_NOT_JSON;
+	}
+	live_ws_close(ws, code, NET_CLOSE_PEER, "");
+}
+
+static void
+take_control(struct live_ws *ws, const struct ws_frame *frame, struct span masked)
+{
+	char payload[125];
+	if (masked.len)
+		memcpy(payload, masked.ptr, masked.len);
+	ws_unmask(frame->mask, 0, payload, masked.len);
+	if (frame->opcode == WS_CLOSE)
+		take_close(ws, span_of(payload, masked.len));
+	else if (frame->opcode == WS_PING)
+		send_frame(ws, WS_PONG, span_of(payload, masked.len));
+}
+
+static void
+forget_input(struct live_ws *ws)
+{
+	if (ws->input)
+		buf_finish(&ws->input->message);
+	free(ws->input);
+	ws->input = NULL;
+}
+
+static bool
+ensure_input(struct live_ws *ws)
+{
+	if (ws->input)
+		return true;
+	ws->input = calloc(1, sizeof(*ws->input));
+	if (!ws->input) {
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+		return false;
+	}
+	buf_init(&ws->input->message, 0);
+	ws->input->utf8 = UTF8_START;
+	return true;
+}
+
+/* What is wrong with a data frame here: a close code, or 0. */
+static unsigned
+fault_of(const struct live_ws *ws, const struct ws_frame *frame)
+{
+	bool arriving = ws->input != NULL;
+	size_t limit = ws->live.sessions->settings.ws_message_bytes_max;
+	if (frame->opcode == WS_BINARY)
+		return LIVE_WS_CODE_BINARY;
+	if (arriving != (frame->opcode == WS_CONTINUATION))
+		return LIVE_WS_CODE_PROTOCOL;
+	if (frame->len > limit || (arriving && ws->input->message.len > limit - frame->len))
+		return LIVE_WS_CODE_TOO_BIG;
+	return 0;
+}
+
+/* The payload of a data frame, as far as it is here. */
+static size_t
+take_payload(struct live_ws *ws, struct span bytes)
+{
+	struct live_ws_input *input = ws->input;
+	size_t len = (size_t)MIN((uint64_t)bytes.len, input->frame.len - input->got);
+	struct buf *message = &input->message;
+	if (buf_append(message, bytes.ptr, len)) {
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+		return bytes.len;
+	}
+	char *piece = message->ptr + message->len - len;
+	if (len) {
+		ws_unmask(input->frame.mask, input->got, piece, len);
+		input->utf8 = utf8_continue(input->utf8, span_of(piece, len));
+	}
+	input->got += len;
+	bool frame_over = input->got == input->frame.len, over = frame_over && input->frame.fin;
+	if (input->utf8 == UTF8_REJECT || (over && input->utf8 != UTF8_START)) {
+		live_ws_close(ws, LIVE_WS_CODE_NOT_JSON, NET_CLOSE_PROTOCOL, "not UTF-8");
+		return len;
+	}
+	if (frame_over)
+		input->in_frame = false;
+	if (over) {
+		ws->input = NULL;
+		live_ws_message(ws, buf_span(message));
+		buf_finish(message);
+		free(input);
+	}
+	return len;
+}
+
+static size_t
+take_frame(struct live_ws *ws, struct span bytes)
+{
+	struct ws_frame frame;
+	ssize_t head = ws_parse_head(bytes, false, &frame);
+	if (head == 0)
+		return 0;
+	if (head < 0 || !frame.masked) {
+		live_ws_close(ws, LIVE_WS_CODE_PROTOCOL, NET_CLOSE_PROTOCOL, "a broken frame");
+		return bytes.len;
+	}
+	bytes = span_skip(bytes, (size_t)head);
+	if (frame.opcode >= WS_CLOSE) {
+		if (bytes.len < frame.len)
+			return 0;
+		take_control(ws, &frame, span_of(bytes.ptr, (size_t)frame.len));
+		return (size_t)head + (size_t)frame.len;
+	}
+	unsigned fault = fault_of(ws, &frame);
+	if (fault) {
+		live_ws_close(ws, fault, NET_CLOSE_PROTOCOL, fault == LIVE_WS_CODE_TOO_BIG
+		    ? "the message is too big" : "this frame cannot come here");
+		return bytes.len + (size_t)head;
+	}
+	if (!ensure_input(ws))
+		return bytes.len + (size_t)head;
+	ws->input->frame = frame;
+	ws->input->got = 0;
+	ws->input->in_frame = true;
+	return (size_t)head + take_payload(ws, bytes);
+}
+
+static size_t
+input(void *ctx, struct span bytes)
+{
+	struct live_ws *ws = live_ws_of(ctx);
+	if (ws->state == LIVE_WS_WAIT)
+		return 0;
+	if (ws->state == LIVE_WS_OVER)
+		return bytes.len;
+	ws->pinged = false;
+	if (ws->input && ws->input->in_frame)
+		return take_payload(ws, bytes);
+	return take_frame(ws, bytes);
+}
+
+static void
+deadline(void *ctx)
+{
+	struct live_ws *ws = live_ws_of(ctx);
+	if (ws->state == LIVE_WS_TOKEN) {
+		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "no token came");
+		return;
+	}
+	if (ws->state != LIVE_WS_OPEN)
+		return;
+	if (loop_mono_ms(ws->live.sessions->loop) >= ping_at(ws)) {
+		if (ws->pinged) {
+			net_close(ws->live.conn, NET_CLOSE_IDLE);
+			return;
+		}
+		ws->pinged = true;
+		send_frame(ws, WS_PING, (struct span){NULL, 0});
+	}
+	arm(ws);
+}
+
+static void
+closed(void *ctx, enum net_close_reason reason)
+{
+	(void)reason; /* net counts it */
+	live_destroy(ctx);
+}
+
+static void
+end(struct live *live, enum net_close_reason reason)
+{
+	if (reason == NET_CLOSE_DRAIN)
+		live_ws_close(live_ws_of(live), LIVE_WS_CODE_DRAIN, reason, "the server stops");
+	else
+		live_ws_close(live_ws_of(live), LIVE_WS_CODE_EXPIRED, reason, "the key has ended");
+}
+
+static void
+free_ws(struct live *live)
+{
+	struct live_ws *ws = live_ws_of(live);
+	live_ws_forget(ws);
+	forget_input(ws);
+	forget_opening(ws);
+	free(ws);
+}
+
+static const struct live_ops ws_ops = {
+	.conn = {.input = input, .deadline = deadline, .closed = closed},
+	.start = start,
+	.end = end,
+	.free = free_ws,
+};
+
+static const struct sink_ops ws_sink_ops = {.deliver = deliver, .subscribed = subscribed};
+
+/* ── the handshake ── */
+
+static bool
+is_listed(struct span list, struct span wanted)
+{
+	while (list.len) {
+		const char *blank = memchr(list.ptr, ' ', list.len);
+		size_t len = blank ? (size_t)(blank - list.ptr) : list.len;
+		struct span word = span_of(list.ptr, len);
+		if (span_eq(word, SPAN("*")) || span_eq_nocase(word, wanted))
+			return true;
+		list = span_skip(list, blank ? len + 1 : len);
+	}
+	return false;
+}
+
+/* A page may connect to the host it came from, or if its origin is on the list of settings. */
+static bool
+may_come_from(const struct session_request *request, struct span origin)
+{
+	const char *list = request->http->sessions->settings.ws_origins;
+	if (!origin.ptr || (list && is_listed(span_str(list), origin)))
+		return true;
+	const char *mark = memmem(origin.ptr, origin.len, "://", 3);
+	if (!mark)
+		return false;
+	struct span host = span_skip(origin, (size_t)(mark - origin.ptr) + 3);
+	return host.len && span_eq_nocase(host, session_header(request, "Host"));
+}
+
+static bool
+check_handshake(struct session_request *request)
+{
+	struct span version = session_header(request, "Sec-WebSocket-Version");
+	struct span key = session_header(request, "Sec-WebSocket-Key");
+	if (request->is_head || request->minor0 || !request->upgrade
+	    || !span_eq(version, SPAN("13"))) {
+		session_add_header(request, "Upgrade", SPAN("websocket"));
+		session_add_header(request, "Sec-WebSocket-Version", SPAN("13"));
+		session_problem(request, 426, NULL, "this path speaks WebSocket, version 13");
+		return false;
+	}
+	if (!ws_key_valid(key)) {
+		session_problem(request, 400, NULL, "Sec-WebSocket-Key is not 16 bytes in base64");
+		return false;
+	}
+	if (http_body_expected(request)) {
+		session_problem(request, 400, NULL, "a WebSocket handshake has no body");
+		return false;
+	}
+	if (!may_come_from(request, session_header(request, "Origin"))) {
+		session_problem(request, 403, NULL, "pages of this origin may not connect");
+		return false;
+	}
+	return true;
+}
+
+static void
+write_head(struct live_ws_opening *opening, const struct session_request *request)
+{
+	char accept[WS_ACCEPT_BYTES];
+	ws_accept(session_header(request, "Sec-WebSocket-Key"), accept);
+	struct span protocols = session_header(request, "Sec-WebSocket-Protocol");
+	bool named = protocols.len && memmem(protocols.ptr, protocols.len, "weir.v1.json", 12);
+	int len = snprintf(opening->head, sizeof(opening->head),
+	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Accept: %.*s\r\n%s\r\n", WS_ACCEPT_BYTES, accept,
+	    named ? "Sec-WebSocket-Protocol: weir.v1.json\r\n" : "");
+	opening->head_len = (size_t)len;
+}
+
+/* Keeps the patterns for later: one allocation, texts behind the spans. */
+static bool
+keep_patterns(struct live_ws_opening *opening, const struct session_subscription *subscription)
+{
+	size_t bytes = subscription->pattern_count * sizeof(struct span);
+	for (size_t i = 0; i < subscription->pattern_count; i++)
+		bytes += subscription->patterns[i].len;
+	opening->patterns = malloc(bytes + 1);
+	if (!opening->patterns)
+		return false;
+	char *to = (char *)(opening->patterns + subscription->pattern_count);
+	for (size_t i = 0; i < subscription->pattern_count; i++) {
+		struct span pattern = subscription->patterns[i];
+		opening->patterns[i] = span_of(to, pattern.len);
+		if (pattern.len)
+			memcpy(to, pattern.ptr, pattern.len);
+		to += pattern.len;
+	}
+	opening->pattern_count = subscription->pattern_count;
+	return true;
+}
+
+void
+session_become_ws(struct session_request *request,
+    const struct session_subscription *subscription)
+{
+	if (request->broken || !check_handshake(request))
+		return;
+	struct live_ws *ws = calloc(1, sizeof(*ws));
+	if (!ws) {
+		session_problem(request, 503, NULL, "memory is out");
+		return;
+	}
+	live_init(&ws->live, &ws_ops, &ws_sink_ops, request);
+	list_init(&ws->publishes);
+	ws->gap = subscription->gap;
+	ws->rights = request->route->rights;
+	bool known = request->principal || ws->rights == 0;
+	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
+	struct live_refusal refusal = {503, "memory is out"};
+	ws->opening = calloc(1, sizeof(*ws->opening));
+	bool good = ws->opening && (known ? live_subscribe(&ws->live, subscription->patterns,
+	    subscription->pattern_count, &refusal) : keep_patterns(ws->opening, subscription));
+	if (!good) {
+		session_problem(request, refusal.status, NULL, "%s", refusal.detail);
+		live_destroy(&ws->live);
+		return;
+	}
+	write_head(ws->opening, request);
+	request->status = 101;
+	live_take(&ws->live, request);
+}

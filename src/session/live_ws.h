@@ -1,0 +1,73 @@
+/*
+ * live_ws.h: what the two files of the WebSocket session share: frames are live_ws.c's, what is
+ * said in them live_ws_json.c's. Within session.
+ */
+#ifndef WEIR_LIVE_WS_H
+#define WEIR_LIVE_WS_H
+
+#include "live.h"
+#include "ws.h"
+
+enum live_ws_state {
+	LIVE_WS_WAIT,   /* 101 waits until the first subscriptions are in force */
+	LIVE_WS_TOKEN,  /* 101 was sent; the first frame must bring the token */
+	LIVE_WS_OPEN,
+	LIVE_WS_OVER,   /* a close frame was sent */
+};
+
+enum {
+	LIVE_WS_CODE_DONE = 1000, LIVE_WS_CODE_PROTOCOL = 1002, LIVE_WS_CODE_BINARY = 1003,
+	LIVE_WS_CODE_NOT_JSON = 1007, LIVE_WS_CODE_POLICY = 1008, LIVE_WS_CODE_TOO_BIG = 1009,
+	LIVE_WS_CODE_FAULT = 1011, LIVE_WS_CODE_DRAIN = 1012, LIVE_WS_CODE_EXPIRED = 4401,
+};
+
+/* A message that is arriving. */
+struct live_ws_input {
+	struct ws_frame frame;
+	uint64_t got;          /* of the frame's payload */
+	bool in_frame;
+	uint32_t utf8;
+	struct buf message;
+};
+
+/* What is needed only until the connection is open. */
+struct live_ws_opening {
+	size_t pattern_count;
+	struct span *patterns; /* for when the token has come */
+	size_t head_len;
+	char head[256];        /* the answer 101 */
+};
+
+struct live_ws_ack;
+
+struct live_ws {
+	struct live live;
+	struct live_ws_opening *opening;
+	struct live_ws_input *input;
+	struct live_ws_ack *acks;    /* oldest first: subscriptions to be confirmed */
+	struct list publishes;       /* of live_ws_publish.link: under way */
+	uint32_t publish_count;
+	uint32_t rights;             /* what the route needs */
+	uint8_t state;               /* enum live_ws_state */
+	bool gap;                    /* say so first */
+	bool pinged;                 /* and nothing heard since */
+};
+
+static inline struct live_ws *
+live_ws_of(struct live *live)
+{
+	return (struct live_ws *)live; /* its first member */
+}
+
+/* live_ws.c */
+void live_ws_send_text(struct live_ws *ws, struct span text);
+void live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason,
+    const char *text);
+void live_ws_opened(struct live_ws *ws); /* the token was good */
+
+/* live_ws_json.c */
+void live_ws_message(struct live_ws *ws, struct span text);
+void live_ws_confirmed(struct live_ws *ws); /* every subscription is in force: acknowledges */
+void live_ws_forget(struct live_ws *ws);    /* acknowledgements and publishes under way */
+
+#endif

@@ -1,0 +1,458 @@
+/*
+ * live_ws_json.c: what a WebSocket client may say: JSON objects that bring a token, subscribe,
+ * unsubscribe or publish, each with an optional "ref" that the answer repeats.
+ *
+ * Invariants: a subscription is acknowledged when it is in force, a publish when it is answered; a
+ * mistake is answered, with "ack":null where there was no ref; only what is no JSON ends the
+ * connection. Publishes under way are bounded: at the bound input pauses.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "json.h"
+#include "live_ws.h"
+
+enum { PUBLISHES_MAX = 64, REF_BYTES_MAX = 256, NAMES_MAX = LIVE_SUBSCRIPTIONS_MAX };
+
+struct live_ws_ack {
+	struct live_ws_ack *next;
+	size_t len;
+	char ref[];
+};
+
+enum call_kind { CALL_NONE, CALL_TOKEN, CALL_SUBSCRIBE, CALL_UNSUBSCRIBE, CALL_PUBLISH };
+
+struct call {
+	enum call_kind kind;
+	bool several;          /* more than one kind */
+	bool since;            /* a past is asked for */
+	struct span ref, data; /* JSON */
+	struct span *names;    /* decoded */
+	size_t name_count, name_cap;
+	char *text;            /* where decoded strings lie: as long as the message */
+	size_t text_len;
+	const char *fault;
+};
+
+/* ── answers ── */
+
+static void
+send_ack(struct live_ws *ws, struct span ref, const char *member, struct span value)
+{
+	struct buf out;
+	buf_init(&out, 0);
+	buf_append_str(&out, "{\"ack\":");
+	buf_append_span(&out, ref.len ? ref : SPAN("null"));
+	buf_append_str(&out, member);
+	buf_append_span(&out, value);
+	buf_append_byte(&out, '}');
+	if (buf_ok(&out))
+		live_ws_send_text(ws, buf_span(&out));
+	else
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+	buf_finish(&out);
+}
+
+static void
+send_ok(struct live_ws *ws, struct span ref)
+{
+	if (ref.len)
+		send_ack(ws, ref, ",\"ok\":true", (struct span){NULL, 0});
+}
+
+static void
+send_error(struct live_ws *ws, struct span ref, unsigned status, const char *detail)
+{
+	struct buf problem;
+	buf_init(&problem, 0);
+	http_answer_problem_json(&problem, status, NULL, detail);
+	send_ack(ws, ref, ",\"ok\":false,\"error\":", buf_span(&problem));
+	buf_finish(&problem);
+}
+
+void
+live_ws_confirmed(struct live_ws *ws)
+{
+	while (ws->acks) {
+		struct live_ws_ack *ack = ws->acks;
+		ws->acks = ack->next;
+		send_ok(ws, span_of(ack->ref, ack->len));
+		free(ack);
+	}
+}
+
+/* Acknowledges as soon as every subscription is in force. */
+static void
+acknowledge_later(struct live_ws *ws, struct span ref)
+{
+	if (ref.len) {
+		struct live_ws_ack *ack = malloc(sizeof(*ack) + ref.len), **at = &ws->acks;
+		if (!ack) {
+			net_close(ws->live.conn, NET_CLOSE_MEMORY);
+			return;
+		}
+		ack->next = NULL;
+		ack->len = ref.len;
+		memcpy(ack->ref, ref.ptr, ref.len);
+		while (*at)
+			at = &(*at)->next;
+		*at = ack;
+	}
+	if (ws->live.sink.waiting == 0)
+		live_ws_confirmed(ws);
+}
+
+/* ── reading ── */
+
+/* The text of the value whose first token was read, to its end. */
+static struct span
+raw_value(struct json_reader *reader, enum json_token first)
+{
+	const char *begin = reader->pos;
+	if (first == JSON_OBJECT || first == JSON_ARRAY)
+		begin -= 1;
+	else if (first == JSON_STRING)
+		begin = reader->text.ptr - 1;
+	else if (first == JSON_NUMBER)
+		begin = reader->text.ptr;
+	else
+		begin -= first == JSON_FALSE ? 5 : 4;
+	if (json_skip(reader, first) == JSON_ERROR)
+		return (struct span){NULL, 0};
+	return span_of(begin, (size_t)(reader->pos - begin));
+}
+
+static struct span
+decoded(struct call *call, const struct json_reader *reader)
+{
+	char *to = call->text + call->text_len;
+	size_t len = json_string_decode(reader->text, to);
+	call->text_len += len;
+	return span_of(to, len);
+}
+
+static bool
+add_name(struct call *call, struct span name)
+{
+	if (call->name_count == call->name_cap) {
+		size_t cap = MAX(call->name_cap * 2, (size_t)8);
+		struct span *grown = realloc(call->names, cap * sizeof(*grown));
+		if (!grown)
+			return false;
+		call->names = grown;
+		call->name_cap = cap;
+	}
+	call->names[call->name_count++] = name;
+	return true;
+}
+
+static enum json_token
+read_names(struct call *call, struct json_reader *reader, enum json_token token)
+{
+	if (token != JSON_ARRAY) {
+		call->fault = "channels come as an array";
+		return json_skip(reader, token);
+	}
+	while ((token = json_next(reader)) != JSON_ARRAY_END && token != JSON_ERROR) {
+		struct span name = reader->text;
+		if (token == JSON_STRING) {
+			name = decoded(call, reader);
+		} else if (token != JSON_NUMBER) {
+			call->fault = "a channel is a name or an id";
+			token = json_skip(reader, token);
+			continue;
+		}
+		if (call->name_count == NAMES_MAX)
+			call->fault = "too many channels";
+		else if (!add_name(call, name))
+			call->fault = "memory is out";
+	}
+	return token;
+}
+
+static void
+set_kind(struct call *call, enum call_kind kind)
+{
+	call->several |= call->kind != CALL_NONE;
+	call->kind = kind;
+}
+
+static enum json_token
+read_member(struct call *call, struct json_reader *reader)
+{
+	static const struct {
+		const char *name;
+		enum call_kind kind;
+	} kinds[] = {
+		{"token", CALL_TOKEN}, {"subscribe", CALL_SUBSCRIBE},
+		{"unsubscribe", CALL_UNSUBSCRIBE}, {"publish", CALL_PUBLISH},
+	};
+	enum call_kind kind = CALL_NONE;
+	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+		if (json_text_eq(reader, span_str(kinds[i].name)))
+			kind = kinds[i].kind;
+	}
+	bool ref = json_text_eq(reader, SPAN("ref")), data = json_text_eq(reader, SPAN("data"));
+	bool since = json_text_eq(reader, SPAN("since"));
+	enum json_token token = json_next(reader);
+	if (token == JSON_ERROR)
+		return token;
+	if (since)
+		call->since = token != JSON_STRING || !json_text_eq(reader, SPAN("now"));
+	if (kind != CALL_NONE)
+		set_kind(call, kind);
+	if (kind == CALL_TOKEN) {
+		if (token != JSON_STRING)
+			call->fault = "a token is a string";
+		else if (!add_name(call, decoded(call, reader)))
+			call->fault = "memory is out";
+	} else if (kind != CALL_NONE) {
+		return read_names(call, reader, token);
+	} else if (ref || data) {
+		struct span value = raw_value(reader, token);
+		*(ref ? &call->ref : &call->data) = value;
+		return value.ptr ? token : JSON_ERROR;
+	}
+	return json_skip(reader, token);
+}
+
+/* 0, or -EBADMSG: no JSON. What is JSON but makes no sense has call->fault. */
+static int
+read_call(struct call *call, struct span text)
+{
+	struct json_reader reader;
+	json_reader_init(&reader, text, false);
+	enum json_token token = json_next(&reader);
+	if (token == JSON_ERROR || token == JSON_END)
+		return -EBADMSG;
+	if (token != JSON_OBJECT) {
+		call->fault = "a message is a JSON object";
+		token = json_skip(&reader, token);
+	} else {
+		while ((token = json_next(&reader)) == JSON_KEY) {
+			if (read_member(call, &reader) == JSON_ERROR)
+				return -EBADMSG;
+		}
+	}
+	if (token == JSON_ERROR || json_next(&reader) != JSON_END)
+		return -EBADMSG;
+	if (!call->fault && call->ref.len > REF_BYTES_MAX) {
+		call->ref.len = 0;
+		call->fault = "ref is too long";
+	}
+	if (!call->fault && (call->several || call->kind == CALL_NONE))
+		call->fault = "a message has one of token, subscribe, unsubscribe, publish";
+	return 0;
+}
+
+/* ── doing ── */
+
+static bool
+has_rights(const struct access_principal *principal, uint32_t rights)
+{
+	return principal && (principal->rights & rights) == rights;
+}
+
+static void
+do_token(struct live_ws *ws, const struct call *call)
+{
+	struct live *live = &ws->live;
+	struct access_principal *principal =
+	    access_authenticate(live->sessions->access, call->names[0]);
+	if (!has_rights(principal, ws->rights)) {
+		access_principal_unref(principal);
+		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "no valid token");
+		return;
+	}
+	if (ws->state == LIVE_WS_TOKEN) {
+		struct live_refusal refusal;
+		live->principal = principal;
+		if (!live_subscribe(live, ws->opening->patterns, ws->opening->pattern_count,
+		    &refusal)) {
+			send_error(ws, call->ref, refusal.status, refusal.detail);
+			live_ws_close(ws, LIVE_WS_CODE_POLICY, NET_CLOSE_PROTOCOL, refusal.detail);
+			return;
+		}
+		live_ws_opened(ws);
+	} else {
+		access_principal_unref(principal); /* he stays who he was */
+	}
+	acknowledge_later(ws, call->ref);
+}
+
+static void
+do_subscribe(struct live_ws *ws, const struct call *call)
+{
+	struct live_refusal refusal;
+	if (!has_rights(ws->live.principal, ACCESS_SUBSCRIBE) && ws->rights) {
+		send_error(ws, call->ref, 403, "the key may not subscribe");
+		return;
+	}
+	if (!live_subscribe(&ws->live, call->names, call->name_count, &refusal)) {
+		send_error(ws, call->ref, refusal.status, refusal.detail);
+		return;
+	}
+	if (call->since)
+		live_ws_send_text(ws, SPAN("{\"gap\":true}"));
+	acknowledge_later(ws, call->ref);
+}
+
+static void
+do_unsubscribe(struct live_ws *ws, const struct call *call)
+{
+	struct live *live = &ws->live;
+	for (size_t i = 0; i < call->name_count; i++)
+		hub_unsubscribe(live->sessions->hub, &live->sink, live_tenant(live),
+		    call->names[i]);
+	acknowledge_later(ws, call->ref);
+}
+
+struct live_ws_publish {
+	struct list link;
+	struct live_ws *ws; /* NULL: the client left */
+	size_t ref_len;
+	char ref[];
+};
+
+static unsigned
+status_of(int error)
+{
+	switch (error) {
+	case -EACCES: case -EPERM: return 403;
+	case -ENOENT: return 404;
+	case -EINVAL: return 422;
+	case -EMSGSIZE: return 413;
+	case -EAGAIN: return 429;
+	default: return 503;
+	}
+}
+
+static void
+publish_done(void *ctx, int error, struct span id_or_detail)
+{
+	struct live_ws_publish *publish = ctx;
+	struct live_ws *ws = publish->ws;
+	struct span ref = span_of(publish->ref, publish->ref_len);
+	struct buf text;
+	list_remove(&publish->link);
+	buf_init(&text, 0);
+	if (ws && ws->publish_count-- == PUBLISHES_MAX)
+		net_pause_input(ws->live.conn, false);
+	if (ws && error) {
+		buf_append_span(&text, id_or_detail);
+		buf_append_byte(&text, '\0');
+		send_error(ws, ref, status_of(error), buf_ok(&text) ? text.ptr : "memory is out");
+	} else if (ws && ref.len) {
+		json_write_string(&text, id_or_detail);
+		send_ack(ws, ref, ",\"ok\":true,\"id\":", buf_span(&text));
+	}
+	buf_finish(&text);
+	free(publish);
+}
+
+/* Why it may not be published; NULL: it may. */
+static const char *
+publish_fault(const struct live_ws *ws, const struct call *call, unsigned *ret_status)
+{
+	const char *reason;
+	*ret_status = 403;
+	if (!ws->live.sessions->hooks.publish || !has_rights(ws->live.principal, ACCESS_PUBLISH))
+		return "the key may not publish";
+	*ret_status = 422;
+	if (!call->data.len)
+		return "data is missing";
+	if (call->name_count == 0)
+		return "no channel is named";
+	for (size_t i = 0; i < call->name_count; i++) {
+		if (hub_name_check(call->names[i], &reason))
+			return reason;
+		if (!access_may_channel(ws->live.principal, call->names[i])) {
+			*ret_status = 403;
+			return "the key may not use this channel";
+		}
+	}
+	return NULL;
+}
+
+static void
+do_publish(struct live_ws *ws, const struct call *call)
+{
+	unsigned status;
+	const char *fault = publish_fault(ws, call, &status);
+	if (fault) {
+		send_error(ws, call->ref, status, fault);
+		return;
+	}
+	struct live_ws_publish *publish = malloc(sizeof(*publish) + call->ref.len);
+	if (!publish) {
+		send_error(ws, call->ref, 503, "memory is out");
+		return;
+	}
+	publish->ws = ws;
+	publish->ref_len = call->ref.len;
+	if (call->ref.len)
+		memcpy(publish->ref, call->ref.ptr, call->ref.len);
+	list_push_back(&ws->publishes, &publish->link);
+	if (++ws->publish_count == PUBLISHES_MAX)
+		net_pause_input(ws->live.conn, true);
+	struct session_loop *sessions = ws->live.sessions;
+	sessions->hooks.publish(sessions->app, ws->live.principal, call->names, call->name_count,
+	    call->data, publish_done, publish);
+}
+
+static void
+do_call(struct live_ws *ws, const struct call *call)
+{
+	switch (call->kind) {
+	case CALL_TOKEN:
+		do_token(ws, call);
+		break;
+	case CALL_SUBSCRIBE:
+		do_subscribe(ws, call);
+		break;
+	case CALL_UNSUBSCRIBE:
+		do_unsubscribe(ws, call);
+		break;
+	case CALL_PUBLISH:
+		do_publish(ws, call);
+		break;
+	case CALL_NONE:
+		break;
+	}
+}
+
+void
+live_ws_message(struct live_ws *ws, struct span text)
+{
+	struct call call = {.text = malloc(text.len + 1)};
+	if (!call.text) {
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+		return;
+	}
+	if (read_call(&call, text))
+		live_ws_close(ws, LIVE_WS_CODE_NOT_JSON, NET_CLOSE_PROTOCOL, "not JSON");
+	else if (ws->state == LIVE_WS_TOKEN && (call.fault || call.kind != CALL_TOKEN))
+		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "a token comes first");
+	else if (call.fault)
+		send_error(ws, call.ref, 422, call.fault);
+	else
+		do_call(ws, &call);
+	free(call.names);
+	free(call.text);
+}
+
+void
+live_ws_forget(struct live_ws *ws)
+{
+	while (ws->acks) {
+		struct live_ws_ack *ack = ws->acks;
+		ws->acks = ack->next;
+		free(ack);
+	}
+	while (!list_empty(&ws->publishes)) {
+		struct list *link = ws->publishes.next;
+		CONTAINER_OF(link, struct live_ws_publish, link)->ws = NULL;
+		list_remove(link);
+	}
+}

@@ -1,0 +1,195 @@
+/*
+ * session_priv.h: what the files of session share: a connection that speaks HTTP, the request it
+ * is at, and the world of one loop.
+ *
+ * A connection's input moves through these states, written by http.c only:
+ *
+ *     IDLE ──► BODY ──► WAIT ──► IDLE      a head, its body, the answer
+ *                └────► DRAIN ──► IDLE     answered early: the rest of the body is thrown away
+ *     any  ──► OVER                        nothing more is read; what is queued leaves
+ *
+ * A request ends in one place (http_settle), never inside a call of its handler.
+ */
+#ifndef WEIR_SESSION_PRIV_H
+#define WEIR_SESSION_PRIV_H
+
+#include "buf.h"
+#include "gzip.h"
+#include "http1.h"
+#include "list.h"
+#include "loop.h"
+#include "routes.h"
+#include "session.h"
+
+enum {
+	HTTP_DRAIN_BYTES_MAX = 256 * 1024,  /* of an unread body; above it the connection closes */
+	HTTP_PAIRS_MAX = 1024,              /* parameters in a query */
+	HTTP_GUNZIP_BYTES = 4096,           /* compressed bytes between two looks at a pause */
+	HTTP_PACK_BYTES_MIN = 512,          /* shorter answers are not compressed */
+	HTTP_JOIN_BYTES_MAX = 16 * 1024,    /* an answer up to this is sent with its head as one */
+	HTTP_ADDED_BYTES_MAX = 16 * 1024,   /* headers that a handler may add */
+};
+
+enum http_state { HTTP_IDLE, HTTP_BODY, HTTP_WAIT, HTTP_DRAIN, HTTP_OVER };
+
+/* The last Authorization header and whom it meant. */
+struct http_credentials {
+	struct access_principal *principal;
+	size_t len;
+	char bytes[];
+};
+
+struct http {
+	struct session_loop *sessions;
+	struct net_conn *conn;
+	struct session_request *request;  /* under way, or NULL */
+	struct http_credentials *credentials;
+	struct list link;                 /* in sessions->https */
+	size_t scanned;                   /* how far the search for a head's end came */
+	uint8_t state;                    /* enum http_state */
+	bool local;                       /* the administrator's socket */
+	bool busy;                        /* inside a call of ours that settles at its end */
+	bool head_begun;                  /* a part of a head is here: its deadline is set */
+};
+
+enum http_answer { HTTP_ANSWER_NONE, HTTP_ANSWER_BEGUN, HTTP_ANSWER_ENDED };
+
+struct http_pair {
+	struct span name, value;
+};
+
+struct session_request {
+	struct http *http;
+	struct list done_link;            /* in sessions->done: to be settled */
+	const struct session_route *route; /* NULL: none matched */
+	struct access_principal *principal;
+	void *state;                      /* the handler's */
+	struct live *live;                /* what it is to become */
+	uint64_t begun_ns;
+
+	/* The head; all spans lie in this allocation. */
+	enum session_method method;
+	struct span method_text, target, query;
+	struct http1_header *headers;
+	struct http_pair *pairs;
+	size_t header_count, pair_count;
+	struct routes_match match;
+
+	/* The body. */
+	struct http1_chunked chunks;
+	struct gunzip *gunzip;
+	struct buf whole;
+	uint64_t left;                    /* of a body with Content-Length */
+	uint64_t raw_bytes, body_bytes;   /* taken so far: as it came, decompressed */
+	uint64_t raw_bytes_answered;      /* raw_bytes when draining began */
+	uint64_t body_bytes_max;
+	size_t head_bytes;
+
+	/* The answer. */
+	struct buf added;                 /* headers of the handler */
+	char *etag;                       /* the handler's, kept apart: compression weakens it */
+	struct gzip *gzip;
+	struct buf rest;                  /* what found no room yet, from rest_pos on */
+	size_t rest_pos;
+	uint64_t bytes_out;
+	unsigned status;
+	uint8_t answer;                   /* enum http_answer */
+
+	bool is_head, minor0, keep_alive, upgrade, has_length, chunked, bad_path,
+	    bad_query;
+	bool expects;                     /* 100 Continue was asked for and not sent */
+	bool gunzip_over;
+	bool begun;                       /* the handler was called: it is owed gone() */
+	bool paused;                      /* the body, by the handler */
+	bool held;                        /* it is, and the deadline with it */
+	bool close;                       /* the connection ends with this request */
+	bool broken;                      /* what the handler answers is no more heard */
+	bool want_writable;
+	bool chunk_answer;
+};
+
+struct session_loop {
+	struct loop *loop;
+	struct net *net;
+	struct access *access;
+	struct hub_local *hub;
+	const struct session_routes *routes;
+	struct session_settings settings;
+	struct session_hooks hooks;
+	void *app;
+
+	struct list https;                /* of http.link */
+	struct list lives;                /* of live.link */
+	struct list done;                 /* of session_request.done_link */
+	struct loop_task done_task;
+	bool ready, draining;
+
+	int64_t date_s;                   /* the second that `date` shows */
+	char date[32];
+	struct buf scratch;               /* for building answers; empty between calls */
+	struct http1_request head;        /* for parsing */
+};
+
+/* http.c */
+
+/* Answers by itself and ends the connection: broken framing and time-outs. */
+void http_refuse(struct http *http, unsigned status, enum net_close_reason reason,
+    const char *detail);
+
+/* Something happened to a request outside of the connection's own calls: looks after it in this
+ * turn's LOOP_APPEND. */
+void http_settle_soon(struct session_request *request);
+void http_settle_all(struct session_loop *sessions);
+
+/* Ends a connection that waits for a request; one at work ends with its request. */
+void http_drain(struct http *http);
+
+/* http_head.c */
+
+/* Makes a request of sessions->head, whose bytes are `head`. NULL: memory is out. */
+struct session_request *http_head_create(struct http *http, struct span head);
+
+/* Checks in the promised order. Whether the handler may begin; else an answer was made. */
+bool http_head_admit(struct session_request *request);
+
+/* http_credentials.c */
+
+/* Whose request it is, or NULL; *ret_given whether any credentials were. A reference. */
+struct access_principal *http_credentials_find(struct session_request *request, bool *ret_given);
+void http_credentials_forget(struct http *http);
+
+/* http_body.c */
+
+enum http_body_result { HTTP_BODY_MORE, HTTP_BODY_END, HTTP_BODY_BAD };
+
+bool http_body_expected(const struct session_request *request);
+
+/* Takes body bytes up to the body's end or a pause; *ret_used of them. After HTTP_BODY_BAD the
+ * connection was refused or the request answered. */
+enum http_body_result http_body_take(struct session_request *request, struct span bytes,
+    size_t *ret_used);
+
+/* http_accept.c */
+bool http_accept_gzip(const struct session_request *request);
+bool http_accept_packable(const char *content_type);
+
+/* http_answer.c */
+
+/* Queues bytes of an answer; what net has no room for is kept and follows. */
+void http_answer_out(struct session_request *request, struct span bytes);
+bool http_answer_flush(struct session_request *request); /* whether all found room */
+
+/* Whether an answer of this type is to be compressed. */
+bool http_answer_packs(const struct session_request *request, const char *content_type);
+
+/* Appends status line and headers. `length` NULL: chunked, or until close. */
+void http_answer_head(struct session_request *request, struct buf *out,
+    const char *content_type, const size_t *length, bool packed);
+
+void http_answer_problem_json(struct buf *out, unsigned status, const char *pointer,
+    const char *detail);
+
+/* session.c */
+const char *session_date(struct session_loop *sessions); /* DATETIME_HTTP_BYTES */
+
+#endif
