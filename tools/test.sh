@@ -98,7 +98,7 @@ types_suite() {
 
 limits() {
 	unit_s_max=240
-	talk_s_max=240
+	talk_s_max=300
 	web_s_max=90
 	fuzz_s_all=60
 	if [ $long = yes ]; then
