@@ -1,6 +1,7 @@
 /*
- * test_power.c: the power goes at any operation, by seed. What was committed is there, nothing is
- * there by half, and the store goes on from what it finds. WEIR_SEEDS: how many (200); WEIR_SEED:
+ * test_power.c: the power goes at any operation, by seed, after lives that end in an orderly way or
+ * by a kill, with calls that fail now and then. What was committed is there, nothing is there by
+ * half, and the store goes on from what it finds. WEIR_SEEDS: how many (200); WEIR_SEED:
  * that one only.
  */
 #include "store_model.h"
@@ -76,21 +77,47 @@ work(struct run *run, struct store *store)
 	}
 }
 
+/* The files close, nothing else happens. */
 static void
-run_round(struct run *run)
+kill_process(struct store *store)
+{
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	store_close(store);
+}
+
+/* One process: opens, works, closes or is killed. What it reads at the start lasts from then on. */
+static void
+live(struct run *run)
 {
 	struct store *store = NULL;
 	struct model found;
 
-	sim_crash_after(run->env, sim_random_below(run->env, 400));
 	if (sim_random_below(run->env, 3) == 0)
 		sim_fail(run->env, (enum sim_op)sim_random_below(run->env, SIM_OP_COUNT),
 		    sim_random_below(run->env, 12), -EIO, false);
-	if (store_open(run->env, "/", &store) == 0) {
-		shorten_wal(store);
+	if (store_open(run->env, "/", &store))
+		return;
+	shorten_wal(store);
+	if (model_read(store, &found) == 0) {
+		state_must_be_allowed(run, &found);
+		run->failed_count = 0;
 		work(run, store);
 	}
-	store_close(store); /* in an orderly way or against a dead disk */
+	if (sim_random_below(run->env, 2))
+		kill_process(store);
+	else
+		store_close(store);
+}
+
+static void
+run_round(struct run *run)
+{
+	struct store *store;
+	struct model found;
+
+	sim_crash_after(run->env, sim_random_below(run->env, 600));
+	for (unsigned lives = 1 + (unsigned)sim_random_below(run->env, 3); lives > 0; lives--)
+		live(run);
 	sim_heal(run->env);
 	sim_power_cut(run->env);
 
@@ -180,11 +207,79 @@ power_cut_at_each_operation_of_a_short_life(void **state)
 	assert_true(operations > 40);
 }
 
+/* ── a failed sync, the process dies of it, the next one starts, the power goes ── */
+
+/* Leaves a WAL whose last transaction programs can read and the disk has in part. */
+static void
+die_of_failed_sync(struct run *run)
+{
+	struct store *store = must_open(run);
+	struct model next;
+
+	do {
+		assert_int_equal(model_batch(run->env, store, &run->committed, &run->seq, &next), 0);
+	} while (model_equal(&next, &(struct model){0}) || sim_random_below(run->env, 4));
+	do {
+		sim_fail(run->env, SIM_SYNC, 0, -EIO, false);
+	} while (model_batch(run->env, store, &run->committed, &run->seq, &next) == 0);
+	run->failed[run->failed_count++] = next;
+	sim_heal(run->env);
+	kill_process(store);
+}
+
+/* The next process gets as far as `after` operations; whether it was stopped by that. */
+static bool
+start_after_failed_sync(uint64_t seed, uint64_t after)
+{
+	struct run run = {.env = sim_create(seed), .seed = seed};
+	struct store *store = NULL;
+	struct model found;
+	bool open;
+
+	check(run.env);
+	die_of_failed_sync(&run);
+	sim_crash_after(run.env, after);
+	open = store_open(run.env, "/", &store) == 0;
+	if (open && model_read(store, &found) == 0) {
+		state_must_be_allowed(&run, &found);
+		run.failed_count = 0; /* what was read lasts */
+	} else {
+		open = false;
+	}
+	if (store)
+		kill_process(store);
+	sim_power_cut(run.env);
+	store = must_open(&run);
+	model_check_integrity(store);
+	assert_int_equal(model_read(store, &found), 0);
+	state_must_be_allowed(&run, &found);
+	store_close(store);
+	env_destroy(run.env);
+	return !open;
+}
+
+static void
+what_a_process_reads_after_one_that_died_of_a_failed_sync_lasts(void **state)
+{
+	unsigned stopped = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 8; seed++) {
+		uint64_t after = 0;
+
+		while (start_after_failed_sync(seed, after))
+			after++;
+		stopped += (unsigned)after;
+	}
+	assert_true(stopped > 100);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(power_cut_at_each_operation_of_a_short_life),
+		cmocka_unit_test(what_a_process_reads_after_one_that_died_of_a_failed_sync_lasts),
 		cmocka_unit_test(power_cut_at_any_operation_keeps_what_was_committed),
 	};
 
