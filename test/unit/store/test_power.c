@@ -217,7 +217,8 @@ die_of_failed_sync(struct run *run)
 	struct model next;
 
 	do {
-		assert_int_equal(model_batch(run->env, store, &run->committed, &run->seq, &next), 0);
+		assert_int_equal(model_batch(run->env, store, &run->committed, &run->seq,
+		    &next), 0);
 	} while (model_equal(&next, &(struct model){0}) || sim_random_below(run->env, 4));
 	do {
 		sim_fail(run->env, SIM_SYNC, 0, -EIO, false);
