@@ -16,9 +16,11 @@
 
 #include "access.h"
 #include "hub.h"
-#include "net.h"
 #include "span.h"
 
+struct net;
+struct net_conn;
+struct net_conn_ops;
 struct session_request;
 struct session_loop; /* all sessions of one loop */
 

@@ -19,6 +19,7 @@
 #include "list.h"
 #include "loop.h"
 #include "routes.h"
+#include "net.h"
 #include "session.h"
 
 enum {
