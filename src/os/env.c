@@ -319,7 +319,16 @@ real_size(struct env_file *file, uint64_t *ret_len)
 static int
 real_lock(struct env_file *file)
 {
-	return result(flock(real_of(file)->fd, LOCK_EX | LOCK_NB));
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = real_of(file)->fd;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	/* Programs that are not ours (sqlite3) know only fcntl's locks, which are others; those
+	 * need a file that is open for writing. */
+	if (fcntl(fd, F_OFD_SETLK, &whole) < 0 && errno != EBADF)
+		return errno == EACCES ? -EWOULDBLOCK : -errno;
+	return 0;
 }
 
 static const struct env_file_ops real_file_ops = {

@@ -119,6 +119,26 @@ second_opener_is_locked_out_and_harms_nothing(void **state)
 	store_close(first);
 }
 
+/* SQLite's own programs would copy the WAL and delete it under us. */
+static void
+other_programs_are_locked_out_too(void **state)
+{
+	struct place *place = *state;
+	struct store *store = store_must_open(place->env, place->dir);
+	char one[] = "one", path[128];
+	sqlite3 *db = NULL;
+
+	assert_int_equal(run_one(store, put_seven, one), 0);
+	snprintf(path, sizeof(path), "%s/weir.db", place->dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT * FROM cursor", NULL, NULL, NULL), SQLITE_BUSY);
+	sqlite3_close(db);
+	store_close(store);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT * FROM cursor", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
 static void
 killed_process_leaves_what_it_committed(void **state)
 {
@@ -245,6 +265,7 @@ main(void)
 		TEST(database_of_another_program_is_refused),
 		TEST(missing_directory_is_named),
 		TEST(second_opener_is_locked_out_and_harms_nothing),
+		TEST(other_programs_are_locked_out_too),
 		TEST(killed_process_leaves_what_it_committed),
 		TEST(directory_may_have_any_name),
 		TEST(many_stores_live_in_one_process),
