@@ -214,7 +214,10 @@ recovery_sum_all(struct recovery *recovery)
 		recovery->commit_last = MAX(recovery->commit_last,
 		    head->first_commit ? head->first_commit - 1 : 0);
 		journal->next_seq = MAX(journal->next_seq, head->next_seq);
-		if (head->before.number != 0 && !recovery_sum(recovery, head, i) && i > 0)
+		if (head->before.number == 0 || recovery_sum(recovery, head, i))
+			continue;
+		/* Segments are trimmed in order: a gap behind an older one was not trimmed. */
+		if (recovery->found[0].segment.number < head->before.number)
 			recovery_report(recovery, head->before.number, 0,
 			    head->before.end_block * JOURNAL_BLOCK_BYTES, "missing");
 	}

@@ -351,6 +351,18 @@ trim_take(struct journal *journal, uint64_t seq, struct journal_segment *ret_seg
 	return taken;
 }
 
+/* Its file could not be taken away: it stays the oldest. */
+static void
+trim_give_back(struct journal *journal, const struct journal_segment *segment)
+{
+	pthread_mutex_lock(&journal->lock);
+	memmove(journal->segments + 1, journal->segments,
+	    journal->segment_count * sizeof journal->segments[0]);
+	journal->segments[0] = *segment;
+	journal->segment_count++;
+	pthread_mutex_unlock(&journal->lock);
+}
+
 /* Makes the file a spare (its slot in *ret_slot, MAKING) or deletes it. */
 static int
 trim_file(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
@@ -382,6 +394,8 @@ journal_trim(struct journal *journal, uint64_t seq)
 		r = trim_file(journal, &segment, &slot);
 		if (r == -ENOENT) /* somebody deleted it: just as well */
 			r = 0;
+		if (r < 0)
+			trim_give_back(journal, &segment);
 		if (slot >= 0)
 			slots[slot_count++] = slot;
 		any = true;

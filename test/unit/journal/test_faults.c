@@ -307,9 +307,40 @@ trim_and_prepare_that_fail_lose_nothing(void **state)
 			assert_true(trimmed == 0 || trimmed == -EIO);
 			sim_heal(world.env);
 			assert_int_equal(world_work(&world), 0);
+			if (after % 3)
+				assert_int_equal(journal_trim(world.journal, seq), 0);
 			world_check(&world, true);
 			world_end(&world);
 		}
+	}
+}
+
+static void
+trim_that_stops_half_way_is_no_damage(void **state)
+{
+	(void)state;
+	for (uint64_t after = 0; after < 10; after++) {
+		struct world world;
+		const size_t len = 900000;
+		world_begin(&world, false);
+		sim_fail(world.env, SIM_SYNC_DIR, 0, -EIO, true);
+		sim_fail(world.env, SIM_UNLINK, 0, -EIO, true);
+		assert_int_equal(test_commit(world.journal, &world.model, &len, 1), -EIO);
+		sim_heal(world.env); /* two segments without records were left */
+		journal_close(world.journal);
+		world.journal = test_open(world.env, &world.options, NULL);
+		assert_int_equal(world_work(&world), 0);
+		for (size_t i = 0; i + 1 < world.model.count; i++)
+			world.model.expects[i].fate = TEST_TRIMMED;
+		sim_fail(world.env, SIM_UNLINK, after / 2, -EIO, false);
+		int r = journal_trim(world.journal, world.model.next_seq - 3);
+		assert_true(r == 0 || r == -EIO);
+		if (after % 2) /* what could not be deleted is still the oldest */
+			assert_int_equal(journal_trim(world.journal, world.model.next_seq - 3), 0);
+		world_check(&world, false);
+		assert_int_equal(journal_trim(world.journal, world.model.next_seq - 3), 0);
+		world_check(&world, true);
+		world_end(&world);
 	}
 }
 
@@ -327,6 +358,7 @@ main(void)
 		cmocka_unit_test(new_segments_name_is_synced_at_start),
 		cmocka_unit_test(reads_that_fail_can_be_repeated),
 		cmocka_unit_test(trim_and_prepare_that_fail_lose_nothing),
+		cmocka_unit_test(trim_that_stops_half_way_is_no_damage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
