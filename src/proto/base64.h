@@ -1,6 +1,6 @@
 /*
  * base64.h: base64 (RFC 4648), standard and URL alphabets. Strict: no blanks, padding complete or,
- * in the URL alphabet, absent.
+ * in the URL alphabet, absent, spare bits zero.
  */
 #ifndef WEIR_BASE64_H
 #define WEIR_BASE64_H
@@ -11,7 +11,8 @@
 
 #include "span.h"
 
-/* The length; `out` has room for (len + 2) / 3 * 4 bytes. No NUL. */
+/* The length; `out` has room for (len + 2) / 3 * 4 bytes. No NUL. The URL alphabet is written
+ * without padding. */
 size_t base64_encode(struct span bytes, bool url, char *out);
 
 /* The length, or -EINVAL; `out` has room for text.len / 4 * 3 + 3 bytes. */

@@ -27,7 +27,7 @@ struct http1_header {
 };
 
 struct http1_request {
-	struct span method, target; /* origin-form, absolute-form's path, or "*" */
+	struct span method, target; /* origin-form, absolute-form's path (at least "/"), or "*" */
 	struct span path, query;    /* of target, both still percent-encoded; query without '?' */
 	unsigned minor;             /* HTTP/1.minor: 0 or 1 */
 	size_t header_count;
@@ -43,9 +43,11 @@ struct http1_request {
 struct http1_error {
 	unsigned status;     /* 400, 414, 431, 501, 505 */
 	const char *reason;  /* a sentence that names place and reason */
+	size_t line;         /* of the head, from 1; 0: the head as a whole */
 };
 
-/* Parses a head. *scanned remembers how far the search for its end came (0 to begin; give it back
+/* Parses a head. One empty line before it is passed over. *ret_request is scratch meanwhile: of no
+ * meaning unless the answer is > 0. *scanned remembers how far the search for its end came (0 to begin; give it back
  * with more input), so that input in small pieces costs linear time.
  * > 0: the head's bytes. 0: more input needed. -EBADMSG: *ret_error. */
 ssize_t http1_parse_request(struct span in, size_t *scanned, struct http1_request *ret_request,
@@ -53,6 +55,9 @@ ssize_t http1_parse_request(struct span in, size_t *scanned, struct http1_reques
 
 /* The first header of this name, or NULL. */
 const struct span *http1_header_get(const struct http1_request *request, struct span name);
+
+/* Whether a character may stand in a token: a method, a header's name (RFC 9110, 5.6.2). */
+bool http1_is_token_char(char c);
 
 /* Whether a comma list header (any of its lines) holds this token, case aside. */
 bool http1_header_has_token(const struct http1_request *request, struct span name,
@@ -81,10 +86,14 @@ struct http1_chunked {
 void http1_chunked_init(struct http1_chunked *chunked);
 
 /* Takes input in any cut. Returns the bytes of `in` it used; *ret_data is the body data among them
- * (may be empty). *ret_end once the last chunk and its trailers are over. -EBADMSG: bad size
- * (over 16 digits, sign, space), bare LF, trailers over 8 KiB. */
+ * (may be empty). *ret_end once the last chunk and its trailers are over; what follows is not
+ * used. -EBADMSG, and for ever: bad size (over 16 digits, sign, space), bare LF, size line over
+ * 255 bytes, folded or bad trailers, trailers over 8 KiB. */
 ssize_t http1_chunked_feed(struct http1_chunked *chunked, struct span in, struct span *ret_data,
     bool *ret_end);
+
+/* After -EBADMSG: a sentence that names place and reason. Else NULL. */
+const char *http1_chunked_reason(const struct http1_chunked *chunked);
 
 /* ── URL parts ── */
 

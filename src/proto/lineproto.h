@@ -5,6 +5,12 @@
  *
  * No I/O, no allocation; spans point into the line or, where escapes had to be undone, into the
  * caller's scratch. Comments (#) and blank lines are LP_BLANK. A trailing CR is not part of a line.
+ *
+ * Escapes: `\,` and `\ ` in measurements, also `\=` in tags and field names, `\"` and `\\` in
+ * strings; any other backslash is itself. A string cannot go over a line's end: LF ends a line
+ * wherever it stands. Refused: empty tags, the same tag twice, NaN and infinity, bad UTF-8, NUL,
+ * control characters in names. Blanks before the line, behind it and several between its parts
+ * are no fault.
  */
 #ifndef WEIR_LINEPROTO_H
 #define WEIR_LINEPROTO_H
@@ -30,7 +36,7 @@ struct lp_field {
 	enum lp_type type;
 	double number;       /* FLOAT, INT, UINT, BOOL (0/1) */
 	struct span string;  /* STRING, escapes undone */
-	bool inexact;        /* an integer beyond ±2^53 */
+	bool inexact;        /* INT, UINT: beyond ±2^53 */
 	uint32_t column;     /* of the value, from 1 */
 };
 
@@ -52,13 +58,15 @@ struct lp_error {
 
 #define LP_BLANK 1
 
-/* One line without its LF. `scratch` has at least line.len bytes. 0, LP_BLANK, or -EBADMSG. */
+/* One line without its LF. `scratch` has at least line.len bytes. 0, LP_BLANK, or -EBADMSG.
+ * *ret_line is large and scratch meanwhile: only what a good line has is written, and unless the
+ * answer is 0 it means nothing. */
 int lp_parse_line(struct span line, char *scratch, struct lp_line *ret_line,
     struct lp_error *ret_error);
 
 enum lp_precision { LP_NS, LP_US, LP_MS, LP_S, LP_M, LP_H };
 
-/* "ns" "n" "us" "u" "µ" "ms" "s" "m" "h"; empty is ns. 0 or -EINVAL. */
+/* "ns" "n" "us" "u" "µ" "ms" "s" "m" "h"; empty is ns. 0 or -EINVAL. (µ: both of Unicode's.) */
 int lp_precision_parse(struct span text, enum lp_precision *ret_precision);
 
 /* To milliseconds, floored; false when it does not fit. */

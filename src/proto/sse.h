@@ -12,7 +12,7 @@
  * 0, -ENOMEM, -EINVAL (a line end or NUL in event or id). */
 int sse_write_event(struct buf *out, struct span event, struct span id, struct span data);
 
-/* ": text\n\n". */
+/* ": text\n\n". 0, -ENOMEM, -EINVAL (a line end or NUL in text). */
 int sse_write_comment(struct buf *out, struct span text);
 
 #endif

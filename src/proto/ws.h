@@ -33,8 +33,12 @@ struct ws_frame {
 };
 
 /* > 0: bytes of the head. 0: more input needed. -EBADMSG: reserved bits or opcode, fragmented or
- * long control frame, length not minimal or over 2^63. `rsv1_allowed`: compression negotiated. */
+ * long control frame, length not minimal or 2^63 and more. `rsv1_allowed`: compression negotiated (never allowed in
+ * control and continuation frames, RFC 7692). */
 ssize_t ws_parse_head(struct span in, bool rsv1_allowed, struct ws_frame *ret_frame);
+
+/* After -EBADMSG for the same input: a sentence that names place and reason. Else NULL. */
+const char *ws_head_reason(struct span in, bool rsv1_allowed);
 
 /* Unmasks in place; `offset` is how much of the payload came before. */
 void ws_unmask(const uint8_t mask[4], uint64_t offset, char *bytes, size_t len);
