@@ -482,8 +482,8 @@ responses_are_parsed(void **state)
 	};
 	static const char *const bad[] = {"HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000\r\n\r\n",
 	    "HTTP/1.1  200 OK\r\n\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n", "\r\n\r\n",
-	    "\r\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
-	    "Content-Length: 3\r\n\r\n"};
+	    "\r\nHTTP/1.1 200 OK\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n"};
 	struct http1_response response;
 	for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
 		struct span head = guard_end(&f->guard, span_str(good[i].head));
