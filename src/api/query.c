@@ -122,8 +122,6 @@ query_parse(struct session_request *request, struct series_query *query)
 	    !aggs_parse(request, query) || !fill_parse(request, query) ||
 	    !api_query_number(request, "limit", 1, UINT32_MAX, &query->limit))
 		return false;
-	if (query->agg_count && !query->step_ms)
-		query->step_ms = INT64_MAX; /* the whole range is one bucket */
 	if (query->from_ms <= query->to_ms)
 		return true;
 	session_problem(request, 400, NULL, "from lies after to");

@@ -1,0 +1,323 @@
+/*
+ * query_run.c: a question's rows as JSON or CSV, on a query worker.
+ */
+#include "query_run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "num.h"
+
+struct writer {
+	const struct question *question;
+	struct stream *stream;
+	struct buf out;          /* flushed to the stream as it fills */
+	bool any_series, any_row;
+	size_t columns;
+	unsigned damaged;
+	struct series_damage damage; /* the first */
+	/* CSV: the union of all tag names, ascending; the series' own values in that order. */
+	struct series_tag names[SERIES_TAGS_MAX];
+	size_t name_count;
+	struct buf prefix;       /* "temp,123," of the series under way */
+};
+
+static int
+writer_flush(struct writer *writer, size_t at_least)
+{
+	if (!buf_ok(&writer->out))
+		return -ENOMEM;
+	if (writer->out.len < at_least)
+		return 0;
+	int error = stream_write(writer->stream, buf_span(&writer->out));
+	buf_clear(&writer->out);
+	return error;
+}
+
+static void
+writer_damage(void *ctx, const struct series_damage *damage)
+{
+	struct writer *writer = ctx;
+	if (writer->damaged++ == 0)
+		writer->damage = *damage;
+}
+
+static void
+damage_text(const struct writer *writer, struct buf *out)
+{
+	buf_printf(out, "%u damaged chunk%s left out, the first in %s at byte %llu: %s",
+	    writer->damaged, writer->damaged == 1 ? " was" : "s were", writer->damage.file,
+	    (unsigned long long)writer->damage.offset, writer->damage.reason);
+}
+
+/* ── JSON ── */
+
+static int
+json_series_begin(void *ctx, struct span key)
+{
+	struct writer *writer = ctx;
+	const struct series_query *query = &writer->question->query;
+	struct span tenant, metric;
+	struct series_tag tags[SERIES_TAGS_MAX];
+	size_t count = SERIES_TAGS_MAX;
+	if (!series_key_split(key, &tenant, &metric, tags, &count))
+		return -EIO;
+	buf_append_str(&writer->out, writer->any_series ? ",{\"metric\":" : "{\"metric\":");
+	writer->any_series = true;
+	writer->any_row = false;
+	json_write_string(&writer->out, metric);
+	buf_append_str(&writer->out, ",\"tags\":");
+	api_tags_write(&writer->out, tags, count);
+	if (query->agg_count) {
+		buf_append_str(&writer->out, ",\"columns\":[\"time\"");
+		for (size_t i = 0; i < query->agg_count; i++)
+			buf_printf(&writer->out, ",\"%s\"", query_agg_words[query->aggs[i]]);
+		buf_append_byte(&writer->out, ']');
+	}
+	return buf_append_str(&writer->out, ",\"points\":[");
+}
+
+static int
+json_rows(void *ctx, const struct series_rows *rows)
+{
+	struct writer *writer = ctx;
+	struct buf *out = &writer->out;
+	for (size_t i = 0; i < rows->count; i++) {
+		const double *values = &rows->values[i * writer->columns];
+		buf_append_str(out, writer->any_row ? ",[" : "[");
+		writer->any_row = true;
+		buf_append_i64(out, rows->times_ms[i]);
+		for (size_t k = 0; k < writer->columns; k++) {
+			buf_append_byte(out, ',');
+			if (rows->empty && rows->empty[i])
+				buf_append_str(out, "null");
+			else
+				json_write_double(out, values[k]);
+		}
+		buf_append_byte(out, ']');
+		if (out->len >= 16384) {
+			int error = writer_flush(writer, 0);
+			if (error)
+				return error;
+		}
+	}
+	return buf_ok(out) ? 0 : -ENOMEM;
+}
+
+static int
+json_series_end(void *ctx)
+{
+	struct writer *writer = ctx;
+	buf_append_str(&writer->out, "]}");
+	return writer_flush(writer, 16384);
+}
+
+static int
+writer_run(struct writer *writer, const struct series_query_sink *sink)
+{
+	const struct question *question = writer->question;
+	return series_query_run(&question->query,
+	    (struct series_snapshot *const *)question->ask.snapshots,
+	    question->ask.snapshot_count, sink, writer);
+}
+
+static void
+writer_init(struct writer *writer, const struct question *question, struct stream *stream)
+{
+	*writer = (struct writer){.question = question, .stream = stream};
+	writer->columns = question->query.agg_count ? question->query.agg_count : 1;
+	buf_init(&writer->out, 0);
+	buf_init(&writer->prefix, 0);
+}
+
+static void
+writer_finish(struct writer *writer)
+{
+	buf_finish(&writer->out);
+	buf_finish(&writer->prefix);
+}
+
+int
+query_run_json(void *ctx, struct stream *stream)
+{
+	static const struct series_query_sink sink = {
+		.series_begin = json_series_begin,
+		.rows = json_rows,
+		.series_end = json_series_end,
+		.damage = writer_damage,
+	};
+	struct writer writer;
+	writer_init(&writer, ctx, stream);
+	buf_append_str(&writer.out, "{\"series\":[");
+	int error = writer_run(&writer, &sink);
+	buf_append_byte(&writer.out, ']');
+	if (writer.damaged) {
+		buf_append_str(&writer.out, ",\"warnings\":[\"");
+		damage_text(&writer, &writer.out);
+		buf_append_str(&writer.out, "\"]");
+	}
+	buf_append_byte(&writer.out, '}');
+	if (!error)
+		error = writer_flush(&writer, 0);
+	writer_finish(&writer);
+	return error;
+}
+
+/* ── CSV ── */
+
+/* RFC 4180: quoted when it must be. */
+static void
+csv_write(struct buf *out, struct span text)
+{
+	bool plain = true;
+	for (size_t i = 0; i < text.len; i++)
+		if (strchr(",\"\r\n", text.ptr[i]) && text.ptr[i])
+			plain = false;
+	if (plain) {
+		buf_append_span(out, text);
+		return;
+	}
+	buf_append_byte(out, '"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] == '"')
+			buf_append_byte(out, '"');
+		buf_append_byte(out, text.ptr[i]);
+	}
+	buf_append_byte(out, '"');
+}
+
+static const struct series_tag *
+tag_find(const struct series_tag *tags, size_t count, struct span name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (span_eq(tags[i].name, name))
+			return &tags[i];
+	return NULL;
+}
+
+/* First pass: which tags there are. Names lie in the snapshots' keys. */
+static int
+names_series_begin(void *ctx, struct span key)
+{
+	struct writer *writer = ctx;
+	struct span tenant, metric;
+	struct series_tag tags[SERIES_TAGS_MAX];
+	size_t count = SERIES_TAGS_MAX;
+	if (!series_key_split(key, &tenant, &metric, tags, &count))
+		return -EIO;
+	for (size_t i = 0; i < count; i++) {
+		size_t at = writer->name_count;
+		if (tag_find(writer->names, at, tags[i].name))
+			continue;
+		if (at == SERIES_TAGS_MAX)
+			return -E2BIG;
+		while (at > 0 && span_cmp(tags[i].name, writer->names[at - 1].name) < 0) {
+			writer->names[at] = writer->names[at - 1];
+			at--;
+		}
+		writer->names[at].name = tags[i].name;
+		writer->name_count++;
+	}
+	return 0;
+}
+
+static void
+csv_head(struct writer *writer)
+{
+	const struct series_query *query = &writer->question->query;
+	buf_append_str(&writer->out, "metric");
+	for (size_t i = 0; i < writer->name_count; i++) {
+		buf_append_byte(&writer->out, ',');
+		csv_write(&writer->out, writer->names[i].name);
+	}
+	buf_append_str(&writer->out, ",time");
+	if (!query->agg_count)
+		buf_append_str(&writer->out, ",value");
+	for (size_t i = 0; i < query->agg_count; i++)
+		buf_printf(&writer->out, ",%s", query_agg_words[query->aggs[i]]);
+	buf_append_byte(&writer->out, '\n');
+}
+
+static int
+csv_series_begin(void *ctx, struct span key)
+{
+	struct writer *writer = ctx;
+	struct span tenant, metric;
+	struct series_tag tags[SERIES_TAGS_MAX];
+	size_t count = SERIES_TAGS_MAX;
+	if (!series_key_split(key, &tenant, &metric, tags, &count))
+		return -EIO;
+	buf_clear(&writer->prefix);
+	csv_write(&writer->prefix, metric);
+	for (size_t i = 0; i < writer->name_count; i++) {
+		const struct series_tag *tag = tag_find(tags, count, writer->names[i].name);
+		buf_append_byte(&writer->prefix, ',');
+		if (tag)
+			csv_write(&writer->prefix, tag->value);
+	}
+	return buf_append_byte(&writer->prefix, ',');
+}
+
+static int
+csv_rows(void *ctx, const struct series_rows *rows)
+{
+	struct writer *writer = ctx;
+	struct buf *out = &writer->out;
+	for (size_t i = 0; i < rows->count; i++) {
+		buf_append_span(out, buf_span(&writer->prefix));
+		buf_append_i64(out, rows->times_ms[i]);
+		for (size_t k = 0; k < writer->columns; k++) {
+			char text[NUM_TEXT_BYTES_MAX];
+			buf_append_byte(out, ',');
+			if (!rows->empty || !rows->empty[i])
+				buf_append(out, text, num_format_double(text,
+				    rows->values[i * writer->columns + k]));
+		}
+		buf_append_byte(out, '\n');
+		if (out->len >= 16384) {
+			int error = writer_flush(writer, 0);
+			if (error)
+				return error;
+		}
+	}
+	return buf_ok(out) ? 0 : -ENOMEM;
+}
+
+static int
+csv_series_end(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+int
+query_run_csv(void *ctx, struct stream *stream)
+{
+	static const struct series_query_sink sink = {
+		.series_begin = csv_series_begin,
+		.rows = csv_rows,
+		.series_end = csv_series_end,
+		.damage = writer_damage,
+	};
+	const struct question *question = ctx;
+	struct writer writer;
+	int error = 0;
+	writer_init(&writer, question, stream);
+	for (size_t i = 0; i < question->ask.snapshot_count && !error; i++)
+		error = series_snapshot_keys(question->ask.snapshots[i], names_series_begin,
+		    &writer);
+	if (!error) {
+		csv_head(&writer);
+		error = writer_run(&writer, &sink);
+	}
+	if (writer.damaged) {
+		buf_append_str(&writer.out, "# ");
+		damage_text(&writer, &writer.out);
+		buf_append_byte(&writer.out, '\n');
+	}
+	if (!error)
+		error = writer_flush(&writer, 0);
+	writer_finish(&writer);
+	return error;
+}
