@@ -16,7 +16,6 @@ extern const struct session_route api_query_routes[];
 extern const struct session_route api_raw_routes[];
 extern const struct session_route api_channels_routes[];
 extern const struct session_route api_keys_routes[];
-extern const struct session_route api_demo_routes[];
 extern const struct session_route api_page_routes[];
 
 /* Answers with `out` and frees it; 503 when it ran out of memory. */

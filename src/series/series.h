@@ -114,6 +114,10 @@ struct series_selector {
 int series_partition_snapshot(struct series_partition *partition,
     const struct series_selector *selector, int64_t from_ms, int64_t to_ms, size_t series_max,
     struct series_snapshot **ret_snapshot);
+/* The keys of its series, ascending; the spans live as long as the snapshot. Any thread. Stops at a
+ * nonzero return and returns it. */
+int series_snapshot_keys(const struct series_snapshot *snapshot,
+    int (*each)(void *ctx, struct span key), void *ctx);
 void series_snapshot_unref(struct series_snapshot *snapshot); /* any thread; NULL ok */
 
 /* The matching series by key with the newest point of each; on the owner, from memory.

@@ -12,6 +12,16 @@
 #include "check.h"
 #include "series_priv.h"
 
+int
+series_snapshot_keys(const struct series_snapshot *snapshot,
+    int (*each)(void *ctx, struct span key), void *ctx)
+{
+	int error = 0;
+	for (size_t i = 0; i < snapshot->count && !error; i++)
+		error = each(ctx, snapshot->series[i].key);
+	return error;
+}
+
 void
 series_snapshot_unref(struct series_snapshot *snapshot)
 {

@@ -44,6 +44,9 @@ struct store_unit {
 	int error;               /* the store's */
 };
 
+/* For reading within a unit. */
+struct store *store_tx_store(struct store_tx *tx);
+
 /* Runs the list in one transaction, then calls every done() in order. The store's thread. Where the
  * disk fails within a unit the whole transaction is gone, and every unit that had not failed by
  * itself gets that error. */

@@ -84,6 +84,12 @@ store_meta_get(struct store *store, const char *name, char *ret_value, size_t si
 	return error;
 }
 
+struct store *
+store_tx_store(struct store_tx *tx)
+{
+	return tx->store;
+}
+
 int
 store_meta_put(struct store_tx *tx, const char *name, const void *value, size_t len)
 {

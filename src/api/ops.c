@@ -1,0 +1,105 @@
+/*
+ * ops.c: what operators and load balancers ask: /healthz, /readyz, /version, /metrics.
+ */
+#include "api_priv.h"
+#include "json.h"
+
+static void
+healthz_end(struct session_request *request, struct span whole)
+{
+	(void)whole;
+	session_answer(request, 200, "text/plain; charset=utf-8", SPAN("ok\n"));
+}
+
+static void
+readyz_end(struct session_request *request, struct span whole)
+{
+	const struct api *api = ((struct api_loop *)session_app(request))->api;
+	(void)whole;
+	if (api->ready(api->ctx))
+		session_answer(request, 200, "text/plain; charset=utf-8", SPAN("ready\n"));
+	else
+		session_problem(request, 503, NULL, "the server is replaying its journal or stopping");
+}
+
+static void
+version_end(struct session_request *request, struct span whole)
+{
+	(void)whole;
+	session_answer(request, 200, "application/json",
+	    SPAN("{\"name\":\"weir\",\"version\":\"" WEIR_VERSION "\"}\n"));
+}
+
+static void
+metrics_end(struct session_request *request, struct span whole)
+{
+	const struct api *api = ((struct api_loop *)session_app(request))->api;
+	const struct access_principal *principal = session_principal(request);
+	(void)whole;
+	if (!api->metrics_open && !(principal && principal->rights & ACCESS_READ)) {
+		session_problem(request, 401, NULL, "metrics need a key with the right read "
+		    "(or metrics.open = yes)");
+		return;
+	}
+	struct buf out;
+	buf_init(&out, 0);
+	api->metrics(api->ctx, &out);
+	api_answer_buf(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+}
+
+static void
+demo_end(struct session_request *request, struct span whole)
+{
+	const struct api *api = ((struct api_loop *)session_app(request))->api;
+	(void)whole;
+	if (!api->demo_key) {
+		session_problem(request, 404, NULL, "this is no demonstration");
+		return;
+	}
+	struct buf out;
+	buf_init(&out, 0);
+	buf_append_str(&out, "{\"key\":");
+	json_write_string(&out, span_str(api->demo_key));
+	buf_append_byte(&out, '}');
+	api_answer_buf(request, 200, "application/json", &out);
+}
+
+static const struct session_route_ops healthz_ops = {.end = healthz_end};
+static const struct session_route_ops readyz_ops = {.end = readyz_end};
+static const struct session_route_ops version_ops = {.end = version_end};
+static const struct session_route_ops metrics_ops = {.end = metrics_end};
+static const struct session_route_ops demo_ops = {.end = demo_end};
+
+const struct session_route api_ops_routes[] = {
+	{
+		.path = "/healthz",
+		.methods = SESSION_GET,
+		.ops = &healthz_ops,
+		.summary = "Whether the process is alive",
+	},
+	{
+		.path = "/readyz",
+		.methods = SESSION_GET,
+		.ops = &readyz_ops,
+		.summary = "Whether it is ready to serve",
+	},
+	{
+		.path = "/version",
+		.methods = SESSION_GET,
+		.ops = &version_ops,
+		.summary = "Which version runs",
+	},
+	{
+		.path = "/metrics",
+		.methods = SESSION_GET,
+		.ops = &metrics_ops,
+		.summary = "Counters for Prometheus",
+	},
+	{
+		.path = "/api/v1/demo",
+		.methods = SESSION_GET,
+		.ops = &demo_ops,
+		.summary = "The key of a demonstration server",
+	},
+	{.path = NULL},
+};

@@ -1,0 +1,237 @@
+/*
+ * raw.c: messages as they came. A run of '*' that stands for a number becomes a string of them, so
+ * that what leaves is JSON again; line ends between tokens become blanks, so that it is one line.
+ */
+#include "raw.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "lineproto.h"
+
+struct raw {
+	const struct journal_record *record;
+	struct span device;
+	struct buf *scratch, *out;
+	uint32_t item;
+	uint32_t reject;  /* index into the record's rejects */
+	int count;
+};
+
+/* Whether the current item as a whole was rejected. */
+static bool
+item_rejected(struct raw *raw)
+{
+	const struct journal_record *record = raw->record;
+	while (raw->reject < record->reject_count &&
+	    record->rejects[raw->reject].item < raw->item)
+		raw->reject++;
+	return raw->reject < record->reject_count &&
+	    record->rejects[raw->reject].item == raw->item &&
+	    record->rejects[raw->reject].reading < 0;
+}
+
+static void
+line_begin(struct raw *raw, const char *member)
+{
+	buf_append_str(raw->out, "{\"time\":");
+	buf_append_i64(raw->out, raw->record->arrival_ms);
+	buf_append_byte(raw->out, ',');
+	buf_append_str(raw->out, member);
+}
+
+/* The text between two tokens, or a token itself. */
+static void
+text_copy(struct buf *out, const char *from, const char *to)
+{
+	for (const char *at = from; at < to; at++)
+		buf_append_byte(out, *at == '\n' || *at == '\r' ? ' ' : *at);
+}
+
+static bool
+device_equals(const struct raw *raw, const struct json_reader *reader, enum json_token token)
+{
+	if (token == JSON_STRING)
+		return json_text_eq(reader, raw->device);
+	return token == JSON_NUMBER && span_eq(reader->text, raw->device);
+}
+
+/* Copies the value that begins with `token` to scratch. Notes on the way whether it is of the
+ * device: the first "id" within the member "device" of the item. */
+static int
+item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bool *ret_wanted)
+{
+	const char *from = reader->pos - 1;
+	unsigned depth = reader->depth;
+	bool in_device = false, is_id = false, known = false, wanted = raw->device.ptr == NULL;
+	buf_clear(raw->scratch);
+	while (reader->depth >= depth) {
+		token = json_next(reader);
+		if (token == JSON_ERROR || token == JSON_END)
+			return -EBADMSG;
+		if (token == JSON_STARS) {
+			text_copy(raw->scratch, from, reader->text.ptr);
+			buf_append_byte(raw->scratch, '"');
+			buf_append_span(raw->scratch, reader->text);
+			buf_append_byte(raw->scratch, '"');
+			from = reader->pos;
+		}
+		if (is_id && !known) {
+			wanted = wanted || device_equals(raw, reader, token);
+			known = true;
+		}
+		if (token == JSON_KEY && reader->depth == depth)
+			in_device = json_text_eq(reader, SPAN("device"));
+		is_id = token == JSON_KEY && in_device && reader->depth == depth + 1 &&
+		    json_text_eq(reader, SPAN("id"));
+	}
+	text_copy(raw->scratch, from, reader->pos);
+	*ret_wanted = wanted;
+	return 0;
+}
+
+static int
+value_write(struct raw *raw, struct json_reader *reader, enum json_token token)
+{
+	bool rejected = item_rejected(raw);
+	bool wanted = false;
+	raw->item++;
+	if (token != JSON_OBJECT)
+		return json_skip(reader, token) == JSON_ERROR ? -EBADMSG : 0;
+	int error = item_copy(raw, reader, token, &wanted);
+	if (error || rejected || !wanted)
+		return error;
+	line_begin(raw, "\"message\":");
+	buf_append_span(raw->out, buf_span(raw->scratch));
+	buf_append_str(raw->out, "}\n");
+	raw->count++;
+	return 0;
+}
+
+static int
+json_write(struct raw *raw)
+{
+	struct span rest = raw->record->body;
+	struct json_reader reader;
+	int error = 0;
+	do {
+		json_reader_init(&reader, rest, true);
+		enum json_token token = json_next(&reader);
+		if (token == JSON_ARRAY) {
+			while (!error && (token = json_next(&reader)) != JSON_ARRAY_END)
+				error = token == JSON_ERROR || token == JSON_END ? -EBADMSG :
+					value_write(raw, &reader, token);
+		} else {
+			error = value_write(raw, &reader, token);
+		}
+		rest = span_of(reader.pos, (size_t)(reader.end - reader.pos));
+	} while (!error && json_more(&reader));
+	return error;
+}
+
+/* Takes the next line off *rest. */
+static bool
+line_next(struct span *rest, struct span *ret_line)
+{
+	if (rest->len == 0)
+		return false;
+	const char *lf = memchr(rest->ptr, '\n', rest->len);
+	size_t len = lf ? (size_t)(lf - rest->ptr) : rest->len;
+	*ret_line = span_of(rest->ptr, len);
+	*rest = span_skip(*rest, lf ? len + 1 : len);
+	return true;
+}
+
+static int
+ndjson_write(struct raw *raw)
+{
+	struct span rest = raw->record->body, line;
+	while (line_next(&rest, &line)) {
+		struct json_reader reader;
+		if (item_rejected(raw)) {
+			raw->item++;
+			continue;
+		}
+		json_reader_init(&reader, line, true);
+		enum json_token token = json_next(&reader);
+		if (token != JSON_OBJECT) {
+			raw->item++; /* blank */
+			continue;
+		}
+		int error = value_write(raw, &reader, token);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static bool
+line_wanted(const struct raw *raw, const struct lp_line *line)
+{
+	if (!raw->device.ptr)
+		return true;
+	for (size_t i = 0; i < line->tag_count; i++)
+		if (span_eq(line->tags[i].name, SPAN("device")))
+			return span_eq(line->tags[i].value, raw->device);
+	return false;
+}
+
+/* Collects the wanted lines, each with its line end, in scratch behind the parser's room. */
+static int
+lines_collect(struct raw *raw, struct lp_line *parsed)
+{
+	struct span rest = raw->record->body, line;
+	struct lp_error bad;
+	size_t room = 0;
+	while (line_next(&rest, &line))
+		room = line.len > room ? line.len : room;
+	buf_clear(raw->scratch);
+	if (buf_reserve(raw->scratch, room + raw->record->body.len + 2))
+		return -ENOMEM;
+	raw->scratch->len = room;
+	for (rest = raw->record->body; line_next(&rest, &line); raw->item++) {
+		if (item_rejected(raw) || lp_parse_line(line, raw->scratch->ptr, parsed, &bad) ||
+		    !line_wanted(raw, parsed))
+			continue;
+		buf_append_span(raw->scratch, line);
+		buf_append_byte(raw->scratch, '\n');
+	}
+	if (raw->scratch->len == room)
+		return 0;
+	line_begin(raw, "\"text\":");
+	json_write_string(raw->out,
+	    span_of(raw->scratch->ptr + room, raw->scratch->len - room - 1));
+	buf_append_str(raw->out, "}\n");
+	raw->count++;
+	return 0;
+}
+
+static int
+lines_write(struct raw *raw)
+{
+	struct lp_line *parsed = malloc(sizeof *parsed);
+	if (!parsed)
+		return -ENOMEM;
+	int error = lines_collect(raw, parsed);
+	free(parsed);
+	return error;
+}
+
+int
+raw_write(const struct journal_record *record, struct span device, struct buf *scratch,
+    struct buf *out)
+{
+	struct raw raw = {.record = record, .device = device, .scratch = scratch, .out = out};
+	int error = -EBADMSG;
+	if (record->format == JOURNAL_FORMAT_JSON)
+		error = json_write(&raw);
+	else if (record->format == JOURNAL_FORMAT_NDJSON)
+		error = ndjson_write(&raw);
+	else if (record->format == JOURNAL_FORMAT_LINE)
+		error = lines_write(&raw);
+	if (error)
+		return error;
+	return buf_ok(out) && buf_ok(scratch) ? raw.count : -ENOMEM;
+}

@@ -1,0 +1,17 @@
+/*
+ * raw.h: messages as they came, out of journal records: what was accepted, credentials starred.
+ */
+#ifndef WEIR_RAW_H
+#define WEIR_RAW_H
+
+#include "buf.h"
+#include "record.h"
+
+/* Appends a line of JSON for each accepted item of the record that is of `device` (ptr NULL: of
+ * any): {"time":arrival,"message":{…}}, or for line protocol one line with all such lines,
+ * {"time":arrival,"text":"…"}. Returns how many it appended, -ENOMEM, or -EBADMSG (damage that the
+ * record's CRC did not see). Any thread; `scratch` is the caller's, reused. */
+int raw_write(const struct journal_record *record, struct span device, struct buf *scratch,
+    struct buf *out);
+
+#endif
