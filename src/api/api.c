@@ -29,13 +29,19 @@ api_routes(const struct session_route **tables, size_t *counts)
 }
 
 void
+api_no_memory(struct session_request *request)
+{
+	session_problem(request, 503, NULL, "the server has no memory left; try again");
+}
+
+void
 api_answer_buf(struct session_request *request, unsigned status, const char *content_type,
     struct buf *out)
 {
 	if (buf_ok(out))
 		session_answer(request, status, content_type, buf_span(out));
 	else
-		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		api_no_memory(request);
 	buf_finish(out);
 }
 
@@ -52,8 +58,8 @@ api_query_time(struct session_request *request, const char *name, int64_t absent
 	if (datetime_parse(text, loop_now_ms(al->loop), ret_ms) == 0)
 		return true;
 	session_problem(request, 400, NULL,
-	    "%s is '%.*s'; it must be milliseconds since 1970, RFC 3339, or relative like -1h", name,
-	    SPAN_ARG(text));
+	    "%s is '%.*s'; it must be milliseconds since 1970, RFC 3339, or relative like -1h",
+	    name, SPAN_ARG(text));
 	return false;
 }
 
@@ -69,8 +75,9 @@ api_query_number(struct session_request *request, const char *name, uint64_t min
 		*value = number;
 		return true;
 	}
-	session_problem(request, 400, NULL, "%s is '%.*s'; it must be a whole number from %llu to %llu",
-	    name, SPAN_ARG(text), (unsigned long long)min, (unsigned long long)max);
+	session_problem(request, 400, NULL,
+	    "%s is '%.*s'; it must be a whole number from %llu to %llu", name, SPAN_ARG(text),
+	    (unsigned long long)min, (unsigned long long)max);
 	return false;
 }
 
@@ -123,7 +130,8 @@ api_selector_parse(struct session_request *request, const char *const *known,
 	struct span name, value;
 	size_t pos = 0;
 	if (metric_needed && metric.len == 0) {
-		session_problem(request, 400, NULL, "metric is missing: say which, like metric=temp");
+		session_problem(request, 400, NULL,
+		    "metric is missing: say which, like metric=temp");
 		return false;
 	}
 	ret_selector->selector.tag_count = 0;
@@ -138,7 +146,8 @@ api_selector_parse(struct session_request *request, const char *const *known,
 		if (selector_add(ret_selector, name, value))
 			continue;
 		buf_finish(&ret_selector->bytes);
-		session_problem(request, 400, NULL, "more than %d tags are asked for", SERIES_TAGS_MAX);
+		session_problem(request, 400, NULL, "more than %d tags are asked for",
+		    SERIES_TAGS_MAX);
 		return false;
 	}
 	selector_settle(ret_selector, tenant.len, metric.len);

@@ -27,7 +27,7 @@ struct api {
 	size_t chunk_bytes;             /* of a streamed body that make one record */
 	const char *demo_key;           /* NULL: no demo */
 	bool metrics_open;              /* /metrics needs no key */
-	/* Appends what only the server knows to /metrics (settings, loops, net). The calling loop. */
+	/* Appends what only the server knows to /metrics. On the calling loop. */
 	void (*metrics)(void *ctx, struct buf *out);
 	/* Tells every loop's access of a new key, or of a removed one (key NULL). Any loop. */
 	void (*key_changed)(void *ctx, const struct store_key *key, uint64_t removed_id);

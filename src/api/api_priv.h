@@ -22,6 +22,9 @@ extern const struct session_route api_page_routes[];
 void api_answer_buf(struct session_request *request, unsigned status, const char *content_type,
     struct buf *out);
 
+/* 503: memory was out. */
+void api_no_memory(struct session_request *request);
+
 /* A time from the URL, or the default when it is absent. false: answered 400. */
 bool api_query_time(struct session_request *request, const char *name, int64_t absent_ms,
     int64_t *ret_ms);

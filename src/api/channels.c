@@ -26,7 +26,8 @@ patterns_collect(struct session_request *request, struct span *patterns, size_t 
 			return false;
 		}
 		if (hub_pattern_check(value, &reason)) {
-			session_problem(request, 400, NULL, "channel '%.*s': %s", SPAN_ARG(value), reason);
+			session_problem(request, 400, NULL, "channel '%.*s': %s", SPAN_ARG(value),
+			    reason);
 			return false;
 		}
 		if (principal && !access_may_channel(principal, value)) {
@@ -163,7 +164,7 @@ const struct session_route api_channels_routes[] = {
 		.rights = ACCESS_SUBSCRIBE,
 		.late_token = true,
 		.ops = &subscribe_ops,
-		.summary = "Messages of channels as they come, as an event stream or over a WebSocket",
+		.summary = "Messages of channels as they come, over SSE or a WebSocket",
 	},
 	{.path = NULL},
 };

@@ -85,11 +85,11 @@ intake_fail(struct intake *intake, int error)
 		return;
 	if (error == -ENOSPC)
 		session_problem(request, 503, NULL,
-		    "the disk is full: nothing of what was not yet acknowledged is kept; try later");
+		    "the disk is full: what is not acknowledged is not kept; try later");
 	else if (error == -EAGAIN)
 		session_problem(request, 503, NULL, "too much is under way; try again");
 	else
-		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		api_no_memory(request);
 }
 
 static void
@@ -307,7 +307,8 @@ intake_go_on(struct intake *intake)
 {
 	size_t ready;
 	int error = record_append(intake);
-	while (!error && intake->ahead_bytes <= INTAKE_AHEAD_BYTES && (ready = intake_ready(intake)))
+	while (!error && intake->ahead_bytes <= INTAKE_AHEAD_BYTES &&
+	    (ready = intake_ready(intake)))
 		error = intake_submit(intake, ready);
 	if (!error && intake->kind.format != JOURNAL_FORMAT_JSON &&
 	    intake->kind.format != JOURNAL_FORMAT_NONE)
@@ -332,7 +333,7 @@ intake_begin(struct session_request *request, const struct intake_kind *kind)
 	struct api_loop *al = session_app(request);
 	struct intake *intake = calloc(1, sizeof *intake);
 	if (!intake) {
-		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		api_no_memory(request);
 		return;
 	}
 	struct span type = session_header(request, "Content-Type");
@@ -376,7 +377,7 @@ intake_body(struct session_request *request, struct span bytes)
 	if (whole && intake->body.len > INTAKE_WHOLE_BYTES_MAX) {
 		intake_take_answer(intake);
 		session_problem(request, 413, NULL,
-		    "a JSON document may have 16 MiB; send NDJSON, a line an item, which is unbounded");
+		    "a JSON document may have 16 MiB; NDJSON, a line an item, is unbounded");
 		return;
 	}
 	if (intake->body.len >= intake->al->api->chunk_bytes)
@@ -404,9 +405,10 @@ intake_gone(struct session_request *request, bool broken)
 	loop_timer_cancel(intake->al->loop, &intake->retry);
 	bool lines = intake->kind.format == JOURNAL_FORMAT_LINE ||
 	    intake->kind.format == JOURNAL_FORMAT_NDJSON;
-	const char *lf = intake->body.len ? memrchr(intake->body.ptr, '\n', intake->body.len) : NULL;
+	struct span body = buf_span(&intake->body);
+	const char *lf = body.len ? memrchr(body.ptr, '\n', body.len) : NULL;
 	intake->request = NULL;
 	if (broken && !intake->answered && lines && lf)
-		intake_submit(intake, (size_t)(lf - intake->body.ptr) + 1);
+		intake_submit(intake, (size_t)(lf - body.ptr) + 1);
 	intake_settle(intake);
 }

@@ -186,7 +186,7 @@ call_create(struct session_request *request, enum key_verb verb)
 	const struct api_loop *al = session_app(request);
 	struct key_call *call = calloc(1, sizeof *call);
 	if (!call) {
-		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		api_no_memory(request);
 		return NULL;
 	}
 	call->request = request;
@@ -281,7 +281,8 @@ strings_take(struct key_call *call, struct json_reader *reader, const char *memb
 			return true;
 	}
 	if (token != JSON_ERROR)
-		session_problem(call->request, 422, member, "must be a string or a list of strings");
+		session_problem(call->request, 422, member,
+		    "must be a string or a list of strings");
 	return false;
 }
 
@@ -338,7 +339,8 @@ add_end(struct session_request *request, struct span whole)
 	json_reader_init(&reader, whole, false);
 	if (!key_parse(call, &reader)) {
 		if (json_next(&reader) == JSON_ERROR && reader.reason)
-			session_problem(request, 400, NULL, "the body is no JSON: %s", reader.reason);
+			session_problem(request, 400, NULL, "the body is no JSON: %s",
+			    reader.reason);
 		call_destroy(call);
 		return;
 	}

@@ -19,7 +19,7 @@ readyz_end(struct session_request *request, struct span whole)
 	if (api->ready(api->ctx))
 		session_answer(request, 200, "text/plain; charset=utf-8", SPAN("ready\n"));
 	else
-		session_problem(request, 503, NULL, "the server is replaying its journal or stopping");
+		session_problem(request, 503, NULL, "the server is replaying or stopping");
 }
 
 static void

@@ -75,7 +75,8 @@ fill_parse(struct session_request *request, struct series_query *query)
 		query->fill = SERIES_FILL_NULL;
 	else if (span_eq(text, SPAN("previous")))
 		query->fill = SERIES_FILL_PREVIOUS;
-	bool bounded = query->step_ms && (query->to_ms - query->from_ms) / query->step_ms < STEPS_MAX;
+	bool bounded = query->step_ms &&
+	    (query->to_ms - query->from_ms) / query->step_ms < STEPS_MAX;
 	if (query->fill != SERIES_FILL_NONE && bounded)
 		return true;
 	session_problem(request, 400, NULL,
@@ -156,7 +157,7 @@ query_end(struct session_request *request, struct span whole)
 	(void)whole;
 	struct question *question = calloc(1, sizeof *question);
 	if (!question) {
-		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		api_no_memory(request);
 		return;
 	}
 	if (!query_parse(request, &question->query) ||

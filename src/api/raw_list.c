@@ -128,7 +128,7 @@ raw_end(struct session_request *request, struct span whole)
 		if (question)
 			raw_destroy(question);
 		else
-			session_problem(request, 503, NULL, "the server has no memory left; try again");
+			api_no_memory(request);
 		return;
 	}
 	question->from_ms = from;

@@ -58,7 +58,7 @@ listing_done(struct flow_latest *latest, int error)
 	if (request) {
 		session_set_state(request, NULL);
 		if (error)
-			session_problem(request, 503, NULL, "the server has no memory left; try again");
+			api_no_memory(request);
 		else
 			api_answer_buf(request, 200, "application/json", &listing->out);
 	}
@@ -74,7 +74,7 @@ listing_start(struct session_request *request, bool values)
 	struct api_loop *al = session_app(request);
 	struct listing *listing = calloc(1, sizeof *listing);
 	if (!listing) {
-		session_problem(request, 503, NULL, "the server has no memory left; try again");
+		api_no_memory(request);
 		return;
 	}
 	if (!api_selector_parse(request, known, false, &listing->selector)) {

@@ -76,7 +76,8 @@ write_begin(struct session_request *request,
 	struct span precision = session_query(request, "precision");
 	if (precision.ptr && lp_precision_parse(precision, &kind.precision)) {
 		session_problem(request, 400, NULL,
-		    "precision is '%.*s'; it must be one of ns, us, ms, s, m, h", SPAN_ARG(precision));
+		    "precision is '%.*s'; it must be one of ns, us, ms, s, m, h",
+		    SPAN_ARG(precision));
 		return;
 	}
 	intake_begin(request, &kind);

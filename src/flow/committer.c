@@ -68,7 +68,8 @@ batch_commit(struct mail *mail)
 	struct flow *flow = committer->flow;
 	batch->error = journal_commit(flow->options.journal, batch->records, batch->count);
 	if (batch->error && batch->error != -ENOSPC)
-		flow->options.fatal(flow->options.ctx, "the journal cannot be written", batch->error);
+		flow->options.fatal(flow->options.ctx, "the journal cannot be written",
+		    batch->error);
 	flow_count(&flow->counters.commits, 1);
 	batch->mail.deliver = batch_done;
 	mailbox_send(committer->reply_to, &batch->mail);

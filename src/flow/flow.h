@@ -40,8 +40,8 @@ struct flow_options {
 	size_t head_bytes_max;        /* of all partitions together */
 	int64_t head_age_ms_max;
 
-	/* Any thread. Something that ends the process: storage failed twice, memory out in the middle
-	 * of what was acknowledged. Does not return to normal work. */
+	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
+	 * was acknowledged. Does not return to normal work. */
 	void (*fatal)(void *ctx, const char *what, int error);
 	/* Any thread. Something an operator should read: damage, a flush that failed. */
 	void (*warn)(void *ctx, const char *what, int error);
@@ -53,7 +53,8 @@ int flow_create(const struct flow_options *options, struct flow **ret_flow);
 /* After every loop stopped and every flow_loop was destroyed. Stops the committer. NULL ok. */
 void flow_destroy(struct flow *flow);
 
-/* `loop`, `box` and `hub` are the loop's own; partitions with number % loops == index become its. */
+/* `loop`, `box` and `hub` are the loop's own; the partitions whose number modulo the loops is its
+ * index become its. */
 int flow_loop_create(struct flow *flow, struct loop *loop, struct mailbox *box,
     struct hub_local *hub, struct flow_loop **ret_loop);
 void flow_loop_destroy(struct flow_loop *fl);
@@ -94,9 +95,9 @@ struct flow_entry {
 /* An append. The caller's, flow's from flow_append until done(). */
 struct flow_ticket {
 	struct flow_entry entry;
-	struct journal_record *record;  /* the ticket's reference, given back by flow after done() */
-	/* On the loop that appended. 0: durable, and in the queue of every loop. -ENOSPC: the disk is
-	 * full and nothing was kept. The ticket is the caller's again. */
+	struct journal_record *record;  /* a reference, given back by flow after done() */
+	/* On the loop that appended. 0: durable, and in the queue of every loop. -ENOSPC: the disk
+	 * is full and nothing was kept. The ticket is the caller's again. */
 	void (*done)(struct flow_ticket *ticket, int error);
 };
 
@@ -113,9 +114,9 @@ struct judge *flow_judge(struct flow_loop *fl); /* the loop's own */
 
 struct flow_publish {
 	struct flow_entry entry;
-	struct hub_message *message;    /* the caller's reference, kept; the sequencer writes its seq */
-	/* On the loop that published, after release. -ENOSPC: its seq could not be reserved on disk and
-	 * nobody heard it. */
+	struct hub_message *message;    /* the caller's; the sequencer writes its seq */
+	/* On the loop that published, after release. -ENOSPC: its seq could not be reserved on
+	 * disk and nobody heard it. */
 	void (*done)(struct flow_publish *publish, int error);
 };
 

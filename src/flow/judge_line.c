@@ -104,7 +104,7 @@ line_take(struct judge_run *run, struct span text)
 		return 0;
 	if (error)
 		return judge_reject(run, -1, VERDICT_BAD_LINE, bad.column, bad.code, bad.text);
-	/* The scratch's first text.len bytes hold unescaped names: what is built goes behind them. */
+	/* Its first text.len bytes hold unescaped names: what is built goes behind them. */
 	judge->scratch.len = text.len;
 	error = buf_reserve(&judge->scratch, 2 * text.len + 2);
 	if (error)

@@ -253,7 +253,8 @@ entry_release(struct flow *flow, struct flow_entry *entry, struct release *relea
 {
 	switch ((enum flow_kind)entry->kind) {
 	case FLOW_TICKET:
-		return ticket_release(flow, CONTAINER_OF(entry, struct flow_ticket, entry), release);
+		return ticket_release(flow, CONTAINER_OF(entry, struct flow_ticket, entry),
+		    release);
 	case FLOW_WANT:
 		return want_release(flow, CONTAINER_OF(entry, struct flow_want, entry), release);
 	case FLOW_PUBLISH:
@@ -302,8 +303,11 @@ entries_release(struct flow *flow, struct release *release, struct flow_entry **
 	uint64_t seq = 0;
 	for (unsigned i = 0; i < flow->options.loops; i++)
 		tails[i] = &chains[i];
-	for (unsigned n = 0; n < FLOW_RELEASE_MAX && sequencer->head && sequencer->head->ready; n++) {
-		struct flow_entry *entry = sequencer->head;
+	struct flow_entry *entry;
+	for (unsigned n = 0; n < FLOW_RELEASE_MAX; n++) {
+		entry = sequencer->head;
+		if (!entry || !entry->ready)
+			break;
 		sequencer->head = entry->next;
 		entry->next = NULL;
 		if (entry_release(flow, entry, release))
