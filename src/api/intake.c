@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api_priv.h"
 #include "check.h"
 #include "json.h"
 

@@ -43,7 +43,8 @@ damage_warn(struct flow *flow, const struct journal_damage *damage)
 {
 	char text[256];
 	snprintf(text, sizeof text,
-	    "journal segment %s is damaged at byte %llu (%s): %llu bytes skipped", damage->segment, (unsigned long long)damage->offset, damage->reason,
+	    "journal segment %s is damaged at byte %llu (%s): %llu bytes skipped",
+	    damage->segment, (unsigned long long)damage->offset, damage->reason,
 	    (unsigned long long)damage->bytes);
 	flow->options.warn(flow->options.ctx, text, -EBADMSG);
 }
