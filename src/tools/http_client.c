@@ -60,16 +60,6 @@ struct answer {
 /* ── addresses ── */
 
 static int
-copy_part(const char *begin, const char *end, char **ret_copy)
-{
-	char *copy = strndup(begin, (size_t)(end - begin));
-	if (!copy)
-		return -ENOMEM;
-	*ret_copy = copy;
-	return 0;
-}
-
-static int
 parse_host(struct http_client *c, const char *text)
 {
 	const char *end = text + strcspn(text, "/?#");
@@ -88,15 +78,14 @@ parse_host(struct http_client *c, const char *text)
 	}
 	if (host_end == host || (rest < end && (*rest != ':' || rest + 1 == end)))
 		return -EINVAL;
-	uint64_t port = 80;
-	if (rest < end && (num_parse_u64(span_of(rest + 1, (size_t)(end - rest - 1)), &port) ||
-			      port == 0 || port > UINT16_MAX))
+	struct span port = rest < end ? span_of(rest + 1, (size_t)(end - rest - 1)) : SPAN("80");
+	uint64_t number;
+	if (num_parse_u64(port, &number) || number == 0 || number > UINT16_MAX)
 		return -EINVAL;
-	int error = copy_part(host, host_end, &c->host);
-	if (!error)
-		error = rest < end ? copy_part(rest + 1, end, &c->port)
-				   : copy_part("80", "80" + 2, &c->port);
-	return error ? error : copy_part(text, end, &c->host_header);
+	c->host = strndup(host, (size_t)(host_end - host));
+	c->port = strndup(port.ptr, port.len);
+	c->host_header = strndup(text, (size_t)(end - text));
+	return c->host && c->port && c->host_header ? 0 : -ENOMEM;
 }
 
 static int
