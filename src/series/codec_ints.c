@@ -14,9 +14,10 @@
 #include "codec_priv.h"
 
 #define INTS_BLOCK 256u
+#define INTS_STEP_MAX (INT64_C(1) << 40) /* 65,536 of them do not overflow */
 
 struct ints_range {
-	int64_t min;
+	int64_t min, max;
 	unsigned width; /* bits of max − min */
 };
 
@@ -29,23 +30,28 @@ ints_range(const int64_t *values, size_t count)
 		max = MAX(max, values[i]);
 	}
 	uint64_t span = (uint64_t)max - (uint64_t)min;
-	return (struct ints_range){min, span ? 64 - (unsigned)__builtin_clzll(span) : 0};
+	return (struct ints_range){min, max, span ? 64 - (unsigned)__builtin_clzll(span) : 0};
 }
 
 /* ── PACK ── */
 
+/* Also the range of all. */
 static size_t
-ints_pack_bytes(const int64_t *values, size_t count)
+ints_pack_bytes(const int64_t *values, size_t count, struct ints_range *ret_range)
 {
 	size_t bytes = 0;
-	int64_t before = 0;
+	int64_t before = 0, least = INT64_MAX, most = INT64_MIN;
 	for (size_t i = 0; i < count; i += INTS_BLOCK) {
 		size_t n = MIN(count - i, INTS_BLOCK);
 		struct ints_range range = ints_range(values + i, n);
 		bytes += bits_varint_len(bits_zigzag(bits_sub(range.min, before))) + 1;
 		bytes += (n * range.width + 7) / 8;
 		before = range.min;
+		least = MIN(least, range.min);
+		most = MAX(most, range.max);
 	}
+	const int64_t ends[2] = {least, most};
+	*ret_range = ints_range(ends, 2);
 	return bytes;
 }
 
@@ -153,7 +159,8 @@ ints_pack_decode(struct bits_in *in, int64_t *values, size_t count)
 		if (!bits_get_zigzag(in, &step) || !bits_get(in, &width, 1) || width > 64)
 			return -EBADMSG;
 		before = bits_add(before, step);
-		if (ints_unpack_block(in, values + i, n, (struct ints_range){before, width}) != 0)
+		struct ints_range range = {before, before, width};
+		if (ints_unpack_block(in, values + i, n, range) != 0)
 			return -EBADMSG;
 	}
 	return 0;
@@ -217,23 +224,44 @@ ints_runs_decode(struct bits_in *in, int64_t *values, size_t count)
 struct codec_ints_plan
 codec_ints_plan(const int64_t *values, size_t count)
 {
+	struct codec_ints_plan plan = {.form = CODEC_INTS_PACK, .bytes = 1, .form_bytes = 1};
 	if (count == 0)
-		return (struct codec_ints_plan){CODEC_INTS_PACK, 1};
-	struct codec_ints_plan plan = {CODEC_INTS_PACK, ints_pack_bytes(values, count)};
-	size_t runs = ints_runs_bytes(values, count, plan.bytes);
-	if (runs < plan.bytes)
-		plan = (struct codec_ints_plan){CODEC_INTS_RUNS, runs};
-	plan.bytes++;
+		return plan;
+	struct ints_range range;
+	size_t bytes = ints_pack_bytes(values, count, &range);
+	size_t runs = ints_runs_bytes(values, count, bytes);
+	if (runs < bytes) {
+		plan.form = CODEC_INTS_RUNS;
+		bytes = runs;
+	}
+	plan.bytes = plan.form_bytes = bytes + 1;
+	size_t entropy = codec_entropy_choose(values, count, range.min, range.width,
+	    &plan.choice);
+	if (entropy < bytes) {
+		plan.entropy = true;
+		plan.bytes = entropy + 1;
+	}
 	return plan;
 }
 
 int
-codec_ints_encode(struct codec_ints_plan plan, const int64_t *values, size_t count,
+codec_ints_encode(const struct codec_ints_plan *plan, const int64_t *values, size_t count,
     struct buf *out)
 {
-	if (buf_append_byte(out, (char)plan.form) != 0)
+	size_t start = out->len;
+	if (plan->entropy) {
+		if (buf_append_byte(out, CODEC_INTS_ENTROPY) != 0)
+			return -ENOMEM;
+		int error = codec_entropy_encode(&plan->choice, values, count, out);
+		if (error == 0 && out->len - start < plan->form_bytes)
+			return 0;
+		if (error && error != -E2BIG)
+			return error;
+		out->len = start; /* the estimate was wrong */
+	}
+	if (buf_append_byte(out, (char)plan->form) != 0)
 		return -ENOMEM;
-	if (plan.form == CODEC_INTS_RUNS)
+	if (plan->form == CODEC_INTS_RUNS)
 		return ints_runs_encode(values, count, out);
 	return ints_pack_encode(values, count, out);
 }
@@ -242,6 +270,7 @@ int
 codec_ints_decode(struct bits_in *in, int64_t *ret_values, size_t count)
 {
 	uint8_t form;
+	int64_t least;
 	if (!bits_get(in, &form, 1))
 		return -EBADMSG;
 	switch (form) {
@@ -249,7 +278,70 @@ codec_ints_decode(struct bits_in *in, int64_t *ret_values, size_t count)
 		return ints_pack_decode(in, ret_values, count);
 	case CODEC_INTS_RUNS:
 		return ints_runs_decode(in, ret_values, count);
+	case CODEC_INTS_ENTROPY:;
+		int error = codec_entropy_decode(in, 0, ret_values, count, &least);
+		for (size_t i = count; error == 0 && i-- > 1;)
+			ret_values[i] = bits_sub(ret_values[i], ret_values[i - 1]);
+		return error;
 	default:
 		return -EPROTO;
 	}
+}
+
+/* first + step, first + 2 × step, …; the last. Regular times are this, so eight at a time. */
+static int64_t
+ints_progression(int64_t first, int64_t step, int64_t *sums, size_t count)
+{
+	uint64_t ahead[8], at = (uint64_t)first;
+	size_t i = 0;
+	for (size_t j = 0; j < 8; j++)
+		ahead[j] = (uint64_t)step * (j + 1);
+	for (; i + 8 <= count; i += 8, at += ahead[7])
+		for (size_t j = 0; j < 8; j++)
+			sums[i + j] = (int64_t)(at + ahead[j]);
+	for (size_t j = 0; i < count; i++, j++)
+		sums[i] = (int64_t)(at + ahead[j]);
+	return sums[count - 1];
+}
+
+static int
+ints_runs_sums(struct bits_in *in, int64_t first, int64_t *sums, size_t count, bool *ret_rising)
+{
+	int64_t value = 0;
+	*ret_rising = true;
+	for (size_t i = 0; i < count;) {
+		int64_t step;
+		uint64_t more;
+		if (!bits_get_zigzag(in, &step) || !bits_get_varint(in, &more))
+			return -EBADMSG;
+		if (more >= count - i)
+			return -EBADMSG;
+		value = bits_add(value, step);
+		*ret_rising &= value > 0 && value < INTS_STEP_MAX;
+		first = ints_progression(first, value, sums + i, more + 1);
+		i += more + 1;
+	}
+	return 0;
+}
+
+int
+codec_ints_decode_sums(struct bits_in *in, int64_t first, int64_t *ret_sums, size_t count,
+    bool *ret_rising)
+{
+	int64_t least;
+	*ret_rising = false;
+	if (bits_left(in) && *in->at == CODEC_INTS_RUNS) {
+		in->at++;
+		return ints_runs_sums(in, first, ret_sums, count, ret_rising);
+	}
+	if (bits_left(in) && *in->at == CODEC_INTS_ENTROPY) {
+		in->at++;
+		int error = codec_entropy_decode(in, first, ret_sums, count, &least);
+		*ret_rising = least > 0 && least < INTS_STEP_MAX; /* the others are near it */
+		return error;
+	}
+	int error = codec_ints_decode(in, ret_sums, count);
+	for (size_t i = 0; i < count && error == 0; i++)
+		ret_sums[i] = first = bits_add(first, ret_sums[i]);
+	return error;
 }

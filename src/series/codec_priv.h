@@ -37,17 +37,50 @@ enum codec_ints_form {
 	CODEC_INTS_FORMS
 };
 
+/* ── Huffman-coded words of small integers (codec_entropy.c) ── */
+
+#define CODEC_ENTROPY_COUNT_MIN 128u
+
+struct codec_entropy {
+	int64_t min;         /* of all */
+	uint64_t core;       /* first integer of the core alphabet − min */
+	unsigned raw_width;  /* bits of max − min */
+	unsigned core_size;  /* integers of the core alphabet */
+	unsigned k;          /* integers in a word */
+};
+
+/* Parameters for these values, and about how many bytes they will take; SIZE_MAX: they are not
+ * fit for it. */
+size_t codec_entropy_choose(const int64_t *values, size_t count, int64_t min, unsigned raw_width,
+    struct codec_entropy *ret);
+
+/* 0, -ENOMEM, -E2BIG (not fit after all; `out` may have grown). */
+int codec_entropy_encode(const struct codec_entropy *choice, const int64_t *values, size_t count,
+    struct buf *out);
+
+/* The running sums of the integers, begun with `first`. *ret_least: none of them is smaller. */
+int codec_entropy_decode(struct bits_in *in, int64_t first, int64_t *ret_sums, size_t count,
+    int64_t *ret_least);
+
 /* What writing `values` costs in the best form; encode then writes that one. */
 struct codec_ints_plan {
-	enum codec_ints_form form;
-	size_t bytes; /* form's byte included; exact for PACK and RUNS */
+	enum codec_ints_form form;     /* PACK or RUNS, whichever is smaller */
+	bool entropy;                  /* try ENTROPY first */
+	size_t bytes;                  /* form's byte included; with entropy an estimate */
+	size_t form_bytes;             /* exact, of `form` */
+	struct codec_entropy choice;
 };
 
 struct codec_ints_plan codec_ints_plan(const int64_t *values, size_t count);
-int codec_ints_encode(struct codec_ints_plan plan, const int64_t *values, size_t count,
+int codec_ints_encode(const struct codec_ints_plan *plan, const int64_t *values, size_t count,
     struct buf *out); /* 0 or -ENOMEM */
 /* 0, -EBADMSG, -EPROTO. */
 int codec_ints_decode(struct bits_in *in, int64_t *ret_values, size_t count);
+
+/* The running sums of the integers, begun with `first`. *ret_rising: each is surely above the one
+ * before it (false: unknown). */
+int codec_ints_decode_sums(struct bits_in *in, int64_t first, int64_t *ret_sums, size_t count,
+    bool *ret_rising);
 
 /* ── sections; `work` is room for `count` integers each ── */
 

@@ -98,14 +98,14 @@ codec_times_encode(const int64_t *times_ms, size_t count, struct codec_work work
 	if (form == CODEC_TIMES_GRID && codec_put_varint(out, (uint64_t)step) != 0)
 		return -ENOMEM;
 	*ret_form = form;
-	return n ? codec_ints_encode(plan, ints, n, out) : 0;
+	return n ? codec_ints_encode(&plan, ints, n, out) : 0;
 }
 
 static bool
-times_valid(const int64_t *times_ms, size_t count)
+times_valid(const int64_t *times_ms, size_t count, bool rising)
 {
 	bool bad = times_ms[0] < -SERIES_TIME_MS_MAX || times_ms[count - 1] > SERIES_TIME_MS_MAX;
-	for (size_t i = 1; i < count; i++)
+	for (size_t i = 1; i < count && !rising; i++)
 		bad |= times_ms[i] <= times_ms[i - 1];
 	return !bad;
 }
@@ -120,17 +120,18 @@ codec_times_decode(enum codec_times_form form, struct bits_in *in, int64_t *ret_
 		return -EBADMSG;
 	if (form == CODEC_TIMES_GRID && !bits_get_varint(in, &step))
 		return -EBADMSG;
-	int error = count > 1 ? codec_ints_decode(in, ret_times_ms + 1, count - 1) : 0;
-	if (error)
-		return error;
 	ret_times_ms[0] = first;
+	bool rising = false;
+	int error = 0;
+	if (form == CODEC_TIMES_DELTA && count > 1)
+		error = codec_ints_decode_sums(in, first, ret_times_ms + 1, count - 1, &rising);
 	if (form == CODEC_TIMES_GRID) {
-		for (size_t i = 1; i < count; i++)
+		error = count > 1 ? codec_ints_decode(in, ret_times_ms + 1, count - 1) : 0;
+		for (size_t i = 1; i < count && error == 0; i++)
 			ret_times_ms[i] = (int64_t)((uint64_t)first + i * step +
 			    (uint64_t)ret_times_ms[i]);
-	} else {
-		for (size_t i = 1; i < count; i++)
-			ret_times_ms[i] = bits_add(ret_times_ms[i - 1], ret_times_ms[i]);
 	}
-	return times_valid(ret_times_ms, count) && in->at == in->end ? 0 : -EBADMSG;
+	if (error)
+		return error;
+	return times_valid(ret_times_ms, count, rising) && in->at == in->end ? 0 : -EBADMSG;
 }

@@ -2,11 +2,12 @@
  * codec_values.c: the values of a chunk, every bit of them.
  *
  * CONST: 8 bytes, one value for all.
- * DECIMAL: byte (exponent | delta << 7), varint number of exceptions, for each a varint (points
- *   since the exception before) and 8 bytes; then integers: value = integer / 10^exponent. With
- *   delta: zigzag varint first, then count − 1 differences; else all as they are. A value that
- *   does not come back bit for bit (-0.0, NaN, infinities, too many digits) is an exception and
- *   its integer repeats the one before.
+ * DECIMAL: byte (exponent | range << 6 | delta << 7); with range: zigzag varint smallest integer,
+ *   varint largest − smallest (below 1,024: the decoder then divides each of them once); varint
+ *   number of exceptions, for each a varint (points since the exception before) and 8 bytes; then
+ *   integers: value = integer / 10^exponent. With delta: zigzag varint first, then count − 1
+ *   differences; else all as they are. A value that does not come back bit for bit (-0.0, NaN,
+ *   infinities, too many digits) is an exception and its integer repeats the one before.
  * BITS: byte (zero bits below | delta << 7), then integers as above: the bits of the double,
  *   without the low zero bits that all have in common, mapped so that they order as numbers do.
  *   Full-precision walks become small differences; XOR would leave the carry in.
@@ -25,6 +26,10 @@
 #include "codec_priv.h"
 
 #define VALUES_DELTA 0x80u
+#define VALUES_RANGE 0x40u
+#define VALUES_EXPONENT 0x1fu
+#define VALUES_RANGE_MAX 1024u     /* integers that are divided once for all */
+#define VALUES_RANGE_COUNT_MIN 512u
 #define VALUES_FRAME 4096u
 #define VALUES_ZSTD_LEVEL 1
 
@@ -58,7 +63,7 @@ codec_scale(double value, unsigned exponent, int64_t *ret_scaled)
 /* ── a run of integers, plain or as differences, behind a head byte ── */
 
 static int
-values_put_ints(const int64_t *ints, struct codec_ints_plan plan, bool delta,
+values_put_ints(const int64_t *ints, const struct codec_ints_plan *plan, bool delta,
     int64_t first, size_t count, struct buf *out)
 {
 	if (delta && codec_put_varint(out, bits_zigzag(first)) != 0)
@@ -84,14 +89,10 @@ values_get_ints(struct bits_in *in, bool delta, int64_t *ints, size_t count)
 {
 	if (!delta)
 		return codec_ints_decode(in, ints, count);
+	bool rising;
 	if (!bits_get_zigzag(in, &ints[0]))
 		return -EBADMSG;
-	int error = count > 1 ? codec_ints_decode(in, ints + 1, count - 1) : 0;
-	if (error)
-		return error;
-	for (size_t i = 1; i < count; i++)
-		ints[i] = bits_add(ints[i], ints[i - 1]);
-	return 0;
+	return count > 1 ? codec_ints_decode_sums(in, ints[0], ints + 1, count - 1, &rising) : 0;
 }
 
 /* ── DECIMAL ── */
@@ -170,6 +171,21 @@ values_put_exceptions(const double *values, const int64_t *ints, size_t count, u
 	return 0;
 }
 
+/* The range of the integers, where it is worth telling; the bytes written, 0: it is not. */
+static size_t
+values_put_range(const int64_t *ints, size_t count, uint8_t *ret_bytes)
+{
+	int64_t least = ints[0], most = ints[0];
+	for (size_t i = 1; i < count; i++) {
+		least = MIN(least, ints[i]);
+		most = MAX(most, ints[i]);
+	}
+	if (count < VALUES_RANGE_COUNT_MIN || most - least >= VALUES_RANGE_MAX)
+		return 0;
+	size_t len = bits_put_varint(ret_bytes, bits_zigzag(least));
+	return len + bits_put_varint(ret_bytes + len, (uint64_t)(most - least));
+}
+
 /* 1: written, 0: the values are not decimals. */
 static int
 values_encode_decimal(const double *values, size_t count, struct codec_work work, struct buf *out)
@@ -189,55 +205,74 @@ values_encode_decimal(const double *values, size_t count, struct codec_work work
 		return 0;
 	bool delta;
 	struct codec_ints_plan plan = values_plan(work.a, work.b, count, &delta);
-	uint8_t head = (uint8_t)((unsigned)exponent | (delta ? VALUES_DELTA : 0));
-	if (codec_put(out, &head, 1) != 0 ||
+	uint8_t head[1 + 2 * BITS_VARINT_BYTES_MAX];
+	size_t range_len = values_put_range(work.a, count, head + 1);
+	head[0] = (uint8_t)((unsigned)exponent | (range_len ? VALUES_RANGE : 0) |
+	    (delta ? VALUES_DELTA : 0));
+	if (codec_put(out, head, 1 + range_len) != 0 ||
 	    values_put_exceptions(values, work.a, count, (unsigned)exponent, bad, out) != 0)
 		return -ENOMEM;
-	int error = values_put_ints(delta ? work.b : work.a, plan, delta, work.a[0], count,
-	    out);
+	int error = values_put_ints(delta ? work.b : work.a, &plan, delta, work.a[0],
+	    count, out);
 	return error ? error : 1;
 }
 
 static void
-values_unscale(double *values, size_t count, double power)
+values_divide(double *values, size_t count, double power)
 {
 	int64_t *ints = (int64_t *)(void *)values;
-	if (power == 1.0) {
-		for (size_t i = 0; i < count; i++)
-			values[i] = bits_to_double(
-			    (uint64_t)bits_add(ints[i], VALUES_MAGIC_BITS)) - VALUES_MAGIC;
-		return;
-	}
 	for (size_t i = 0; i < count; i++)
 		values[i] = (bits_to_double((uint64_t)bits_add(ints[i], VALUES_MAGIC_BITS)) -
 		    VALUES_MAGIC) / power;
+}
+
+/* By a table of all integers that are there: a load for a division. What a forged chunk has
+ * outside the range becomes some value of the table. */
+static void
+values_look_up(double *values, size_t count, double power, int64_t least, uint64_t span)
+{
+	int64_t *ints = (int64_t *)(void *)values;
+	double table[VALUES_RANGE_MAX] = {0};
+	for (uint64_t i = 0; i <= span; i++)
+		table[i] = (double)bits_add(least, (int64_t)i) / power;
+	for (size_t i = 0; i < count; i++)
+		values[i] = table[((uint64_t)ints[i] - (uint64_t)least) % VALUES_RANGE_MAX];
+}
+
+static bool
+values_get_exception(struct bits_in *in, uint64_t *ret_gap, uint64_t *ret_bits)
+{
+	return bits_get_varint(in, ret_gap) && bits_get(in, ret_bits, 8);
 }
 
 static int
 values_decode_decimal(struct bits_in *in, double *values, size_t count)
 {
 	uint8_t head;
-	uint64_t exceptions;
-	if (!bits_get(in, &head, 1) || (head & ~VALUES_DELTA) > CODEC_EXPONENT_MAX)
+	uint64_t exceptions, gap, bits, span = 0;
+	int64_t least = 0;
+	if (!bits_get(in, &head, 1) || (head & VALUES_EXPONENT) > CODEC_EXPONENT_MAX)
+		return -EBADMSG;
+	if (head & VALUES_RANGE && (!bits_get_zigzag(in, &least) || !bits_get_varint(in, &span) ||
+	    span >= VALUES_RANGE_MAX))
 		return -EBADMSG;
 	if (!bits_get_varint(in, &exceptions) || exceptions > count)
 		return -EBADMSG;
 	struct bits_in list = *in;
-	for (uint64_t i = 0; i < exceptions; i++) {
-		uint64_t gap, bits;
-		if (!bits_get_varint(in, &gap) || !bits_get(in, &bits, 8))
+	for (uint64_t i = 0; i < exceptions; i++)
+		if (!values_get_exception(in, &gap, &bits))
 			return -EBADMSG;
-	}
 	int error = values_get_ints(in, head & VALUES_DELTA, (int64_t *)(void *)values, count);
 	if (error)
 		return error;
-	values_unscale(values, count, codec_power(head & ~VALUES_DELTA));
+	double power = codec_power(head & VALUES_EXPONENT);
+	if (head & VALUES_RANGE)
+		values_look_up(values, count, power, least, span);
+	else
+		values_divide(values, count, power);
 	size_t at = 0;
 	for (uint64_t i = 0; i < exceptions; i++) {
-		uint64_t gap = 0, bits = 0;
-		bits_get_varint(&list, &gap);
-		bits_get(&list, &bits, 8);
-		if (gap >= count - at)
+		if (!values_get_exception(&list, &gap, &bits) || gap >= count - at)
 			return -EBADMSG;
 		at += gap;
 		values[at] = bits_to_double(bits);
@@ -288,7 +323,7 @@ values_encode_bits(struct values_bits_plan plan, size_t count, struct codec_work
 	uint8_t head = (uint8_t)(plan.zeros | (plan.delta ? VALUES_DELTA : 0));
 	if (codec_put(out, &head, 1) != 0)
 		return -ENOMEM;
-	return values_put_ints(plan.delta ? work.b : work.a, plan.ints, plan.delta, work.a[0],
+	return values_put_ints(plan.delta ? work.b : work.a, &plan.ints, plan.delta, work.a[0],
 	    count, out);
 }
 

@@ -208,7 +208,7 @@ roster_matches(struct span key, const struct series_selector *selector)
 		size_t at = 0;
 		while (at < count && !span_eq(tags[at].name, wanted->name))
 			at++;
-		/* As users of labels expect: an empty value also means that there is no such tag. */
+		/* As users of labels expect: an empty value also means that the tag is missing. */
 		struct span value = at < count ? tags[at].value : SPAN("");
 		if (!span_eq(value, wanted->value))
 			return false;

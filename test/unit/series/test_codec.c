@@ -144,7 +144,9 @@ static void
 fill_values(struct fixture *f, size_t count, unsigned kind)
 {
 	double walk = uniform(f) * 100, power = pow(10, (double)(draw(f) % 18));
-	uint64_t mask = UINT64_MAX << draw(f) % 64;
+	uint64_t mask = UINT64_MAX << draw(f) % 64, rarely = draw(f) % 64;
+	uint64_t far = UINT64_C(2) << draw(f) % 34;
+	int64_t level = 0;
 	for (size_t i = 0; i < count; i++) {
 		walk += uniform(f) - 0.5;
 		switch (kind) {
@@ -157,7 +159,14 @@ fill_values(struct fixture *f, size_t count, unsigned kind)
 		case 6: f->values[i] = draw(f) % 50 ? rint(walk) : bits(draw(f)); break;
 		case 7: f->values[i] = i && draw(f) % 90 ? f->values[i - 1] : rint(walk); break;
 		case 8: f->values[i] = i && draw(f) % 9 ? f->values[i - 1] : bits(draw(f)); break;
-		default: f->values[i] = rint(walk * 10) / 10; break;
+		case 9: f->values[i] = rint(walk * 10) / 10; break;
+		default: /* small steps, now and then a jump: words, escapes */
+			if (i == 0 || draw(f) % 64 < rarely)
+				level += (int64_t)(draw(f) % 5) - 2;
+			if (draw(f) % 200 == 0)
+				level += (int64_t)(draw(f) % far) - (int64_t)(far / 2);
+			f->values[i] = (double)level / 10;
+			break;
 		}
 	}
 }
@@ -188,7 +197,7 @@ any_distribution_comes_back(void **state)
 	for (unsigned round = 0; round < 600; round++) {
 		size_t count = 1 + draw(f) % (draw(f) % 8 ? 600 : 9000);
 		fill_times(f, count, round % 5);
-		fill_values(f, count, round % 11);
+		fill_values(f, count, round % 14);
 		round_trip(f, count);
 	}
 }
@@ -228,10 +237,10 @@ sensor_data_becomes_small(void **state)
 	size_t count = 8640;
 	regular_times(f, count);
 	tenths_walk(f, count);
-	assert_in_range(round_trip(f, count), 1, count * 39 / 100);
+	assert_in_range(round_trip(f, count), 1, count * 265 / 1000);
 	for (size_t i = 0; i < count; i++)
 		f->times[i] += (int64_t)(draw(f) % 1001) - 500;
-	assert_in_range(round_trip(f, count), 1, count * 166 / 100);
+	assert_in_range(round_trip(f, count), 1, count * 154 / 100);
 	regular_times(f, count);
 	double level = 100, walk = 20;
 	for (size_t i = 0; i < count; i++)
@@ -268,9 +277,9 @@ forged_chunks_do_no_harm(void **state)
 {
 	struct fixture *f = *state;
 	for (unsigned round = 0; round < 3000; round++) {
-		size_t count = 1 + draw(f) % 700;
+		size_t count = 1 + draw(f) % 900;
 		fill_times(f, count, round % 5);
-		fill_values(f, count, round % 11);
+		fill_values(f, count, round % 14);
 		size_t len = round_trip(f, count);
 		char *forged = malloc(len);
 		memcpy(forged, f->out.ptr, len);
