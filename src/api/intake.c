@@ -393,6 +393,11 @@ intake_end(struct session_request *request, struct span whole)
 	if (!intake || intake->answered)
 		return;
 	intake->ended = true;
+	if (intake->body.len == 0 && intake->kind.format == JOURNAL_FORMAT_NONE) {
+		intake_take_answer(intake);
+		session_problem(request, 400, NULL, "the body is empty: send readings as JSON");
+		return;
+	}
 	intake_go_on(intake);
 }
 
