@@ -79,7 +79,8 @@ watch(struct net_conn *conn)
 {
 	uint32_t events = (wants_input(conn) ? (uint32_t)EPOLLIN : 0) |
 	    (conn->blocked ? (uint32_t)EPOLLOUT : 0);
-	return loop_watch(conn->net->loop, &conn->io, events);
+	/* EPOLLET alone asks for nothing but the news that the connection is broken, once. */
+	return loop_watch(conn->net->loop, &conn->io, events ? events : (uint32_t)EPOLLET);
 }
 
 void
@@ -281,7 +282,10 @@ conn_ready(struct loop_io *io, uint32_t events)
 	}
 	if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		return;
-	if (!wants_input(conn))
+	if (conn->state == NET_OPEN && !conn->blocked && !wants_input(conn) &&
+	    (events & (EPOLLERR | EPOLLHUP)))
+		net_conn_die(conn, NET_CLOSE_ERROR); /* broken while the owner holds it */
+	else if (!wants_input(conn))
 		net_conn_update_watch(conn);
 	else if (conn->state == NET_LINGER)
 		read_and_throw_away(conn);
