@@ -19,6 +19,8 @@
 
 #include "check.h"
 #include "http1.h"
+#include "loop.h"
+#include "net.h"
 #include "num.h"
 #include "session.h"
 #include "store.h"
