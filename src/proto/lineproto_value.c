@@ -117,22 +117,25 @@ take_exponent(const struct lineproto *parse, const char **at, int *ret_exponent)
 	return 0;
 }
 
-/* An integer with its mark at `mark`, an 'i' or 'u'. */
-static int
-take_integer(const struct lineproto *parse, struct span digits, bool negative, bool has_sign,
+/* An integer: its digits, as a number too when that fits, and behind them its mark, 'i' or 'u'. */
+static inline int
+take_integer(const struct lineproto *parse, struct span digits, uint64_t magnitude, char sign,
     struct lp_field *field)
 {
 	const char *mark = digits.ptr + digits.len;
-	bool is_unsigned = *mark == 'u';
-	uint64_t magnitude;
+	bool is_unsigned = *mark == 'u', negative = sign == '-';
 	if (!ends_value(parse, mark + 1))
 		return refuse_value(parse, mark, "not a number");
-	if (is_unsigned && has_sign)
+	if (is_unsigned && sign)
 		return refuse_value(parse, digits.ptr, "an unsigned integer with a sign");
-	while (digits.len > 1 && digits.ptr[0] == '0')
-		digits = span_skip(digits, 1);
+	int error = 0;
+	if (digits.len > DIGITS_MAX) {
+		while (digits.len > 1 && digits.ptr[0] == '0')
+			digits = span_skip(digits, 1);
+		error = num_parse_u64(digits, &magnitude);
+	}
 	uint64_t limit = is_unsigned ? UINT64_MAX : (uint64_t)INT64_MAX + negative;
-	if (num_parse_u64(digits, &magnitude) || magnitude > limit)
+	if (error || magnitude > limit)
 		return refuse_value(parse, digits.ptr, "an integer too large for 64 bits");
 	field->type = is_unsigned ? LP_UINT : LP_INT;
 	field->number = negative ? -(double)magnitude : (double)magnitude;
@@ -158,15 +161,14 @@ static inline int
 take_number(const struct lineproto *parse, const char **at, struct lp_field *field)
 {
 	const char *begin = *at, *p = begin, *end = parse->end;
-	bool negative = *p == '-', has_sign = negative || *p == '+';
+	char sign = *p == '-' || *p == '+' ? *p++ : '\0';
 	uint64_t mantissa = 0;
-	p += has_sign;
 	const char *whole = p;
 	p = read_digits(p, end, &mantissa);
 	ptrdiff_t count = p - whole;
 	if (count > 0 && p < end && (*p == 'i' || *p == 'u')) {
 		*at = p + 1;
-		return take_integer(parse, span_of(whole, (size_t)count), negative, has_sign, field);
+		return take_integer(parse, span_of(whole, (size_t)count), mantissa, sign, field);
 	}
 	int exponent = 0, fraction = 0;
 	if (p < end && *p == '.') {
@@ -193,7 +195,7 @@ take_number(const struct lineproto *parse, const char **at, struct lp_field *fie
 		magnitude = exponent < 0 ? magnitude / powers[-exponent] : magnitude * powers[exponent];
 	}
 	field->type = LP_FLOAT;
-	field->number = negative ? -magnitude : magnitude;
+	field->number = sign == '-' ? -magnitude : magnitude;
 	field->inexact = false;
 	*at = p;
 	return 0;
@@ -201,29 +203,28 @@ take_number(const struct lineproto *parse, const char **at, struct lp_field *fie
 
 /* ── booleans and strings ── */
 
+static bool
+is_one_of(struct span text, struct span lower, struct span title, struct span upper)
+{
+	return span_eq(text, lower) || span_eq(text, title) || span_eq(text, upper);
+}
+
 static int
 take_boolean(const struct lineproto *parse, const char **at, struct lp_field *field)
 {
-	static const struct {
-		struct span word;
-		bool value;
-	} words[] = {
-	    {{"t", 1}, true}, {{"T", 1}, true}, {{"true", 4}, true}, {{"True", 4}, true},
-	    {{"TRUE", 4}, true}, {{"f", 1}, false}, {{"F", 1}, false}, {{"false", 5}, false},
-	    {{"False", 5}, false}, {{"FALSE", 5}, false},
-	};
 	const char *end = value_end(parse, *at);
 	struct span text = span_of(*at, (size_t)(end - *at));
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (span_eq(text, words[i].word)) {
-			field->type = LP_BOOL;
-			field->number = words[i].value;
-			field->inexact = false;
-			*at = end;
-			return 0;
-		}
-	}
-	return refuse_word(parse, *at);
+	bool value = (text.ptr[0] | 0x20) == 't';
+	bool good = text.len == 1 ||
+	    (value ? is_one_of(text, SPAN("true"), SPAN("True"), SPAN("TRUE"))
+	           : is_one_of(text, SPAN("false"), SPAN("False"), SPAN("FALSE")));
+	if (!good)
+		return refuse_word(parse, *at);
+	field->type = LP_BOOL;
+	field->number = value;
+	field->inexact = false;
+	*at = end;
+	return 0;
 }
 
 static const char *
