@@ -142,11 +142,11 @@ head_put(struct head *head, uint32_t index, int64_t time_ms, double value)
 {
 	struct head_series *series = &head->series[index];
 	struct head_run *run = series->last;
-	if (time_ms <= series->last_ms && series->count) {
-		if (time_ms == series->last_ms && !series->mixed &&
-		    bits_of_double(head_run_values(run)[run->count - 1]) == bits_of_double(value))
+	if (series->count && time_ms <= series->last_ms) {
+		uint32_t at = run->count - 1; /* the one that came last */
+		if (run->base_ms + head_run_offsets(run)[at] == time_ms &&
+		    bits_of_double(head_run_values(run)[at]) == bits_of_double(value))
 			return;
-		series->mixed = 1;
 	}
 	run = head_run_for(head, series, time_ms);
 	head_run_values(run)[run->count] = value;

@@ -26,8 +26,7 @@ struct head_series {
 	struct head_run *first, *last; /* NULL: no points */
 	int64_t first_ms, last_ms;     /* smallest and largest time */
 	uint32_t number;               /* the roster's */
-	uint32_t count : 31;
-	uint32_t mixed : 1; /* times do not rise strictly */
+	uint32_t count;
 };
 
 struct head {
@@ -54,7 +53,7 @@ int head_take(struct head *head, struct roster *roster, uint32_t number, uint32_
 /* Memory so that head_put cannot fail for `points` points of `series` series. 0 or -ENOMEM. */
 int head_reserve(struct head *head, size_t series, size_t points);
 
-/* Adds a point; one that is equal to the newest changes nothing. Must be reserved. */
+/* Adds a point; one that is equal to the one before it changes nothing. Must be reserved. */
 void head_put(struct head *head, uint32_t index, int64_t time_ms, double value);
 
 /* Copies the points in [from_ms, to_ms] (inclusive) in order of arrival; how many. The arrays

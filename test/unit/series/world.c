@@ -520,42 +520,95 @@ world_compare_raw(struct world *world, int64_t from_ms, int64_t to_ms, uint64_t 
 }
 
 static int
-count_rows(void *ctx, const struct series_rows *rows)
+true_begin(void *ctx, struct span key)
 {
-	*(int *)ctx += (int)rows->count;
+	struct world_reader *reader = ctx;
+	for (reader->series = 0; !span_eq(world_key(reader->world, reader->series), key);)
+		assert_true(++reader->series < WORLD_SERIES);
 	return 0;
 }
 
 static int
-count_begin(void *ctx, struct span key)
+true_rows(void *ctx, const struct series_rows *rows)
 {
-	(void)ctx;
-	(void)key;
+	struct world_reader *reader = ctx;
+	const struct world_points *model = &reader->world->model[reader->series];
+	for (size_t i = 0; i < rows->count; i++) {
+		size_t at = model_lower(model, rows->times_ms[i]);
+		assert_true(at < model->count);
+		assert_int_equal(model->points[at].time_ms, rows->times_ms[i]);
+		assert_true(same_bits(model->points[at].value, rows->values[i]));
+	}
+	reader->told += rows->count;
 	return 0;
 }
 
 static int
-count_end(void *ctx)
+true_end(void *ctx)
 {
 	(void)ctx;
 	return 0;
+}
+
+size_t
+world_count_true_points(struct world *world)
+{
+	struct series_query query = {.from_ms = INT64_MIN, .to_ms = INT64_MAX};
+	struct series_query_sink sink = {true_begin, true_rows, true_end, reader_damage};
+	struct series_selector selector = world_selector();
+	struct series_snapshot *snapshot;
+	struct world_reader reader = {.world = world};
+	assert_int_equal(series_partition_snapshot(world->partition, &selector, INT64_MIN,
+	    INT64_MAX, WORLD_SERIES, &snapshot), 0);
+	assert_int_equal(series_query_run(&query, &snapshot, 1, &sink, &reader), 0);
+	series_snapshot_unref(snapshot);
+	return reader.told;
+}
+
+size_t
+world_model_count(const struct world *world)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < WORLD_SERIES; i++)
+		count += world->model[i].count;
+	return count;
+}
+
+struct world_rows {
+	struct store_part *parts;
+	size_t count, room;
+};
+
+static int
+world_take_row(void *ctx, const struct store_part *part)
+{
+	struct world_rows *rows = ctx;
+	check(rows->count < rows->room);
+	rows->parts[rows->count++] = *part;
+	return 0;
+}
+
+size_t
+world_load_parts(struct world *world, struct store_part *parts, size_t room)
+{
+	struct world_rows rows = {parts, 0, room};
+	check(store_parts_load(world->store, world_take_row, &rows) == 0);
+	return rows.count;
 }
 
 int
-world_count_points(struct world *world)
+world_reattach(struct world *world, const struct store_part *parts, size_t count)
 {
-	struct series_query query = {.from_ms = INT64_MIN, .to_ms = INT64_MAX};
-	struct series_query_sink sink = {count_begin, count_rows, count_end, NULL};
-	struct series_selector selector = world_selector();
-	struct series_snapshot *snapshot;
-	int count = 0;
-	int error = series_partition_snapshot(world->partition, &selector, INT64_MIN, INT64_MAX,
-	    WORLD_SERIES, &snapshot);
-	if (error == 0) {
-		error = series_query_run(&query, &snapshot, 1, &sink, &count);
-		series_snapshot_unref(snapshot);
+	int first_error = 0;
+	series_partition_destroy(world->partition);
+	check(series_partition_create(world->env, WORLD_PARTS_DIR, 0, &world->partition) == 0);
+	for (size_t i = 0; i < count; i++) {
+		int error = series_partition_attach(world->partition, &parts[i], world_damage,
+		    world);
+		first_error = first_error ? first_error : error;
 	}
-	return error ? error : count;
+	series_partition_set_cursor(world->partition, world->seq);
+	return first_error;
 }
 
 static int

@@ -12,6 +12,7 @@
 
 #include "query.h"
 #include "series.h"
+#include "store.h"
 
 #define WORLD_DIR "/data"
 #define WORLD_PARTS_DIR "/data/series"
@@ -73,7 +74,14 @@ void world_compare_raw(struct world *world, int64_t from_ms, int64_t to_ms, uint
 void world_compare_query(struct world *world, const struct series_query *query);
 void world_compare_latest(struct world *world);
 
-/* Raw query of all; how many points were told, without comparing. -errno when it failed. */
-int world_count_points(struct world *world);
+/* Raw query of all: every point that is told must be the model's; how many were. */
+size_t world_count_true_points(struct world *world);
+size_t world_model_count(const struct world *world);
+
+/* Rows of parts named in the store, ascending by day and seq; how many. */
+size_t world_load_parts(struct world *world, struct store_part *parts, size_t room);
+
+/* Only the partition, without replay: what parts alone hold. */
+int world_reattach(struct world *world, const struct store_part *parts, size_t count);
 
 #endif
