@@ -190,7 +190,8 @@ take_length(struct head *head, struct span value)
 static bool
 is_known_coding_list(struct span value)
 {
-	static const char *const codings[] = {"gzip", "x-gzip", "deflate", "compress", "x-compress"};
+	static const char *const codings[] = {"gzip", "x-gzip", "deflate", "compress",
+	    "x-compress"};
 	struct span item;
 	bool last_chunked = false;
 	while (next_item(&value, &item)) {
@@ -291,7 +292,7 @@ take_header(struct head *head, struct span line)
 	size_t len = token_len(line);
 	char stop = len < line.len ? line.ptr[len] : '\0';
 	if (len == 0 && (stop == ' ' || stop == '\t'))
-		return refuse(head, 400, "a header line begins with a blank (folded lines are refused)");
+		return refuse(head, 400, "a header line begins with a blank (it is folded)");
 	if (len == 0 && stop == ':')
 		return refuse(head, 400, "a header line without a name before ':'");
 	if (len == line.len)

@@ -47,8 +47,8 @@ struct http1_error {
 };
 
 /* Parses a head. One empty line before it is passed over. *ret_request is scratch meanwhile: of no
- * meaning unless the answer is > 0. *scanned remembers how far the search for its end came (0 to begin; give it back
- * with more input), so that input in small pieces costs linear time.
+ * meaning unless the answer is > 0. *scanned remembers how far the search for its end came (0 to
+ * begin; give it back with more input), so that input in small pieces costs linear time.
  * > 0: the head's bytes. 0: more input needed. -EBADMSG: *ret_error. */
 ssize_t http1_parse_request(struct span in, size_t *scanned, struct http1_request *ret_request,
     struct http1_error *ret_error);

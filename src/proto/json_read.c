@@ -346,8 +346,9 @@ json_next(struct json_reader *reader)
 		}
 		if (c == (in_object(reader) ? '}' : ']'))
 			return close_container(reader, p);
-		return fail(reader, p, in_object(reader) ? "neither ',' nor '}' after a member"
-		                                         : "neither ',' nor ']' after an element");
+		return fail(reader, p,
+		    in_object(reader) ? "neither ',' nor '}' after a member" :
+		    "neither ',' nor ']' after an element");
 	case COLON:
 		if (c != ':')
 			return fail(reader, p, "no ':' after a member's name");

@@ -165,7 +165,8 @@ take_field(const struct lineproto *parse, const char **at, struct lp_line *line)
 	if (name.text.len == 0)
 		return lineproto_refuse(parse, begin, "bad_field", "a field without a name");
 	if (name.end == parse->end || *name.end != '=')
-		return lineproto_refuse(parse, name.end, "bad_field", "no '=' after a field's name");
+		return lineproto_refuse(parse, name.end, "bad_field",
+		    "no '=' after a field's name");
 	if (line->field_count == LP_FIELDS_MAX)
 		return lineproto_refuse(parse, begin, "too_many_fields", "more than 1024 fields");
 	if (parse->odd && check_name(parse, name))
@@ -245,7 +246,8 @@ lp_parse_line(struct span text, char *scratch, struct lp_line *ret_line,
 	if (p == parse.end || *p == '#')
 		return LP_BLANK;
 	if (text.len > LP_LINE_BYTES_MAX)
-		return lineproto_refuse(&parse, p, "line_too_long", "the line is longer than 1 MiB");
+		return lineproto_refuse(&parse, p, "line_too_long",
+		    "the line is longer than 1 MiB");
 	parse.odd = scan_odd(p, parse.end) < parse.end;
 	if (parse.odd && check_odd_line(&parse))
 		return -EBADMSG;

@@ -192,7 +192,10 @@ take_number(const struct lineproto *parse, const char **at, struct lp_field *fie
 			return -EBADMSG;
 	} else {
 		magnitude = (double)mantissa;
-		magnitude = exponent < 0 ? magnitude / powers[-exponent] : magnitude * powers[exponent];
+		if (exponent < 0)
+			magnitude /= powers[-exponent];
+		else
+			magnitude *= powers[exponent];
 	}
 	field->type = LP_FLOAT;
 	field->number = sign == '-' ? -magnitude : magnitude;
@@ -216,8 +219,8 @@ take_boolean(const struct lineproto *parse, const char **at, struct lp_field *fi
 	struct span text = span_of(*at, (size_t)(end - *at));
 	bool value = (text.ptr[0] | 0x20) == 't';
 	bool good = text.len == 1 ||
-	    (value ? is_one_of(text, SPAN("true"), SPAN("True"), SPAN("TRUE"))
-	           : is_one_of(text, SPAN("false"), SPAN("False"), SPAN("FALSE")));
+	    (value ? is_one_of(text, SPAN("true"), SPAN("True"), SPAN("TRUE")) :
+	    is_one_of(text, SPAN("false"), SPAN("False"), SPAN("FALSE")));
 	if (!good)
 		return refuse_word(parse, *at);
 	field->type = LP_BOOL;

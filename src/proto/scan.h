@@ -68,7 +68,7 @@ scan_odd(const char *p, const char *end)
 	return p;
 }
 
-/* What may not stand in a JSON string as it is, or is not ASCII: '"', '\', below 0x20, over 0x7f. */
+/* What may not stand in a JSON string as it is, or is not ASCII. */
 static inline const char *
 scan_json_string(const char *p, const char *end)
 {

@@ -33,8 +33,8 @@ struct ws_frame {
 };
 
 /* > 0: bytes of the head. 0: more input needed. -EBADMSG: reserved bits or opcode, fragmented or
- * long control frame, length not minimal or 2^63 and more. `rsv1_allowed`: compression negotiated (never allowed in
- * control and continuation frames, RFC 7692). */
+ * long control frame, length not minimal or 2^63 and more. `rsv1_allowed`: compression negotiated
+ * (never allowed in control and continuation frames, RFC 7692). */
 ssize_t ws_parse_head(struct span in, bool rsv1_allowed, struct ws_frame *ret_frame);
 
 /* After -EBADMSG for the same input: a sentence that names place and reason. Else NULL. */

@@ -114,7 +114,7 @@ check_line(struct span text, struct lp_line *lines)
 	int answer = lp_parse_line(text, scratch, &lines[0], &error);
 	check(answer == 0 || answer == LP_BLANK || answer == -EBADMSG);
 	if (answer == -EBADMSG)
-		check(error.code && error.text && error.column >= 1 && error.column <= text.len + 1);
+		check(error.code && error.text && error.column - 1 <= text.len);
 	if (answer == 0) {
 		struct buf out, again;
 		buf_init(&out, 0);

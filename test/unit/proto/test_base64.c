@@ -52,9 +52,10 @@ static void
 other_forms_are_refused(void **state)
 {
 	static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg===", "Z===", "====", "=", "Zm8",
-	    "Zm9v=", "Zm9v==", "Zh==", "Zm9=", "Zg==Zg==", "Z=g=", " Zg==", "Zg== ", "Zm9\n", "Zm9v\n",
-	    "Zm-v", "Zm_v", "Zm9\x80", "Zm*v"};
-	static const char *const bad_url[] = {"Z", "Zg=", "Zm8==", "Zh", "Zm9", "Zm+v", "Zm/v", "Zg==="};
+	    "Zm9v=", "Zm9v==", "Zh==", "Zm9=", "Zg==Zg==", "Z=g=", " Zg==", "Zg== ", "Zm9\n",
+	    "Zm9v\n", "Zm-v", "Zm_v", "Zm9\x80", "Zm*v"};
+	static const char *const bad_url[] = {"Z", "Zg=", "Zm8==", "Zh", "Zm9", "Zm+v", "Zm/v",
+	    "Zg==="};
 	char out[32];
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {

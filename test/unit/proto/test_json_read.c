@@ -1,4 +1,4 @@
-/* The JSON reader: a corpus of good and bad documents, tokens, positions, and json-c's judgement. */
+/* The JSON reader: a corpus of good and bad documents, tokens, positions; json-c as a judge. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,10 +64,13 @@ static const char *const bad[] = {
     "{]", "{,", "{[", "{\"a", "{'a'", "[\"\\{[\"\\{", "*", "{\"a\":\"b\"}#{}", "[\\u000A\"\"]",
     "[1", "[ false, nul", "[ true, fals", "[ false, tru", "{\"asd\":\"asd\"", "\xc3\xa5",
     "[\xe2\x81\xa0]", "[\x0c]", "01", "00", "1.5.5", "1a", "truefalse", "nullx", "-", "1e",
-    "[\"\\ud800\"]", "[\"\\uDc00\"]", "[\"\\ud800\\ud800\"]", "[\"\\ud800a\"]", "[\"\\udc00\\ud800\"]",
-    "[\"\xff\"]", "[\"\xc0\xaf\"]", "[\"\xed\xa0\x80\"]", "[\"\xf4\xbf\xbf\xbf\"]", "[\"\xe0\xff\"]",
+    "[\"\\ud800\"]", "[\"\\uDc00\"]", "[\"\\ud800\\ud800\"]", "[\"\\ud800a\"]",
+    "[\"\\udc00\\ud800\"]",
+    "[\"\xff\"]", "[\"\xc0\xaf\"]", "[\"\xed\xa0\x80\"]", "[\"\xf4\xbf\xbf\xbf\"]",
+    "[\"\xe0\xff\"]",
     "[\"\x80\"]", "[\"\xfc\x80\x80\x80\x80\x80\"]", "[\"\xc3\"]", "[\"\xc3\"", "{\"\xff\":1}",
-    "1 2", "{} {}", "[1}", "{\"a\":1]", "{\"a\":1}}", "\"a\"\"b\"", ",", ":", "{\"a\":}", "{\"a\":,}",
+    "1 2", "{} {}", "[1}", "{\"a\":1]", "{\"a\":1}}", "\"a\"\"b\"", ",", ":", "{\"a\":}",
+    "{\"a\":,}",
 };
 
 /* JSON_END or JSON_ERROR. */
@@ -151,18 +154,20 @@ tokens_come_in_order_with_their_texts(void **state)
 	} want[] = {
 	    {JSON_OBJECT, NULL, false, 1}, {JSON_KEY, "a", false, 1}, {JSON_ARRAY, NULL, false, 2},
 	    {JSON_NUMBER, "-1.5e3", false, 2}, {JSON_TRUE, NULL, false, 2},
-	    {JSON_FALSE, NULL, false, 2}, {JSON_NULL, NULL, false, 2}, {JSON_OBJECT, NULL, false, 3},
+	    {JSON_FALSE, NULL, false, 2}, {JSON_NULL, NULL, false, 2},
+	    {JSON_OBJECT, NULL, false, 3},
 	    {JSON_OBJECT_END, NULL, false, 2}, {JSON_ARRAY_END, NULL, false, 1},
 	    {JSON_KEY, "b\\u0063", true, 1}, {JSON_STRING, "\\\"\\n", true, 1},
 	    {JSON_KEY, "long enough for sixteen", false, 1},
 	    {JSON_STRING, "\xc3\xa9, \xe2\x82\xac and more than that", false, 1},
-	    {JSON_OBJECT_END, NULL, false, 0}, {JSON_END, NULL, false, 0}, {JSON_END, NULL, false, 0},
+	    {JSON_OBJECT_END, NULL, false, 0}, {JSON_END, NULL, false, 0},
+	    {JSON_END, NULL, false, 0},
 	};
 	(void)state;
 	struct json_reader reader;
 	json_reader_init(&reader,
 	    SPAN(" {\"a\" : [-1.5e3, true,false ,null,{ }] ,\"b\\u0063\":\"\\\"\\n\","
-	         "\"long enough for sixteen\":\"\xc3\xa9, \xe2\x82\xac and more than that\"} "),
+	    "\"long enough for sixteen\":\"\xc3\xa9, \xe2\x82\xac and more than that\"} "),
 	    false);
 	for (size_t i = 0; i < ARRAY_COUNT(want); i++) {
 		assert_int_equal(json_next(&reader), want[i].token);
@@ -386,7 +391,8 @@ is_known_leniency(const struct json_reader *reader)
 	if (rest.len == 0 && reader->pos > reader->begin && reader->pos[-1] == '.')
 		return true;
 	/* Names in single quotes, and these words. */
-	return span_starts(rest, SPAN("'")) || span_starts(rest, SPAN("NaN")) || span_starts(rest, SPAN("Infinity"));
+	return span_starts(rest, SPAN("'")) || span_starts(rest, SPAN("NaN")) ||
+	    span_starts(rest, SPAN("Infinity"));
 }
 
 static size_t
@@ -425,7 +431,7 @@ json_c_judges_mutated_documents_alike(void **state)
 	for (int round = 0; round < 40000; round++) {
 		char text[256];
 		const char *base = round % 4 ? good[draw(&random) % ARRAY_COUNT(good)]
-		                             : bad[draw(&random) % ARRAY_COUNT(bad)];
+		    : bad[draw(&random) % ARRAY_COUNT(bad)];
 		struct json_reader reader;
 		size_t len = mutate(&random, text, (size_t)snprintf(text, 128, "%s", base), 200);
 		text[len] = '\0';

@@ -37,7 +37,7 @@ events_are_written(void **state)
 		buf_clear(&out);
 		struct span data = guard_end(&guard, span_str(cases[i].data));
 		assert_int_equal(sse_write_event(&out, span_str(cases[i].event),
-		                     span_str(cases[i].id), data), 0);
+		    span_str(cases[i].id), data), 0);
 		assert_true(span_eq(buf_span(&out), span_str(cases[i].want)));
 	}
 	buf_finish(&out);

@@ -25,7 +25,8 @@ heads_come_back_in_every_cut(void **state)
 	for (size_t n = 0; n < ARRAY_COUNT(lens) * ARRAY_COUNT(opcodes) * 8; n++) {
 		enum ws_opcode opcode = opcodes[n % ARRAY_COUNT(opcodes)];
 		uint64_t len = lens[n / ARRAY_COUNT(opcodes) / 8];
-		bool masked = n & 1, fin = n / 2 & 1, rsv1 = n / 4 & 1, control = opcode >= WS_CLOSE;
+		bool masked = n & 1, fin = n / 2 & 1, rsv1 = n / 4 & 1;
+		bool control = opcode >= WS_CLOSE;
 		if ((control && (len > 125 || !fin)) || (rsv1 && (control || opcode == 0)))
 			continue;
 		char head[WS_HEAD_BYTES_MAX];
@@ -33,7 +34,7 @@ heads_come_back_in_every_cut(void **state)
 		struct ws_frame frame;
 		for (size_t cut = 0; cut < bytes; cut++)
 			assert_int_equal(ws_parse_head(guard_end(&guard, span_of(head, cut)), true,
-			                     &frame), 0);
+			    &frame), 0);
 		struct span whole = guard_end(&guard, span_of(head, bytes));
 		assert_int_equal(ws_parse_head(whole, true, &frame), bytes);
 		assert_null(ws_head_reason(whole, true));
@@ -123,13 +124,13 @@ keys_are_answered(void **state)
 	    {"", "Kfh9QIsMVZcl6xEPYxPHzW8SZ8w="},
 	    {"x3JJHMbDL1EzLkh9GBhXDw==", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="},
 	    {"kkkkkkkkkkkkkkkkkkk",
-	        "tWclcP21hrR+xgjYVswtQRW71GQ="},
+		"tWclcP21hrR+xgjYVswtQRW71GQ="},
 	    {"kkkkkkkkkkkkkkkkkkkk",
-	        "tSsjsIAvEVIQ+IC5K8+T/OkG8nU="},
+		"tSsjsIAvEVIQ+IC5K8+T/OkG8nU="},
 	    {"kkkkkkkkkkkkkkkkkkkkkkkkkkk",
-	        "qUNe7W8rvas6tQS5F4QBTf/JpvE="},
+		"qUNe7W8rvas6tQS5F4QBTf/JpvE="},
 	    {"kkkkkkkkkkkkkkkkkkkkkkkkkkkk",
-	        "x9bmfLYIxLMaaT5h0sFuRlAhhb8="},
+		"x9bmfLYIxLMaaT5h0sFuRlAhhb8="},
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
