@@ -148,7 +148,8 @@ answers_are_compressed_on_request(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		char request[256];
 		struct answer answer;
-		snprintf(request, sizeof(request), "GET /large?n=5000 HTTP/1.1\r\nHost: h\r\n%s\r\n",
+		snprintf(request, sizeof(request),
+		    "GET /large?n=5000 HTTP/1.1\r\nHost: h\r\n%s\r\n",
 		    cases[i].accept);
 		ask(&world, request, &answer);
 		if (answer_has(&answer, "Content-Encoding: gzip") != cases[i].packed)

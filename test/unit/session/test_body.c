@@ -29,7 +29,8 @@ send_body(struct client *client, const char *path, const char *header, struct sp
 {
 	struct buf out;
 	buf_init(&out, 0);
-	buf_printf(&out, "POST %s HTTP/1.1\r\nHost: h\r\n" AUTH "%sContent-Length: %zu\r\n\r\n", path,
+	buf_printf(&out, "POST %s HTTP/1.1\r\nHost: h\r\n" AUTH "%sContent-Length: %zu\r\n\r\n",
+	    path,
 	    header, body.len);
 	buf_append_span(&out, body);
 	client_send(client, buf_span(&out));
@@ -380,7 +381,8 @@ a_body_broken_in_the_middle_is_told_and_answered(void **state)
 	struct client client;
 	world_open(&world);
 	client_open(&client, &world);
-	client_say(&client, POST("/write", "Transfer-Encoding: chunked\r\n") "5\r\nhello\r\nzz\r\n");
+	client_say(&client, POST("/write",
+	    "Transfer-Encoding: chunked\r\n") "5\r\nhello\r\nzz\r\n");
 	client_expect(&client, 400, NULL);
 	client_await_eof(&client);
 	assert_int_equal(world.body_bytes, 5);

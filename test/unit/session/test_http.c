@@ -48,11 +48,13 @@ checks_come_in_the_promised_order(void **state)
 		{"POST /whole HTTP/1.1\r\nHost: h\r\nAuthorization: What " KEY_ALL "\r\n\r\n", 401},
 		{"POST /whole HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " KEY_READ "\r\n"
 		    "Content-Length: 9999\r\n\r\n", 403},
-		{"POST /whole?a=%zz HTTP/1.1\r\nHost: h\r\n" AUTH "Content-Length: 9999\r\n\r\n", 413},
+		{"POST /whole?a=%zz HTTP/1.1\r\nHost: h\r\n" AUTH "Content-Length: 9999\r\n\r\n",
+		    413},
 		{"POST /whole HTTP/1.1\r\nHost: h\r\n" AUTH "Content-Encoding: br\r\n\r\n", 415},
 		{"POST /whole?a=%zz HTTP/1.1\r\nHost: h\r\n" AUTH "\r\n", 400},
 		{"POST /whole HTTP/1.1\r\nHost: h\r\n" AUTH "\r\n", 200},
-		{"POST /whole HTTP/1.1\r\nHost: h\r\nAuthorization: Token " KEY_ALL "\r\n\r\n", 200},
+		{"POST /whole HTTP/1.1\r\nHost: h\r\nAuthorization: Token " KEY_ALL "\r\n\r\n",
+		    200},
 		{"POST /whole HTTP/1.1\r\nHost: h\r\n"
 		    "Authorization: Basic dTprZXktb2YtYWxsLXJpZ2h0cw==\r\n\r\n", 200},
 		{"POST /whole?token=" KEY_ALL " HTTP/1.1\r\nHost: h\r\n\r\n", 200},
@@ -68,7 +70,8 @@ checks_come_in_the_promised_order(void **state)
 		if (answer.status != cases[i].status)
 			fail_msg("case %zu: %s", i, answer.head);
 		if (answer.status >= 400) {
-			assert_true(answer_has(&answer, "Content-Type: application/problem+json\r\n"));
+			assert_true(answer_has(&answer,
+			    "Content-Type: application/problem+json\r\n"));
 			assert_true(answer.body.len > 0 && answer.body.ptr[0] == '{');
 		}
 		assert_int_equal(answer_has(&answer, "\r\nAllow: "), answer.status == 405);
@@ -147,7 +150,8 @@ head_is_get_without_a_body(void **state)
 	struct answer answer;
 	world_open(&world);
 	client_open(&client, &world);
-	client_say(&client, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n" "HEAD /rows?n=9 HTTP/1.1\r\nHost: h\r\n"
+	client_say(&client, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
+	    "HEAD /rows?n=9 HTTP/1.1\r\nHost: h\r\n"
 	    "\r\n" "HEAD /nothing HTTP/1.1\r\nHost: h\r\n\r\n" GET("/"));
 	client_answer_to(&client, &answer, true);
 	assert_int_equal(answer.status, 200);
@@ -412,7 +416,8 @@ a_revoked_key_is_refused_on_a_kept_connection(void **state)
 	client_expect(&client, 200, NULL);
 	client_say(&client, request);
 	client_expect(&client, 200, NULL);
-	client_say(&client, "GET /read HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer nobodys-key\r\n\r\n");
+	client_say(&client,
+	    "GET /read HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer nobodys-key\r\n\r\n");
 	client_expect(&client, 401, NULL);
 	access_key_remove(world.access, 1);
 	client_say(&client, request);

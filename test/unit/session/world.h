@@ -182,7 +182,8 @@ rows_write(struct session_request *request)
 	world_of(request)->writables++;
 	while (rows->next < rows->count) {
 		char row[64];
-		int len = snprintf(row, sizeof(row), "row %08llu\n", (unsigned long long)rows->next);
+		int len = snprintf(row, sizeof(row), "row %08llu\n",
+		    (unsigned long long)rows->next);
 		int error = session_answer_write(request, span_of(row, (size_t)len));
 		if (error == -EAGAIN || error == -EPIPE)
 			return;
@@ -468,7 +469,8 @@ client_step(struct client *client, int wait_ms)
 	char bytes[65536];
 	world_turn(client->world, wait_ms);
 	for (;;) {
-		ssize_t got = client->eof ? -1 : recv(client->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		ssize_t got = client->eof ? -1 : recv(client->fd, bytes, sizeof(bytes),
+		    MSG_DONTWAIT);
 		if (got == 0 || (got < 0 && errno == ECONNRESET))
 			client->eof = true;
 		if (got <= 0)
@@ -550,7 +552,8 @@ take_chunked(struct client *client, struct answer *answer, size_t at)
 	bool end = false;
 	while (!end && at < client->in.len) {
 		struct span data;
-		ssize_t used = http1_chunked_feed(&chunks, span_skip(buf_span(&client->in), at), &data,
+		ssize_t used = http1_chunked_feed(&chunks, span_skip(buf_span(&client->in), at),
+		    &data,
 		    &end);
 		assert_true(used > 0);
 		at += (size_t)used;

@@ -1,0 +1,272 @@
+/*
+ * Event streams: when they begin, what they carry, how they end.
+ */
+#include "world.h"
+
+#define GET(path, headers) "GET " path " HTTP/1.1\r\nHost: h\r\n" AUTH headers "\r\n"
+
+static uint64_t
+subscriptions(const struct world *world)
+{
+	struct hub_stats stats;
+	hub_local_stats(world->local, &stats);
+	return stats.subscriptions;
+}
+
+static void
+the_head_leaves_when_all_is_in_force(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	world_open(&world);
+	world.confirm_by_hand = true;
+	client_open(&client, &world);
+	client_say(&client, GET("/sse?channel=a&channel=b/%2B", ""));
+	client_idle(&client);
+	assert_int_equal(client.in.len, 0);
+	assert_int_equal(world.token_count, 2);
+	hub_local_confirmed(world.local, world.tokens[0], ++world.seq);
+	world_message(&world, "a", "\"before the head\"");
+	client_idle(&client);
+	assert_int_equal(client.in.len, 0);
+	hub_local_confirmed(world.local, world.tokens[1], ++world.seq);
+	client_await(&client, "\r\n\r\n");
+	assert_true(client_has(&client, "HTTP/1.1 200 OK\r\n"));
+	assert_true(client_has(&client, "\r\nContent-Type: text/event-stream\r\n"));
+	assert_true(client_has(&client, "\r\nCache-Control: no-store\r\n"));
+	assert_true(client_has(&client, "\r\nX-Accel-Buffering: no\r\n"));
+	assert_int_equal(world.gone, 1);
+	assert_int_equal(world.broken, 0);
+	assert_int_equal(world.status_last, 200);
+	buf_clear(&client.in);
+	world_message(&world, "b/x", "{\"v\":1}");
+	world_message(&world, "b", "2");
+	world_message(&world, "a", "[3]");
+	client_await(&client, "[3]}\n\n");
+	assert_true(span_eq(buf_span(&client.in), SPAN(
+	    "id: m4\ndata: {\"id\":\"m4\",\"time\":1700000000000,\"channels\":[\"b/x\"],"
+	    "\"data\":{\"v\":1}}\n\n"
+	    "id: m6\ndata: {\"id\":\"m6\",\"time\":1700000000000,\"channels\":[\"a\"],"
+	    "\"data\":[3]}\n\n")));
+	client_close(&client);
+	world_close(&world);
+}
+
+static void
+a_gap_is_said_first(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	world_open(&world);
+	client_open(&client, &world);
+	client_say(&client, "GET /sse?channel=a&gap HTTP/1.0\r\n" AUTH "\r\n");
+	client_await(&client, "\r\n\r\nevent: gap\ndata: {\"gap\":true}\n\n");
+	client_close(&client);
+	world_close(&world);
+}
+
+static void
+what_may_not_be_heard(void **state)
+{
+	(void)state;
+	struct world world;
+	world_open(&world);
+	expect(&world, GET("/sse?channel=a//b", ""), 422, NULL);
+	expect(&world, GET("/sse?channel=a&channel=17", ""), 404, NULL);
+	expect(&world, "GET /sse?channel=blog/7&channel=news HTTP/1.1\r\nHost: h\r\n"
+	    "Authorization: Bearer " KEY_BLOG "\r\n\r\n", 403, NULL);
+	expect(&world, "GET /sse?channel=a HTTP/1.1\r\nHost: h\r\n\r\n", 401, NULL);
+	expect(&world, "GET /sse?channel=a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " KEY_READ
+	    "\r\n\r\n", 403, NULL);
+	assert_int_equal(subscriptions(&world), 0);
+	world_close(&world);
+}
+
+static void
+head_gets_the_head_only(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	struct answer answer;
+	world_open(&world);
+	client_open(&client, &world);
+	client_say(&client, "HEAD /sse?channel=a HTTP/1.1\r\nHost: h\r\n" AUTH "\r\n");
+	client_answer_to(&client, &answer, true);
+	assert_int_equal(answer.status, 200);
+	assert_true(answer_has(&answer, "text/event-stream"));
+	answer_finish(&answer);
+	assert_int_equal(subscriptions(&world), 0);
+	client_close(&client);
+	world_close(&world);
+}
+
+static void
+silence_brings_comments(void **state)
+{
+	(void)state;
+	struct session_settings settings = world_settings;
+	struct world world;
+	struct client client;
+	settings.sse_comment_ms = 50;
+	world_open_with(&world, &settings, 65536, socket_real());
+	client_open(&client, &world);
+	client_say(&client, GET("/sse?channel=a", ""));
+	client_await(&client, "\r\n\r\n:\n\n:\n\n:\n\n");
+	client_close(&client);
+	world_close(&world);
+}
+
+static void
+a_client_that_leaves_is_unsubscribed(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	world_open(&world);
+	client_open(&client, &world);
+	client_say(&client, GET("/sse?channel=a", "") "whatever it says now is not read");
+	client_await(&client, "\r\n\r\n");
+	assert_int_equal(subscriptions(&world), 1);
+	client_close(&client);
+	for (unsigned i = 0; i < TURNS_MAX && subscriptions(&world); i++)
+		world_turn(&world, 1);
+	assert_int_equal(subscriptions(&world), 0);
+	assert_int_equal(hub_wanted(world.hub, SPAN("main"), SPAN("a")), 0);
+	world_close(&world);
+}
+
+static void
+a_client_that_leaves_before_the_head(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	world_open(&world);
+	world.confirm_by_hand = true;
+	client_open(&client, &world);
+	client_say(&client, GET("/sse?channel=a", ""));
+	client_idle(&client);
+	client_close(&client);
+	for (unsigned i = 0; i < TURNS_MAX && subscriptions(&world); i++)
+		world_turn(&world, 1);
+	assert_int_equal(subscriptions(&world), 0);
+	world_confirm(&world);
+	world_close(&world);
+}
+
+/* Many readers, one of which does not read: it is dropped, the others are not held up. */
+static void
+a_slow_reader_is_dropped(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client slow, quick;
+	struct net_stats stats;
+	char data[3002];
+	memset(data, 'x', sizeof(data));
+	data[0] = data[3000] = '"';
+	data[3001] = '\0';
+	world_open_with(&world, &world_settings, 32768, socket_real());
+	client_open(&slow, &world);
+	client_open(&quick, &world);
+	client_say(&slow, GET("/sse?channel=a", ""));
+	client_say(&quick, GET("/sse?channel=a", ""));
+	client_await(&slow, "\r\n\r\n");
+	client_await(&quick, "\r\n\r\n");
+	unsigned sent = 0;
+	do {
+		world_message(&world, "a", data);
+		client_step(&quick, 0);
+		net_stats(world.net, &stats);
+		assert_true(++sent < 10000);
+	} while (stats.closed[NET_CLOSE_OVERFLOW] == 0);
+	assert_int_equal(subscriptions(&world), 1);
+	buf_clear(&quick.in);
+	world_message(&world, "a", "\"last\"");
+	client_await(&quick, "\"last\"");
+	client_close(&slow);
+	client_close(&quick);
+	world_close(&world);
+}
+
+static void
+revoked_keys_and_draining_end_streams(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client first, second;
+	world_open(&world);
+	client_open(&first, &world);
+	client_open(&second, &world);
+	client_say(&first, GET("/sse?channel=a", ""));
+	client_say(&second, "GET /sse?channel=blog/1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "
+	    KEY_BLOG "\r\n\r\n");
+	client_await(&first, "\r\n\r\n");
+	client_await(&second, "\r\n\r\n");
+	access_key_remove(world.access, 1);
+	session_revoked(world.sessions);
+	client_await_eof(&first);
+	client_idle(&second);
+	assert_false(second.eof);
+	session_drain(world.sessions);
+	client_await_eof(&second);
+	client_close(&first);
+	client_close(&second);
+	world_close(&world);
+}
+
+static void
+streams_over_faulty_sockets(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct world world;
+		struct client client;
+		printf("seed %llu\n", (unsigned long long)seed);
+		struct socket_env faulty = socket_faulty_create(socket_real(), seed, 0);
+		world_open_with(&world, &world_settings, 65536, faulty);
+		client_open(&client, &world);
+		client_say(&client, GET("/sse?channel=%23", ""));
+		client_await(&client, "\r\n\r\n");
+		for (unsigned i = 0; i < 200; i++) {
+			world_message(&world, i % 2 ? "a/b" : "c", "\"some data of a message\"");
+			if (i % 10 == 0)
+				client_step(&client, 0);
+		}
+		world_message(&world, "end", "\"end\"");
+		client_await(&client, "\"end\"}\n\n");
+		/* Each id once, in order. */
+		const char *at = client.in.ptr;
+		for (unsigned id = 2; id <= 202; id++) {
+			char line[32];
+			int len = snprintf(line, sizeof(line), "id: m%u\n", id);
+			at = memmem(at, (size_t)(client.in.ptr + client.in.len - at), line,
+			    (size_t)len);
+			assert_non_null(at);
+		}
+		client_close(&client);
+		world_close(&world);
+		socket_faulty_destroy(faulty);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_head_leaves_when_all_is_in_force),
+		cmocka_unit_test(a_gap_is_said_first),
+		cmocka_unit_test(what_may_not_be_heard),
+		cmocka_unit_test(head_gets_the_head_only),
+		cmocka_unit_test(silence_brings_comments),
+		cmocka_unit_test(a_client_that_leaves_is_unsubscribed),
+		cmocka_unit_test(a_client_that_leaves_before_the_head),
+		cmocka_unit_test(a_slow_reader_is_dropped),
+		cmocka_unit_test(revoked_keys_and_draining_end_streams),
+		cmocka_unit_test(streams_over_faulty_sockets),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
