@@ -195,7 +195,8 @@ no_continue_when_the_answer_is_known(void **state)
 {
 	(void)state;
 	static const char *const requests[] = {
-		"POST /write HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+		"POST /write HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
+		    "Expect: 100-continue\r\n\r\n",
 		POST("/write?refuse", "Content-Length: 5\r\nExpect: 100-continue\r\n"),
 	};
 	struct world world;

@@ -553,8 +553,7 @@ take_chunked(struct client *client, struct answer *answer, size_t at)
 	while (!end && at < client->in.len) {
 		struct span data;
 		ssize_t used = http1_chunked_feed(&chunks, span_skip(buf_span(&client->in), at),
-		    &data,
-		    &end);
+		    &data, &end);
 		assert_true(used > 0);
 		at += (size_t)used;
 		buf_append_span(&answer->body, data);
