@@ -150,6 +150,7 @@ bad_bodies_are_refused_in_every_cut(void **state)
 	    {"1;\x80\r\nx\r\n", "extension"},
 	    {"1;a\rb\r\nx\r\n", "CR without LF"},
 	    {"1\r\nxy\r\n", "says that it ends"},
+	    {"1\r\nx!\n0\r\n\r\n", "says that it ends"},
 	    {"1\r\nx\n0\r\n\r\n", "says that it ends"},
 	    {"1\r\nx\r0\r\n\r\n", "says that it ends"},
 	    {"1\r\nx0\r\n\r\n", "says that it ends"},
