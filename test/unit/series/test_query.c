@@ -246,9 +246,13 @@ bucket_tells_percentiles_by_linear_interpolation(void **state)
 	char key[256];
 	const double values[] = {40, 10, 30, 20, NAN};
 	put_values(t, make_key(key, sizeof(key), "main", "m", NULL, NULL), values, 5, 10);
-	struct series_query query = {.from_ms = 0, .to_ms = 100,
-	    .aggs = {SERIES_P50, SERIES_P99, SERIES_COUNT, SERIES_MIN, SERIES_MAX, SERIES_SUM,
-	        SERIES_FIRST, SERIES_LAST}, .agg_count = 8};
+	struct series_query query = {
+		.from_ms = 0,
+		.to_ms = 100,
+		.aggs = {SERIES_P50, SERIES_P99, SERIES_COUNT, SERIES_MIN, SERIES_MAX, SERIES_SUM,
+		    SERIES_FIRST, SERIES_LAST},
+		.agg_count = 8,
+	};
 	struct series_selector selector = {.tenant = SPAN("main"), .metric = SPAN("m")};
 	assert_int_equal(ask(t, &selector, &query), 0);
 	assert_int_equal(t->rows, 1);
@@ -279,7 +283,8 @@ percentiles_of_many_equal_or_sorted_values_are_right(void **state)
 		    values, 20000, 1);
 		selector.metric = span_str(metrics[kind]);
 		assert_int_equal(ask(t, &selector, &query), 0);
-		const double halves[] = {9999.5, 9999.5, 7, 0.5}, most[] = {19799.01, 19799.01, 7, 1};
+		const double halves[] = {9999.5, 9999.5, 7, 0.5};
+		const double most[] = {19799.01, 19799.01, 7, 1};
 		assert_true(fabs(t->values[0] - halves[kind]) < 1e-9);
 		assert_true(fabs(t->values[1] - most[kind]) < 1e-9);
 	}
