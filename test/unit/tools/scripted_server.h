@@ -6,6 +6,7 @@
 #define WEIR_SCRIPTED_SERVER_H
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ struct scripted_step {
 	bool early;           /* answers after the head, without reading the body, and closes */
 	bool close;           /* closes after the answer */
 	bool silent;          /* waits until the client closes */
+	bool accept;          /* the answer is a 202 that accepts each "time" of the request */
+	bool forever;         /* this step is played again and again */
 };
 
 struct scripted_server {
@@ -72,6 +75,21 @@ scripted_write(int fd, const struct scripted_step *step)
 }
 
 static inline void
+scripted_accept(struct scripted_server *s, int fd, size_t from)
+{
+	unsigned times = 0;
+	struct span request = span_skip(buf_span(&s->heard), from);
+	for (; request.len >= 6; request = span_skip(request, 1))
+		times += span_starts(request, SPAN("\"time\""));
+	char body[100], answer[300];
+	snprintf(body, sizeof(body), "{\"rejected\":[],\"accepted\":%u,\"rejected_count\":0}",
+	    times);
+	snprintf(answer, sizeof(answer), "HTTP/1.1 202 Accepted\r\nContent-Length: %zu\r\n\r\n%s",
+	    strlen(body), body);
+	scripted_write(fd, &(struct scripted_step){.answer = answer});
+}
+
+static inline void
 scripted_run(void *ctx)
 {
 	struct scripted_server *s = ctx;
@@ -83,11 +101,14 @@ scripted_run(void *ctx)
 			if (fd < 0)
 				return;
 		}
+		size_t from = s->heard.len;
 		bool whole = scripted_read(s, fd, step->early);
 		if (whole) {
-			s->played++;
+			s->played += !step->forever;
 			if (step->answer)
 				scripted_write(fd, step);
+			if (step->accept)
+				scripted_accept(s, fd, from);
 			char byte;
 			while (step->silent && recv(fd, &byte, 1, 0) > 0)
 				;
