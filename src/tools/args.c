@@ -76,8 +76,8 @@ take(const char *command, const struct args_option *o, const char *text)
 		return take_number(command, o, text);
 	case ARGS_DURATION:
 		if (datetime_parse_duration(span_str(text), 0, o->ret_value))
-			return wrong(command, "--%s wants a duration like 500ms, 10s or 5m, not '%s'",
-			    o->name, text);
+			return wrong(command,
+			    "--%s wants a duration like 500ms, 10s or 5m, not '%s'", o->name, text);
 		return 0;
 	case ARGS_CHOICE:
 		return take_choice(command, o, text);

@@ -18,10 +18,10 @@ enum args_kind {
 };
 
 struct args_option {
-	const char *name;         /* without "--" */
+	const char *name; /* without "--" */
 	enum args_kind kind;
-	void *ret_value;          /* its type as the kind says; left alone when not given */
-	double least, most;       /* of COUNT and NUMBER */
+	void *ret_value;	    /* its type as the kind says; left alone when not given */
+	double least, most;	    /* of COUNT and NUMBER */
 	const char *const *choices; /* ends with NULL */
 };
 

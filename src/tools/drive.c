@@ -13,8 +13,8 @@
 #include "check.h"
 
 enum {
-	BODY_READINGS = 500,   /* in one request, when there is much to send */
-	WAIT_MS_MAX = 1000,    /* the wall clock may be set meanwhile */
+	BODY_READINGS = 500, /* in one request, when there is much to send */
+	WAIT_MS_MAX = 1000,  /* the wall clock may be set meanwhile */
 };
 
 struct drive {
@@ -22,7 +22,7 @@ struct drive {
 	struct fleet *fleet;
 	struct sender **senders;
 	const char *reason;
-	int64_t last_ms;       /* of the last report */
+	int64_t last_ms; /* of the last report */
 	atomic_uint_fast64_t readings;
 };
 
@@ -96,7 +96,7 @@ take(struct drive *d, uint64_t *left)
 	const struct fleet_report *report = fleet_next(d->fleet);
 	struct sender *sender = d->senders[report->gateway];
 	d->last_ms = report->time_ms;
-	for (size_t i = 0; i < report->count && *left > 0; i++, --*left) {
+	for (size_t i = 0; i<report->count && * left> 0; i++, --*left) {
 		int error = sender_add(sender, &report->readings[i]);
 		if (error) {
 			d->reason = strerror(-error);
@@ -116,7 +116,7 @@ progress(struct drive *d, int64_t from_ms, int64_t until_ms, uint64_t done, uint
 		return;
 	if (until_ms != INT64_MAX)
 		by_time = (double)(fleet_next_time(d->fleet) - from_ms) /
-		    (double)MAX(until_ms - from_ms, 1);
+			  (double)MAX(until_ms - from_ms, 1);
 	d->options.progress(
 	    d->options.progress_ctx, drive_readings(d), MIN(MAX(by_time, by_count), 1.0));
 }

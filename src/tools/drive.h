@@ -16,11 +16,12 @@ struct drive;
 
 struct drive_options {
 	struct fleet_options fleet;
-	struct sender_options sender;     /* one a gateway; stop_fd also ends the waits here */
-	/* Readings acknowledged so far; of the time that drive_push goes through, the share done. */
+	struct sender_options sender; /* one a gateway; stop_fd also ends the waits here */
+	/* Readings acknowledged so far; of the time that drive_push goes through, the share done.
+	 */
 	void (*progress)(void *ctx, uint64_t readings, double share);
-	void *progress_ctx;               /* progress may be NULL */
-	struct expect *expect;            /* told of every reading generated; may be NULL */
+	void *progress_ctx;    /* progress may be NULL */
+	struct expect *expect; /* told of every reading generated; may be NULL */
 };
 
 /* 0, -EINVAL, -ENOMEM. */

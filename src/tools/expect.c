@@ -118,7 +118,7 @@ expect_write(const struct expect *e, struct buf *out)
 	buf_printf(out,
 	    "{\"total\":{\"readings\":%llu,\"points\":%llu,\"series\":%llu,"
 	    "\"first_time\":%lld,\"last_time\":%lld}}\n",
-	    (unsigned long long)e->readings, (unsigned long long)points,
-	    (unsigned long long)series, (long long)(series ? first_ms : 0), (long long)last_ms);
+	    (unsigned long long)e->readings, (unsigned long long)points, (unsigned long long)series,
+	    (long long)(series ? first_ms : 0), (long long)last_ms);
 	return out->error;
 }

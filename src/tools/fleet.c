@@ -24,22 +24,22 @@
 struct device {
 	struct prng prng;
 	enum fleet_kind kind;
-	double place;                 /* in its gateway's round: 0..1 of the first half */
-	double battery;               /* percent at the fleet's start */
+	double place;	/* in its gateway's round: 0..1 of the first half */
+	double battery; /* percent at the fleet's start */
 	double temp_offset_c, wind_factor;
 	struct fridge fridge;
 };
 
 struct gateway {
-	struct heap_node node;        /* by the next report's time */
-	double phase;                 /* 0..1 of a round */
-	int64_t round_ms;             /* when the next round begins */
-	unsigned first, count;        /* its devices */
+	struct heap_node node; /* by the next report's time */
+	double phase;	       /* 0..1 of a round */
+	int64_t round_ms;      /* when the next round begins */
+	unsigned first, count; /* its devices */
 };
 
 struct fleet {
 	struct fleet_options options;
-	int64_t from_ms;              /* data time that belongs to physical_ms */
+	int64_t from_ms; /* data time that belongs to physical_ms */
 	int64_t physical_ms;
 	struct heap due;
 	struct gateway *gateways;
@@ -99,7 +99,7 @@ static bool
 options_valid(const struct fleet_options *o)
 {
 	return o->gateways >= 1 && o->gateways <= o->devices && o->devices <= FLEET_DEVICES_MAX &&
-	    o->start_ms >= 0 && o->interval_ms >= FLEET_INTERVAL_MS_MIN && o->speed_up > 0;
+	       o->start_ms >= 0 && o->interval_ms >= FLEET_INTERVAL_MS_MIN && o->speed_up > 0;
 }
 
 int

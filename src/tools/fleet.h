@@ -25,11 +25,11 @@ struct fleet;
 
 struct fleet_options {
 	uint64_t seed;
-	unsigned gateways;     /* 1..devices */
-	unsigned devices;      /* 1..FLEET_DEVICES_MAX, all together */
-	int64_t start_ms;      /* data time and, at first, physical time; >= 0 */
-	unsigned interval_ms;  /* >= FLEET_INTERVAL_MS_MIN */
-	double speed_up;       /* of the physics, > 0 */
+	unsigned gateways;    /* 1..devices */
+	unsigned devices;     /* 1..FLEET_DEVICES_MAX, all together */
+	int64_t start_ms;     /* data time and, at first, physical time; >= 0 */
+	unsigned interval_ms; /* >= FLEET_INTERVAL_MS_MIN */
+	double speed_up;      /* of the physics, > 0 */
 };
 
 enum fleet_kind { FLEET_STATION, FLEET_FRIDGE };
@@ -39,21 +39,21 @@ const char *fleet_kind_name(enum fleet_kind kind);
 
 struct fleet_metric {
 	const char *name;
-	double value;          /* a whole number of tenths */
+	double value; /* a whole number of tenths */
 	bool integer;
 };
 
 struct fleet_reading {
 	unsigned device;
 	enum fleet_kind kind;
-	int64_t time_ms;       /* rises strictly for each device */
+	int64_t time_ms; /* rises strictly for each device */
 	size_t count;
 	struct fleet_metric metrics[FLEET_METRICS_MAX];
 };
 
 struct fleet_report {
-	unsigned gateway;      /* from 0 */
-	int64_t time_ms;       /* not before its readings; never falls */
+	unsigned gateway; /* from 0 */
+	int64_t time_ms;  /* not before its readings; never falls */
 	size_t count;
 	const struct fleet_reading *readings;
 };

@@ -18,13 +18,13 @@ enum fridge_fault { FRIDGE_OK, FRIDGE_COMPRESSOR_FAILED, FRIDGE_DOOR_AJAR, FRIDG
 
 struct fridge {
 	struct prng prng;
-	int64_t time_ms;          /* how far the model has come */
+	int64_t time_ms; /* how far the model has come */
 	double air_c, goods_c;
-	double set_c, band_c;     /* the thermostat switches at set ± band */
+	double set_c, band_c; /* the thermostat switches at set ± band */
 	double room_offset_c;
 	int64_t defrost_phase_ms;
 	bool compressor;
-	bool opened;              /* the door was open since fridge_read */
+	bool opened; /* the door was open since fridge_read */
 	int64_t door_until_ms;
 	enum fridge_fault fault;
 	int64_t fault_until_ms;
@@ -32,8 +32,8 @@ struct fridge {
 };
 
 struct fridge_state {
-	double temp_c;            /* what the sensor shows, in tenths */
-	bool door;                /* was open at some time since the last reading */
+	double temp_c; /* what the sensor shows, in tenths */
+	bool door;     /* was open at some time since the last reading */
 	bool compressor;
 };
 

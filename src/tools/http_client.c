@@ -34,13 +34,13 @@ enum {
 };
 
 struct http_client {
-	char *host;             /* a Unix socket's path when `port` is NULL */
+	char *host; /* a Unix socket's path when `port` is NULL */
 	char *port;
 	char *host_header;
-	struct buf headers;     /* whole lines that go with every request */
+	struct buf headers; /* whole lines that go with every request */
 	int stop_fd;
 	int timeout_ms;
-	int fd;                 /* -1: not connected */
+	int fd; /* -1: not connected */
 	unsigned connections;
 	struct buf head, in, body;
 	char content_type[CONTENT_TYPE_BYTES];
@@ -48,11 +48,11 @@ struct http_client {
 
 /* One answer being read. */
 struct answer {
-	bool no_body;           /* to HEAD */
+	bool no_body; /* to HEAD */
 	bool has_head, chunked, to_end, keep_alive, done;
-	bool heard;             /* anything came at all */
+	bool heard; /* anything came at all */
 	size_t scanned;
-	uint64_t left;          /* of a body with a length */
+	uint64_t left; /* of a body with a length */
 	struct http1_chunked chunks;
 	struct http_client_reply reply;
 };
@@ -122,8 +122,7 @@ http_client_create(const struct http_client_options *options, struct http_client
 	if (!error && options->authorization && strpbrk(options->authorization, "\r\n"))
 		error = -EINVAL;
 	if (!error && options->authorization)
-		error = buf_printf(
-		    &c->headers, "Authorization: %s\r\n", options->authorization);
+		error = buf_printf(&c->headers, "Authorization: %s\r\n", options->authorization);
 	if (error)
 		goto fail;
 	*ret_client = c;
@@ -176,8 +175,7 @@ http_client_connections(const struct http_client *c)
 static int
 wait_for(const struct http_client *c, int fd, short events, short *ret_ready)
 {
-	struct pollfd fds[2] = {{.fd = fd, .events = events},
-	    {.fd = c->stop_fd, .events = POLLIN}};
+	struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = c->stop_fd, .events = POLLIN}};
 	for (;;) {
 		int n = poll(fds, 2, c->timeout_ms);
 		if (n == 0)
@@ -382,8 +380,8 @@ transmit(struct http_client *c, struct span body, size_t *sent)
 			iov[count++] = (struct iovec){c->head.ptr + skip, c->head.len - skip};
 		skip = skip > c->head.len ? skip - c->head.len : 0;
 		if (skip < body.len)
-			iov[count++] = (struct iovec){
-			    (void *)(uintptr_t)(body.ptr + skip), body.len - skip};
+			iov[count++] =
+			    (struct iovec){(void *)(uintptr_t)(body.ptr + skip), body.len - skip};
 		struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
 		ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN)
@@ -421,8 +419,8 @@ exchange(struct http_client *c, struct span body, struct answer *a)
 }
 
 static int
-head_write(struct http_client *c, const char *method, const char *target,
-    const char *content_type, size_t body_bytes)
+head_write(struct http_client *c, const char *method, const char *target, const char *content_type,
+    size_t body_bytes)
 {
 	struct buf *head = &c->head;
 	buf_clear(head);

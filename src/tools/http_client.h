@@ -35,9 +35,9 @@ struct http_client_options {
 
 struct http_client_reply {
 	unsigned status;
-	struct span content_type;  /* empty when there was none */
-	unsigned retry_after_s;    /* of Retry-After in seconds; 0: none */
-	struct span body;          /* without chunking */
+	struct span content_type; /* empty when there was none */
+	unsigned retry_after_s;	  /* of Retry-After in seconds; 0: none */
+	struct span body;	  /* without chunking */
 };
 
 /* Connects to nothing yet. 0, -EINVAL (no such form of address), -ENOMEM. */

@@ -11,9 +11,9 @@
 
 struct progress {
 	struct env *env;
-	const char *what;       /* "readings" */
-	bool shown;             /* stderr is a terminal */
-	bool dirty;             /* a bar stands on the line */
+	const char *what; /* "readings" */
+	bool shown;	  /* stderr is a terminal */
+	bool dirty;	  /* a bar stands on the line */
 	uint64_t began_ns, drawn_ns;
 };
 

@@ -25,10 +25,10 @@ struct sender {
 	char *address;
 	struct http_client *client;
 	struct prng prng;
-	struct buf body;          /* JSON: begins with '[', items separated by commas */
+	struct buf body; /* JSON: begins with '[', items separated by commas */
 	size_t pending;
-	bool answered;            /* the server was there at least once */
-	bool lost;                /* note() was told so */
+	bool answered; /* the server was there at least once */
+	bool lost;     /* note() was told so */
 	char reason[REASON_BYTES];
 };
 
@@ -225,9 +225,9 @@ post(struct sender *s, unsigned *ret_wait_s)
 	struct http_client_reply reply;
 	if (json && s->pending == 1)
 		body = span_of(body.ptr + 1, body.len - 2);
-	int error = http_client_call(s->client, "POST",
-	    json ? "/api/v1/readings" : "/write?precision=ms",
-	    json ? "application/json" : "text/plain; charset=utf-8", body, &reply);
+	int error =
+	    http_client_call(s->client, "POST", json ? "/api/v1/readings" : "/write?precision=ms",
+		json ? "application/json" : "text/plain; charset=utf-8", body, &reply);
 	*ret_wait_s = 0;
 	if (error == 0) {
 		s->answered = true;
@@ -258,8 +258,8 @@ post_until(struct sender *s)
 			return -ETIMEDOUT;
 		note(s, true);
 		int64_t wait = back_off - (int64_t)prng_below(&s->prng, (uint64_t)back_off / 4);
-		struct pollfd stop = {.fd = s->options.stop_fd > 0 ? s->options.stop_fd : -1,
-		    .events = POLLIN};
+		struct pollfd stop = {
+		    .fd = s->options.stop_fd > 0 ? s->options.stop_fd : -1, .events = POLLIN};
 		if (poll(&stop, 1, (int)MAX(wait, (int64_t)wait_s * 1000)) > 0)
 			return -ECANCELED;
 	}

@@ -23,11 +23,12 @@ struct sender;
 
 struct sender_options {
 	struct env *env;
-	const char *address;            /* as http_client.h; copied */
-	const char *key;                /* application key; NULL or "": none; copied */
+	const char *address; /* as http_client.h; copied */
+	const char *key;     /* application key; NULL or "": none; copied */
 	enum sender_format format;
-	int stop_fd;                    /* as http_client.h */
-	/* How long to try: before the first answer of the server ever, and after it; -1: for ever. */
+	int stop_fd; /* as http_client.h */
+	/* How long to try: before the first answer of the server ever, and after it; -1: for ever.
+	 */
 	int64_t first_patience_ms, patience_ms;
 	/* Told once when the server is lost and once when it is back. May be NULL. */
 	void (*note)(void *ctx, bool failed, const char *text);

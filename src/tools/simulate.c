@@ -80,12 +80,20 @@ create_drive(struct simulate *s)
 	    o->interval_ms < FLEET_INTERVAL_MS_MIN)
 		return -EINVAL;
 	struct drive_options drive = {
-	    .fleet = {.seed = o->seed, .gateways = o->gateways, .devices = o->devices,
+	    .fleet = {.seed = o->seed,
+		.gateways = o->gateways,
+		.devices = o->devices,
 		.start_ms = env_now_ms(s->env) - o->history_ms,
-		.interval_ms = o->history_interval_ms, .speed_up = 1.0},
-	    .sender = {.env = s->env, .address = o->address, .key = o->key,
-		.stop_fd = s->stop_fd, .first_patience_ms = -1, .patience_ms = -1,
-		.note = o->note, .note_ctx = o->note_ctx},
+		.interval_ms = o->history_interval_ms,
+		.speed_up = 1.0},
+	    .sender = {.env = s->env,
+		.address = o->address,
+		.key = o->key,
+		.stop_fd = s->stop_fd,
+		.first_patience_ms = -1,
+		.patience_ms = -1,
+		.note = o->note,
+		.note_ctx = o->note_ctx},
 	};
 	return drive_create(&drive, &s->drive);
 }

@@ -23,14 +23,14 @@
 struct simulate;
 
 struct simulate_options {
-	const char *address;          /* as http_client.h: "127.0.0.1:8080"; copied */
-	const char *key;              /* application key with `write`; copied */
+	const char *address; /* as http_client.h: "127.0.0.1:8080"; copied */
+	const char *key;     /* application key with `write`; copied */
 	uint64_t seed;
-	unsigned gateways;            /* 0: SIMULATE_GATEWAYS */
-	unsigned devices;             /* all together, >= gateways; 0: SIMULATE_DEVICES */
-	double speed_up;              /* of the physics, 1..3600; 0: SIMULATE_SPEED_UP */
-	unsigned interval_ms;         /* between two reports of a gateway; 0: SIMULATE_INTERVAL_MS */
-	int64_t history_ms;           /* 0: none */
+	unsigned gateways;    /* 0: SIMULATE_GATEWAYS */
+	unsigned devices;     /* all together, >= gateways; 0: SIMULATE_DEVICES */
+	double speed_up;      /* of the physics, 1..3600; 0: SIMULATE_SPEED_UP */
+	unsigned interval_ms; /* between two reports of a gateway; 0: SIMULATE_INTERVAL_MS */
+	int64_t history_ms;   /* 0: none */
 	unsigned history_interval_ms; /* 0: SIMULATE_HISTORY_INTERVAL_MS */
 	/* Called on the fleet's thread when something is worth a log line: history sent, server
 	 * lost, server back, refused for good (then the thread ends). May be NULL. */

@@ -76,12 +76,21 @@ parse(struct options *o, int argc, char **argv)
 	    {.name = "start", .kind = ARGS_STRING, .ret_value = &o->start},
 	    {.name = "seed", .kind = ARGS_COUNT, .ret_value = &o->seed, .most = 0x1p53},
 	    {.name = "count", .kind = ARGS_COUNT, .ret_value = &o->count, .least = 1, .most = 1e12},
-	    {.name = "devices", .kind = ARGS_COUNT, .ret_value = &o->devices, .least = 1,
+	    {.name = "devices",
+		.kind = ARGS_COUNT,
+		.ret_value = &o->devices,
+		.least = 1,
 		.most = FLEET_DEVICES_MAX},
-	    {.name = "gateways", .kind = ARGS_COUNT, .ret_value = &o->gateways, .least = 1,
+	    {.name = "gateways",
+		.kind = ARGS_COUNT,
+		.ret_value = &o->gateways,
+		.least = 1,
 		.most = 1000},
 	    {.name = "interval", .kind = ARGS_DURATION, .ret_value = &o->interval_ms},
-	    {.name = "speed-up", .kind = ARGS_NUMBER, .ret_value = &o->speed_up, .least = 1,
+	    {.name = "speed-up",
+		.kind = ARGS_NUMBER,
+		.ret_value = &o->speed_up,
+		.least = 1,
 		.most = 3600},
 	    {.name = "format", .kind = ARGS_CHOICE, .ret_value = &o->format, .choices = formats},
 	};
@@ -150,15 +159,22 @@ prepare(struct command *c)
 	if (error)
 		return error;
 	struct drive_options drive = {
-	    .fleet = {.seed = o->seed, .gateways = (unsigned)o->gateways,
-		.devices = (unsigned)o->devices, .start_ms = c->start_ms,
+	    .fleet = {.seed = o->seed,
+		.gateways = (unsigned)o->gateways,
+		.devices = (unsigned)o->devices,
+		.start_ms = c->start_ms,
 		.interval_ms = past ? SIMULATE_HISTORY_INTERVAL_MS : (unsigned)o->interval_ms,
 		.speed_up = past ? 1.0 : o->speed_up},
-	    .sender = {.env = c->env, .address = o->url,
-		.key = o->key ? o->key : getenv("WEIR_KEY"), .format = format,
-		.stop_fd = c->stop_fd, .patience_ms = o->count ? 60000 : -1,
-		.note = on_note, .note_ctx = c},
-	    .progress = on_progress, .progress_ctx = c,
+	    .sender = {.env = c->env,
+		.address = o->url,
+		.key = o->key ? o->key : getenv("WEIR_KEY"),
+		.format = format,
+		.stop_fd = c->stop_fd,
+		.patience_ms = o->count ? 60000 : -1,
+		.note = on_note,
+		.note_ctx = c},
+	    .progress = on_progress,
+	    .progress_ctx = c,
 	    .expect = c->expect,
 	};
 	return drive_create(&drive, &c->drive);
@@ -203,8 +219,10 @@ report(struct command *c, int error)
 		return c->options.count ? 1 : 0;
 	}
 	if (error == -EINVAL && !c->drive) {
-		fprintf(stderr, "weir simulate: --url '%s' is no address like "
-				"http://127.0.0.1:8080, or --key no key\n", c->options.url);
+		fprintf(stderr,
+		    "weir simulate: --url '%s' is no address like "
+		    "http://127.0.0.1:8080, or --key no key\n",
+		    c->options.url);
 		return 2;
 	}
 	const char *reason = c->drive ? drive_reason(c->drive) : "";
@@ -215,9 +233,13 @@ report(struct command *c, int error)
 int
 tools_simulate_main(int argc, char **argv)
 {
-	struct command c = {.stop_fd = -1, .options = {.url = "http://127.0.0.1:8080", .seed = 1,
-	    .devices = SIMULATE_DEVICES, .gateways = SIMULATE_GATEWAYS, .interval_ms = 10000,
-	    .speed_up = 1.0}};
+	struct command c = {.stop_fd = -1,
+	    .options = {.url = "http://127.0.0.1:8080",
+		.seed = 1,
+		.devices = SIMULATE_DEVICES,
+		.gateways = SIMULATE_GATEWAYS,
+		.interval_ms = 10000,
+		.speed_up = 1.0}};
 	int code = 2, parsed = parse(&c.options, argc, argv);
 	if (parsed == ARGS_HELP)
 		return fputs(help, stdout) < 0 || fflush(stdout) != 0;

@@ -18,13 +18,13 @@
 #include "thread.h"
 
 struct scripted_step {
-	const char *answer;   /* NULL: none */
-	size_t piece;         /* bytes a write; 0: all at once */
-	bool early;           /* answers after the head, without reading the body, and closes */
-	bool close;           /* closes after the answer */
-	bool silent;          /* waits until the client closes */
-	bool accept;          /* the answer is a 202 that accepts each "time" of the request */
-	bool forever;         /* this step is played again and again */
+	const char *answer; /* NULL: none */
+	size_t piece;	    /* bytes a write; 0: all at once */
+	bool early;	    /* answers after the head, without reading the body, and closes */
+	bool close;	    /* closes after the answer */
+	bool silent;	    /* waits until the client closes */
+	bool accept;	    /* the answer is a 202 that accepts each "time" of the request */
+	bool forever;	    /* this step is played again and again */
 };
 
 struct scripted_server {
@@ -33,7 +33,7 @@ struct scripted_server {
 	const struct scripted_step *steps;
 	size_t count;
 	size_t played;
-	struct buf heard;     /* all requests, one after another */
+	struct buf heard; /* all requests, one after another */
 	pthread_t thread;
 };
 
@@ -82,8 +82,8 @@ scripted_accept(struct scripted_server *s, int fd, size_t from)
 	for (; request.len >= 6; request = span_skip(request, 1))
 		times += span_starts(request, SPAN("\"time\""));
 	char body[100], answer[300];
-	snprintf(body, sizeof(body), "{\"rejected\":[],\"accepted\":%u,\"rejected_count\":0}",
-	    times);
+	snprintf(
+	    body, sizeof(body), "{\"rejected\":[],\"accepted\":%u,\"rejected_count\":0}", times);
 	snprintf(answer, sizeof(answer), "HTTP/1.1 202 Accepted\r\nContent-Length: %zu\r\n\r\n%s",
 	    strlen(body), body);
 	scripted_write(fd, &(struct scripted_step){.answer = answer});

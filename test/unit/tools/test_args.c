@@ -31,7 +31,10 @@ parse(struct values *v, const char *line)
 	const struct args_option table[] = {
 	    {.name = "name", .kind = ARGS_STRING, .ret_value = &v->name},
 	    {.name = "count", .kind = ARGS_COUNT, .ret_value = &v->count, .least = 1, .most = 9},
-	    {.name = "number", .kind = ARGS_NUMBER, .ret_value = &v->number, .least = 0.5,
+	    {.name = "number",
+		.kind = ARGS_NUMBER,
+		.ret_value = &v->number,
+		.least = 0.5,
 		.most = 2},
 	    {.name = "wait", .kind = ARGS_DURATION, .ret_value = &v->wait_ms},
 	    {.name = "choice", .kind = ARGS_CHOICE, .ret_value = &v->choice, .choices = choices},
@@ -44,8 +47,8 @@ parse(struct values *v, const char *line)
 	for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
 		argv[argc] = strcpy(words[argc], word), argc++;
 	*v = (struct values){.operand_count = 2};
-	return args_parse("test", argc, argv, table, ARRAY_COUNT(table), v->operands,
-	    &v->operand_count);
+	return args_parse(
+	    "test", argc, argv, table, ARRAY_COUNT(table), v->operands, &v->operand_count);
 }
 
 static void
@@ -54,7 +57,8 @@ both_ways_to_give_a_value(void **state)
 	(void)state;
 	struct values v;
 	assert_int_equal(parse(&v, "test --name=a=b --count 7 --number 1.5 one --wait 2s "
-				   "--choice blue --flag two"), 0);
+				   "--choice blue --flag two"),
+	    0);
 	assert_string_equal(v.name, "a=b");
 	assert_int_equal(v.count, 7);
 	assert_true(v.number == 1.5);

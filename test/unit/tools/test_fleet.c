@@ -21,8 +21,12 @@
 #define MINUTE_MS 60000
 #define HOUR_MS INT64_C(3600000)
 
-static const struct fleet_options plain = {.seed = 1, .gateways = 3, .devices = 10,
-    .start_ms = START_MS, .interval_ms = 10 * MINUTE_MS, .speed_up = 1.0};
+static const struct fleet_options plain = {.seed = 1,
+    .gateways = 3,
+    .devices = 10,
+    .start_ms = START_MS,
+    .interval_ms = 10 * MINUTE_MS,
+    .speed_up = 1.0};
 
 static struct fleet *
 made(const struct fleet_options *options)
@@ -127,7 +131,8 @@ plausible(const struct fleet_reading *r)
 		if (m->value < bounds[i].least || m->value > bounds[i].most)
 			fail_msg("device %u: %s = %g", r->device, m->name, m->value);
 		double tenths = m->value * 10;
-		assert_true((double)(int64_t)(tenths + (tenths < 0 ? -0.5 : 0.5)) / 10.0 == m->value);
+		assert_true(
+		    (double)(int64_t)(tenths + (tenths < 0 ? -0.5 : 0.5)) / 10.0 == m->value);
 		if (m->integer)
 			assert_true((double)(int64_t)m->value == m->value);
 	}
@@ -232,7 +237,8 @@ the_weather_is_the_datas_on_the_hour_and_between_in_between(void **state)
 		assert_true(w.pressure_hpa == a->pressure_hpa10 / 10.0);
 		assert_true(w.wind_ms == a->wind_ms10 / 10.0);
 		weather_at(START_MS + hour * HOUR_MS + HOUR_MS / 4, &w);
-		double quarter = a->temperature_c10 + 0.25 * (b->temperature_c10 - a->temperature_c10);
+		double quarter =
+		    a->temperature_c10 + 0.25 * (b->temperature_c10 - a->temperature_c10);
 		assert_true(w.temperature_c > quarter / 10 - 1e-9);
 		assert_true(w.temperature_c < quarter / 10 + 1e-9);
 	}
@@ -246,17 +252,17 @@ the_year_is_a_circle_and_29_february_a_second_28th(void **state)
 		int64_t days;  /* since the epoch */
 		unsigned hour; /* of the data's year */
 	} rows[] = {
-	    {0, 0},                  /* 1970-01-01 */
-	    {364, 364 * 24},         /* 1970-12-31 */
-	    {365, 0},                /* 1971-01-01 */
-	    {11016, 58 * 24},        /* 2000-02-29 */
-	    {11015, 58 * 24},        /* 2000-02-28 */
-	    {11017, 59 * 24},        /* 2000-03-01 */
-	    {19782, 58 * 24},        /* 2024-02-29 */
-	    {20453, 364 * 24},       /* 2025-12-31 */
-	    {20454, 0},              /* 2026-01-01 */
-	    {20512, 58 * 24},        /* 2026-02-28 */
-	    {20513, 59 * 24},        /* 2026-03-01 */
+	    {0, 0},	       /* 1970-01-01 */
+	    {364, 364 * 24},   /* 1970-12-31 */
+	    {365, 0},	       /* 1971-01-01 */
+	    {11016, 58 * 24},  /* 2000-02-29 */
+	    {11015, 58 * 24},  /* 2000-02-28 */
+	    {11017, 59 * 24},  /* 2000-03-01 */
+	    {19782, 58 * 24},  /* 2024-02-29 */
+	    {20453, 364 * 24}, /* 2025-12-31 */
+	    {20454, 0},	       /* 2026-01-01 */
+	    {20512, 58 * 24},  /* 2026-02-28 */
+	    {20513, 59 * 24},  /* 2026-03-01 */
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		struct weather w;

@@ -28,7 +28,9 @@ world_start(struct world *w, const struct scripted_step *steps, size_t count, in
 	*w = (struct world){0};
 	scripted_start(&w->server, steps, count);
 	struct http_client_options options = {.address = w->server.address,
-	    .authorization = "Bearer k", .timeout_ms = 20000, .stop_fd = stop_fd};
+	    .authorization = "Bearer k",
+	    .timeout_ms = 20000,
+	    .stop_fd = stop_fd};
 	assert_int_equal(http_client_create(&options, &w->client), 0);
 }
 
@@ -62,7 +64,8 @@ static void
 requests_go_out_whole_on_one_connection(void **state)
 {
 	(void)state;
-	static const struct scripted_step steps[] = {{.answer = HELLO}, {.answer = HELLO}, {.answer = HELLO}};
+	static const struct scripted_step steps[] = {
+	    {.answer = HELLO}, {.answer = HELLO}, {.answer = HELLO}};
 	struct world w;
 	world_start(&w, steps, 3, 0);
 	assert_int_equal(http_client_add_header(w.client, "X-More: 2"), 0);
@@ -102,7 +105,8 @@ every_form_of_answer_in_every_cut(void **state)
 	for (size_t i = 0; i < ARRAY_COUNT(answers); i++) {
 		for (size_t piece = 1; piece <= strlen(answers[i]); piece += piece < 9 ? 1 : 13) {
 			struct scripted_step steps[] = {
-			    {.answer = answers[i], .piece = piece, .close = i >= 3}, {.answer = HELLO}};
+			    {.answer = answers[i], .piece = piece, .close = i >= 3},
+			    {.answer = HELLO}};
 			struct world w;
 			world_start(&w, steps, 2, 0);
 			for (int k = 0; k < 2; k++) {
@@ -125,7 +129,8 @@ an_answer_cut_anywhere_is_an_error(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		for (size_t len = 0; len < strlen(answers[i]); len += 3) {
 			char *cut = strndup(answers[i], len);
-			struct scripted_step steps[] = {{.answer = cut, .close = true}, {.answer = HELLO}};
+			struct scripted_step steps[] = {
+			    {.answer = cut, .close = true}, {.answer = HELLO}};
 			struct world w;
 			world_start(&w, steps, 2, 0);
 			assert_int_equal(get(&w), -ECONNRESET);
@@ -141,7 +146,8 @@ static void
 a_kept_connection_closed_by_the_server_is_opened_again(void **state)
 {
 	(void)state;
-	static const struct scripted_step steps[] = {{.answer = HELLO, .close = true}, {.answer = HELLO}};
+	static const struct scripted_step steps[] = {
+	    {.answer = HELLO, .close = true}, {.answer = HELLO}};
 	struct world w;
 	world_start(&w, steps, 2, 0);
 	assert_int_equal(get(&w), 0);
@@ -157,7 +163,8 @@ answers_without_body(void **state)
 	static const struct scripted_step steps[] = {
 	    {.answer = "HTTP/1.1 204 No Content\r\n\r\n"},
 	    {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"},
-	    {.answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"},
+	    {.answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: "
+		       "0\r\n\r\n"},
 	};
 	struct world w;
 	world_start(&w, steps, 3, 0);
@@ -201,7 +208,8 @@ what_is_not_http_is_refused(void **state)
 	(void)state;
 	static const struct scripted_step steps[] = {
 	    {.answer = "SSH-2.0-x\r\n\r\n", .close = true},
-	    {.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", .close = true},
+	    {.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		.close = true},
 	};
 	struct world w;
 	world_start(&w, steps, 2, 0);
@@ -253,11 +261,23 @@ addresses(void **state)
 		const char *address;
 		int error;
 	} rows[] = {
-	    {"127.0.0.1:8080", 0}, {"http://localhost:8080/", 0}, {"http://localhost", 0},
-	    {"[::1]:80", 0}, {"HTTP://[::1]", 0}, {"unix:/a", 0},
-	    {"", -EINVAL}, {":80", -EINVAL}, {"a:", -EINVAL}, {"a:0", -EINVAL},
-	    {"a:65536", -EINVAL}, {"a:x", -EINVAL}, {"[::1", -EINVAL}, {"[::1]x", -EINVAL},
-	    {"https://a", -EINVAL}, {"http://a/path", -EINVAL}, {"unix:", -EINVAL},
+	    {"127.0.0.1:8080", 0},
+	    {"http://localhost:8080/", 0},
+	    {"http://localhost", 0},
+	    {"[::1]:80", 0},
+	    {"HTTP://[::1]", 0},
+	    {"unix:/a", 0},
+	    {"", -EINVAL},
+	    {":80", -EINVAL},
+	    {"a:", -EINVAL},
+	    {"a:0", -EINVAL},
+	    {"a:65536", -EINVAL},
+	    {"a:x", -EINVAL},
+	    {"[::1", -EINVAL},
+	    {"[::1]x", -EINVAL},
+	    {"https://a", -EINVAL},
+	    {"http://a/path", -EINVAL},
+	    {"unix:", -EINVAL},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		struct http_client_options options = {.address = rows[i].address};

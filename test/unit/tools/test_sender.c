@@ -21,10 +21,16 @@
 #define START_MS INT64_C(1767225600000)
 #define OK_LINE "HTTP/1.1 204 No Content\r\n\r\n"
 
-static const struct fleet_reading fridge = {.device = 1002, .kind = FLEET_FRIDGE,
-    .time_ms = START_MS, .count = 2, .metrics = {{"temp", -4.2, false}, {"batt", 75, true}}};
-static const struct fleet_reading station = {.device = 1001, .kind = FLEET_STATION,
-    .time_ms = START_MS + 1, .count = 1, .metrics = {{"temp", 12, false}}};
+static const struct fleet_reading fridge = {.device = 1002,
+    .kind = FLEET_FRIDGE,
+    .time_ms = START_MS,
+    .count = 2,
+    .metrics = {{"temp", -4.2, false}, {"batt", 75, true}}};
+static const struct fleet_reading station = {.device = 1001,
+    .kind = FLEET_STATION,
+    .time_ms = START_MS + 1,
+    .count = 1,
+    .metrics = {{"temp", 12, false}}};
 
 struct world {
 	struct scripted_server server;
@@ -43,13 +49,18 @@ on_note(void *ctx, bool failed, const char *text)
 }
 
 static void
-world_start(struct world *w, enum sender_format format, const struct scripted_step *steps,
-    size_t count)
+world_start(
+    struct world *w, enum sender_format format, const struct scripted_step *steps, size_t count)
 {
 	*w = (struct world){.env = env_create()};
 	scripted_start(&w->server, steps, count);
-	struct sender_options options = {.env = w->env, .address = w->server.address, .key = "k",
-	    .format = format, .first_patience_ms = 0, .patience_ms = 20000, .note = on_note,
+	struct sender_options options = {.env = w->env,
+	    .address = w->server.address,
+	    .key = "k",
+	    .format = format,
+	    .first_patience_ms = 0,
+	    .patience_ms = 20000,
+	    .note = on_note,
 	    .note_ctx = w};
 	assert_int_equal(sender_create(&options, &w->sender), 0);
 }
@@ -87,13 +98,16 @@ json_bodies(void **state)
 	assert_int_equal(sender_add(w.sender, &station), 0);
 	assert_int_equal(sender_add(w.sender, &fridge), 0);
 	assert_int_equal(sender_flush(w.sender), 0);
-#define ITEM "{\"device\":{\"id\":1002},\"readings\":[{\"time\":1767225600000," \
+#define ITEM                                                                                       \
+	"{\"device\":{\"id\":1002},\"readings\":[{\"time\":1767225600000,"                         \
 	"\"temp\":-4.2,\"batt\":75}]}"
 	assert_int_equal(occurrences(&w.server, "POST /api/v1/readings HTTP/1.1\r\n"), 2);
 	assert_int_equal(occurrences(&w.server, "Authorization: Bearer k\r\n"), 2);
 	assert_int_equal(occurrences(&w.server, "\r\n\r\n" ITEM "POST"), 1);
-	assert_int_equal(occurrences(&w.server, "\r\n\r\n[{\"device\":{\"id\":1001},\"readings\":"
-	    "[{\"time\":1767225600001,\"temp\":12}]}," ITEM "]"), 1);
+	assert_int_equal(
+	    occurrences(&w.server, "\r\n\r\n[{\"device\":{\"id\":1001},\"readings\":"
+				   "[{\"time\":1767225600001,\"temp\":12}]}," ITEM "]"),
+	    1);
 	world_finish(&w);
 }
 
@@ -108,9 +122,10 @@ line_bodies(void **state)
 	assert_int_equal(sender_add(w.sender, &fridge), 0);
 	assert_int_equal(sender_flush(w.sender), 0);
 	assert_int_equal(occurrences(&w.server, "POST /write?precision=ms HTTP/1.1\r\n"), 1);
-	assert_int_equal(occurrences(&w.server,
-	    "\r\n\r\nstation,device=1001 temp=12 1767225600001\n"
-	    "fridge,device=1002 temp=-4.2,batt=75i 1767225600000\n"), 1);
+	assert_int_equal(
+	    occurrences(&w.server, "\r\n\r\nstation,device=1001 temp=12 1767225600001\n"
+				   "fridge,device=1002 temp=-4.2,batt=75i 1767225600000\n"),
+	    1);
 	world_finish(&w);
 }
 
@@ -154,7 +169,8 @@ refusals_are_told_and_nothing_is_forgotten(void **state)
 	    {"HTTP/1.1 202 Accepted\r\nContent-Length: 65\r\n\r\n"
 	     "{\"accepted\":1,\"rejected\":[{\"index\":1,\"code\":\"bad_value\"}],\"z\":{}}",
 		-EPROTO, "accepted 1 of 2 readings: [{\"index\":1,\"code\":\"bad_value\"}]"},
-	    {"HTTP/1.1 202 Accepted\r\nContent-Length: 7\r\n\r\nnothing", -EPROTO, "accepted 0 of 2"},
+	    {"HTTP/1.1 202 Accepted\r\nContent-Length: 7\r\n\r\nnothing", -EPROTO,
+		"accepted 0 of 2"},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		struct scripted_step steps[] = {{.answer = rows[i].answer}, {.accept = true}};
@@ -263,8 +279,7 @@ static void
 what_is_sent_is_what_is_expected(void **state)
 {
 	(void)state;
-	static const struct scripted_step steps[] = {
-	    {.accept = true},
+	static const struct scripted_step steps[] = {{.accept = true},
 	    {.answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
 		.close = true},
 	    {.accept = true, .forever = true}};
@@ -275,8 +290,12 @@ what_is_sent_is_what_is_expected(void **state)
 	scripted_start(&server, steps, 3);
 	assert_int_equal(expect_create(10, SENDER_JSON, &expect), 0);
 	struct drive_options options = {
-	    .fleet = {.seed = 5, .gateways = 1, .devices = 10, .start_ms = START_MS,
-		.interval_ms = 1000, .speed_up = 60},
+	    .fleet = {.seed = 5,
+		.gateways = 1,
+		.devices = 10,
+		.start_ms = START_MS,
+		.interval_ms = 1000,
+		.speed_up = 60},
 	    .sender = {.env = env, .address = server.address, .patience_ms = 20000},
 	    .expect = expect,
 	};
@@ -304,8 +323,13 @@ the_fleet_on_its_thread_sends_history_then_live_and_stops(void **state)
 	struct scripted_server server;
 	struct simulate *simulate;
 	scripted_start(&server, steps, 1);
-	struct simulate_options options = {.address = server.address, .key = "k", .seed = 1,
-	    .gateways = 1, .devices = 2, .interval_ms = 100, .history_ms = 3600000};
+	struct simulate_options options = {.address = server.address,
+	    .key = "k",
+	    .seed = 1,
+	    .gateways = 1,
+	    .devices = 2,
+	    .interval_ms = 100,
+	    .history_ms = 3600000};
 	assert_int_equal(simulate_start(&options, &simulate), 0);
 	/* An hour at five minutes is 24 readings; more are live. */
 	while (simulate_readings(simulate) < 26)
