@@ -15,8 +15,8 @@
 
 enum { PACK_LEVEL = 4, PACK_PIECE_BYTES = 16 * 1024 };
 
-static void
-lose_connection(struct session_request *request)
+void
+http_answer_lose(struct session_request *request)
 {
 	request->broken = true;
 	buf_finish(&request->rest);
@@ -36,13 +36,13 @@ http_answer_out(struct session_request *request, struct span bytes)
 		size_t fits = MIN(bytes.len, net_out_room(conn));
 		int error = fits ? net_send(conn, span_of(bytes.ptr, fits)) : 0;
 		if (error == -ENOMEM)
-			lose_connection(request);
+			http_answer_lose(request);
 		if (error)
 			return;
 		bytes = span_skip(bytes, fits);
 	}
 	if (bytes.len && buf_append_span(&request->rest, bytes))
-		lose_connection(request);
+		http_answer_lose(request);
 }
 
 bool
@@ -214,7 +214,7 @@ session_answer(struct session_request *request, unsigned status, const char *con
 		buf_append_span(out, payload);
 	request->answer = HTTP_ANSWER_ENDED;
 	if (!buf_ok(out)) {
-		lose_connection(request);
+		http_answer_lose(request);
 	} else {
 		http_answer_out(request, buf_span(out));
 		if (!joined)

@@ -18,17 +18,18 @@ session_answer_begin(struct session_request *request, unsigned status, const cha
 		return -EPIPE;
 	check(request->answer == HTTP_ANSWER_NONE && !request->live);
 	if (http_answer_packs(request, content_type) && gzip_create(STREAM_LEVEL, &request->gzip))
-		return -ENOMEM;
+		request->gzip = NULL; /* memory is short: as it is, then */
 	struct buf *out = &request->http->sessions->scratch;
 	request->status = status;
 	request->answer = HTTP_ANSWER_BEGUN;
 	request->chunk_answer = !request->minor0;
 	http_answer_head(request, out, content_type, NULL, request->gzip != NULL);
-	int error = out->error;
-	if (!error)
+	if (buf_ok(out))
 		http_answer_out(request, buf_span(out));
+	else
+		http_answer_lose(request);
 	buf_clear(out);
-	return request->broken ? -EPIPE : error;
+	return request->broken ? -EPIPE : 0;
 }
 
 static void

@@ -112,7 +112,8 @@ void session_answer(struct session_request *request, unsigned status, const char
 void session_problem(struct session_request *request, unsigned status, const char *pointer,
     const char *detail_format, ...) __attribute__((format(printf, 4, 5)));
 
-/* A streamed answer: chunked for 1.1, until close for 1.0; gzip when the client takes it. */
+/* A streamed answer: chunked for 1.1, until close for 1.0; gzip when the client takes it. 0 or
+ * -EPIPE: the client left, or memory is out; gone() follows. */
 int session_answer_begin(struct session_request *request, unsigned status,
     const char *content_type);
 int session_answer_write(struct session_request *request, struct span bytes); /* -EAGAIN: no room,

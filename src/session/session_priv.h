@@ -180,6 +180,9 @@ bool http_accept_packable(const char *content_type);
 void http_answer_out(struct session_request *request, struct span bytes);
 bool http_answer_flush(struct session_request *request); /* whether all found room */
 
+/* Memory is out: the connection ends, and nothing more is heard of the answer. */
+void http_answer_lose(struct session_request *request);
+
 /* Whether an answer of this type is to be compressed. */
 bool http_answer_packs(const struct session_request *request, const char *content_type);
 
