@@ -27,8 +27,10 @@ struct api {
 	size_t chunk_bytes;             /* of a streamed body that make one record */
 	const char *demo_key;           /* NULL: no demo */
 	bool metrics_open;              /* /metrics needs no key */
-	/* Appends what only the server knows to /metrics. On the calling loop. */
-	void (*metrics)(void *ctx, struct buf *out);
+	/* Gathers /metrics from all loops; done(arg, out) comes on the calling one (its index is
+	 * `loop`), and `out` is the receiver's to finish. NULL: out of memory. */
+	void (*metrics)(void *ctx, unsigned loop, void (*done)(void *arg, struct buf *out),
+	    void *arg);
 	/* Tells every loop's access of a new key, or of a removed one (key NULL). Any loop. */
 	void (*key_changed)(void *ctx, const struct store_key *key, uint64_t removed_id);
 	bool (*ready)(void *ctx);

@@ -1,6 +1,8 @@
 /*
  * ops.c: what operators and load balancers ask: /healthz, /readyz, /version, /metrics.
  */
+#include <stdlib.h>
+
 #include "api_priv.h"
 #include "json.h"
 
@@ -30,10 +32,32 @@ version_end(struct session_request *request, struct span whole)
 	    SPAN("{\"name\":\"weir\",\"version\":\"" WEIR_VERSION "\"}\n"));
 }
 
+/* The answer comes when every loop has said its figures; the client may be gone by then. */
+struct metrics_call {
+	struct session_request *request;
+};
+
+static void
+metrics_done(void *arg, struct buf *out)
+{
+	struct metrics_call *call = arg;
+	struct session_request *request = call->request;
+	free(call);
+	if (request)
+		session_set_state(request, NULL);
+	if (request && out)
+		api_answer_buf(request, 200, "text/plain; version=0.0.4; charset=utf-8", out);
+	else if (request)
+		api_no_memory(request);
+	else if (out)
+		buf_finish(out);
+}
+
 static void
 metrics_end(struct session_request *request, struct span whole)
 {
-	const struct api *api = ((struct api_loop *)session_app(request))->api;
+	const struct api_loop *al = session_app(request);
+	const struct api *api = al->api;
 	const struct access_principal *principal = session_principal(request);
 	(void)whole;
 	if (!api->metrics_open && !(principal && principal->rights & ACCESS_READ)) {
@@ -41,10 +65,23 @@ metrics_end(struct session_request *request, struct span whole)
 		    "(or metrics.open = yes)");
 		return;
 	}
-	struct buf out;
-	buf_init(&out, 0);
-	api->metrics(api->ctx, &out);
-	api_answer_buf(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+	struct metrics_call *call = malloc(sizeof *call);
+	if (!call) {
+		api_no_memory(request);
+		return;
+	}
+	call->request = request;
+	session_set_state(request, call);
+	api->metrics(api->ctx, loop_index(al->loop), metrics_done, call);
+}
+
+static void
+metrics_gone(struct session_request *request, bool broken)
+{
+	struct metrics_call *call = session_state(request);
+	(void)broken;
+	if (call)
+		call->request = NULL;
 }
 
 static void
@@ -67,7 +104,7 @@ demo_end(struct session_request *request, struct span whole)
 static const struct session_route_ops healthz_ops = {.end = healthz_end};
 static const struct session_route_ops readyz_ops = {.end = readyz_end};
 static const struct session_route_ops version_ops = {.end = version_end};
-static const struct session_route_ops metrics_ops = {.end = metrics_end};
+static const struct session_route_ops metrics_ops = {.end = metrics_end, .gone = metrics_gone};
 static const struct session_route_ops demo_ops = {.end = demo_end};
 
 const struct session_route api_ops_routes[] = {

@@ -75,6 +75,12 @@ session_set_ready(struct session_loop *sessions, bool ready)
 }
 
 void
+session_set_settings(struct session_loop *sessions, const struct session_settings *settings)
+{
+	sessions->settings = *settings;
+}
+
+void
 session_drain(struct session_loop *sessions)
 {
 	sessions->draining = true;

@@ -171,6 +171,9 @@ int session_loop_create(struct loop *loop, struct net *net, struct access *acces
     struct session_loop **ret_sessions);
 void session_loop_destroy(struct session_loop *sessions);
 
+/* Takes other settings over, for what begins from now on. */
+void session_set_settings(struct session_loop *sessions, const struct session_settings *settings);
+
 /* The net_accept_fn for HTTP listeners (ctx: the session_loop), and the one for admin.sock, whose
  * clients are the local administrator. */
 int session_accept_http(void *ctx, struct net_conn *conn, const struct net_conn_ops **ret_ops,

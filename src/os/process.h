@@ -1,0 +1,22 @@
+/*
+ * process.h: what the kernel says of this process. Any thread; reads /proc, which is no disk.
+ */
+#ifndef WEIR_PROCESS_H
+#define WEIR_PROCESS_H
+
+#include <stdint.h>
+
+struct process_figures {
+	uint64_t rss_bytes;      /* memory that is really there */
+	uint64_t cpu_us;         /* user and system time of all threads, the dead ones too */
+	uint64_t files_open;     /* descriptors */
+	uint64_t files_max;      /* as many as it may have */
+};
+
+/* What cannot be found out is 0. */
+void process_figures(struct process_figures *ret_figures);
+
+/* Raises the limit on open files as far as it goes. The limit that now holds. */
+uint64_t process_raise_files(void);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * main.c: the program `weir`. Process-wide beginnings stand here and nowhere else.
+ */
+#include <sodium.h>
+#include <stdio.h>
+
+#include "commands.h"
+
+int
+main(int argc, char **argv)
+{
+	if (sodium_init() < 0) {
+		fprintf(stderr, "weir: libsodium cannot be initialised\n");
+		return 1;
+	}
+	return commands_main(argc, argv);
+}

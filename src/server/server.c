@@ -1,0 +1,325 @@
+/*
+ * server.c: the life of a server, from start to end.
+ *
+ * Invariants: threads are started last and joined first; what a thread may still send mail to is
+ * destroyed after it; at the end every mailbox is empty.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "server_priv.h"
+#include "thread.h"
+
+static int server_destroy(struct server *server);
+
+void
+server_fatal(struct server *server, const char *what, int error)
+{
+	log_event(server->log, LOG_ERROR, "fatal",
+	    LOG_FIELDS(LOG_TEXT("what", what), LOG_TEXT("error", strerror(-error))));
+	_exit(1);
+}
+
+bool
+server_is_ready(const struct server *server)
+{
+	return atomic_load(&server->loops_ready) == server->loop_count &&
+	       !atomic_load(&server->stopping);
+}
+
+const char *
+server_address(const struct server *server, size_t index)
+{
+	return server->listeners[index].address;
+}
+
+/* ── api's questions to the server ── */
+
+static bool
+api_ready(void *ctx)
+{
+	return server_is_ready(ctx);
+}
+
+static void
+api_init(struct server *server)
+{
+	const struct settings *settings = &server->settings;
+	server->api = (struct api){
+	    .env = server->env,
+	    .flow = server->flow,
+	    .journal = server->journal,
+	    .store = server->writer,
+	    .queries = server->queries,
+	    .series_max = settings->series.query_series_max,
+	    .chunk_bytes = settings->intake.chunk_bytes,
+	    .demo_key = server->options.demo_key,
+	    .metrics = metrics_hook,
+	    .key_changed = server_loop_key_changed,
+	    .ready = api_ready,
+	    .ctx = server,
+	};
+	memcpy(server->api.secret, server->data.secret, sizeof server->api.secret);
+	server->api.metrics_open = settings->metrics.open == SETTINGS_OPEN_YES;
+	if (settings->metrics.open == SETTINGS_OPEN_LOOPBACK) {
+		server->api.metrics_open = true;
+		for (size_t i = 0; i < server->options.listen_count; i++)
+			server->api.metrics_open &= server->listeners[i].loopback;
+	}
+}
+
+static int
+routes_create(struct server *server)
+{
+	const struct session_route *tables[API_TABLES_MAX];
+	size_t counts[API_TABLES_MAX];
+	size_t count = api_routes(tables, counts);
+	return session_routes_create(tables, counts, count, &server->routes);
+}
+
+/* ── start ── */
+
+static int
+listeners_check(struct server *server, char *ret_reason)
+{
+	const struct server_options *options = &server->options;
+	server->listeners = calloc(options->listen_count, sizeof *server->listeners);
+	if (!server->listeners)
+		return -ENOMEM;
+	for (size_t i = 0; i < options->listen_count; i++) {
+		if (server_address_check(options->listen[i], &server->listeners[i].loopback))
+			continue;
+		data_explain(ret_reason,
+		    "%s is no address to listen on; it must be like http://127.0.0.1:8080,"
+		    " http://[::1]:8080 or unix:PATH",
+		    options->listen[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int
+loops_create(struct server *server)
+{
+	server->loops = calloc(server->loop_count, sizeof *server->loops);
+	if (!server->loops)
+		return -ENOMEM;
+	int error = mailbox_create_blocking(&server->box);
+	for (unsigned i = 0; i < server->loop_count && !error; i++)
+		error = server_loop_create(server, i);
+	return error;
+}
+
+static int
+threads_start(struct server *server)
+{
+	int error = 0;
+	for (unsigned i = 0; i < server->loop_count && !error; i++)
+		error = server_loop_start(&server->loops[i]);
+	for (size_t i = 0; i < server->options.listen_count && !error; i++)
+		log_event(server->log, LOG_INFO, "listening",
+		    LOG_FIELDS(LOG_TEXT("address", server->listeners[i].address)));
+	return error ? error : server_replay_start(server);
+}
+
+static int
+server_begin(struct server *server, char *ret_reason)
+{
+	static const char *const durabilities[] = {"fsync", "os", "none"};
+	const struct settings *settings = &server->settings;
+	server->loop_count =
+	    settings->net.loops ? (unsigned)settings->net.loops : thread_cpu_count();
+	server->loop_count = MIN(server->loop_count, (unsigned)FLOW_LOOPS_MAX);
+	int error = listeners_check(server, ret_reason);
+	if (error)
+		return error;
+	log_event(server->log, LOG_INFO, "starting",
+	    LOG_FIELDS(LOG_TEXT("version", WEIR_VERSION), LOG_TEXT("data", server->options.data),
+		LOG_NUMBER("loops", server->loop_count),
+		LOG_TEXT("durability", durabilities[settings->journal.durability])));
+	error = server_open(server, ret_reason);
+	if (!error) {
+		api_init(server);
+		error = routes_create(server);
+	}
+	if (!error)
+		error = loops_create(server);
+	return error;
+}
+
+int
+server_start(const struct server_options *options, struct server **ret_server, char *ret_reason)
+{
+	struct server *server = calloc(1, sizeof *server);
+	int error = -ENOMEM;
+	ret_reason[0] = '\0';
+	if (!server)
+		goto fail;
+	server->options = *options;
+	server->settings = *options->settings;
+	server->env = options->env;
+	server->log = options->log;
+	server->begun_ns = env_mono_ns(server->env);
+	error = server_begin(server, ret_reason);
+	if (!error)
+		error = server_listen(server, ret_reason);
+	if (!error)
+		error = threads_start(server);
+	if (error)
+		goto fail;
+	*ret_server = server;
+	return 0;
+
+fail:
+	if (!ret_reason[0])
+		data_explain(ret_reason, "the server cannot start: %s", strerror(-error));
+	server_destroy(server);
+	return error;
+}
+
+/* ── settings while it runs ── */
+
+void
+server_reload(struct server *server, const struct settings *settings)
+{
+	bool changed = false;
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct settings_entry *entry = &settings_table[i];
+		if (!settings_differ(entry, &server->settings, settings))
+			continue;
+		struct buf value;
+		buf_init(&value, 0);
+		settings_format(entry, settings, &value);
+		buf_append_byte(&value, '\0');
+		log_event(server->log, entry->live ? LOG_INFO : LOG_WARN,
+		    entry->live ? "setting_changed" : "setting_needs_restart",
+		    LOG_FIELDS(LOG_TEXT("name", entry->name),
+			LOG_TEXT("value", buf_ok(&value) ? value.ptr : "?")));
+		buf_finish(&value);
+		if (!entry->live)
+			continue;
+		settings_copy(entry, &server->settings, settings);
+		changed = true;
+	}
+	atomic_store(&server->log->level, (unsigned)server->settings.log.level);
+	atomic_store(&server->log->format, (unsigned)server->settings.log.format);
+	for (unsigned i = 0; changed && i < server->loop_count; i++)
+		if (server_loop_reload(&server->loops[i], &server->settings))
+			log_event(server->log, LOG_ERROR, "reload_failed", NULL);
+	log_event(server->log, LOG_INFO, "reloaded", NULL);
+}
+
+/* ── end ── */
+
+/* Gives every loop an order and waits until all have answered. */
+static void
+order_all(struct server *server, enum server_order_kind kind)
+{
+	server->waiting = server->loop_count;
+	for (unsigned i = 0; i < server->loop_count; i++)
+		server_loop_order(&server->loops[i], kind);
+	while (server->waiting > 0) {
+		mailbox_wait(server->box, -1);
+		mailbox_deliver(server->box, SIZE_MAX);
+	}
+}
+
+static int
+drain(struct server *server)
+{
+	int error = 0;
+	order_all(server, SERVER_ORDER_DRAIN);
+	order_all(server, SERVER_ORDER_FLUSH);
+	for (unsigned i = 0; i < server->loop_count && !error; i++)
+		error = server->loops[i].flush_error;
+	if (error)
+		log_event(server->log, LOG_ERROR, "flush_failed",
+		    LOG_FIELDS(LOG_TEXT("error", strerror(-error)),
+			LOG_TEXT(
+			    "note", "the journal has the points; the next start replays them")));
+	return error;
+}
+
+/* Delivers what threads left behind: the loops have ended, so this thread may turn them. */
+static void
+loops_settle(struct server *server)
+{
+	size_t waiting = 1;
+	while (waiting > 0) {
+		waiting = 0;
+		for (unsigned i = 0; i < server->loop_count; i++)
+			if (server->loops[i].loop && server->loops[i].box)
+				loop_turn(server->loops[i].loop, 0);
+		for (unsigned i = 0; i < server->loop_count; i++)
+			if (server->loops[i].box)
+				waiting += mailbox_count(server->loops[i].box);
+	}
+}
+
+static void
+threads_end(struct server *server)
+{
+	for (unsigned i = 0; i < server->loop_count && server->loops; i++) {
+		struct server_loop *sl = &server->loops[i];
+		if (!sl->running)
+			continue;
+		loop_stop(sl->loop);
+		thread_join(sl->thread);
+		sl->running = false;
+	}
+	workers_destroy(server->queries);
+	store_writer_stop(server->writer);
+	if (server->loops)
+		loops_settle(server);
+}
+
+static int
+server_destroy(struct server *server)
+{
+	if (!server)
+		return 0;
+	char path[DATA_PATH_BYTES];
+	threads_end(server);
+	for (unsigned i = 0; i < server->loop_count && server->loops; i++)
+		server_loop_destroy(&server->loops[i]);
+	flow_destroy(server->flow);
+	workers_destroy(server->workers);
+	for (unsigned i = 0; i < server->loop_count && server->loops; i++) {
+		mailbox_destroy(server->loops[i].box);
+		loop_destroy(server->loops[i].loop);
+	}
+	mailbox_destroy(server->box);
+	session_routes_destroy(server->routes);
+	journal_close(server->journal);
+	if (server->admin_listens && data_path(server->options.data, "admin.sock", path) == 0)
+		env_unlink(server->env, path);
+	data_close(&server->data);
+	explicit_bzero(server->api.secret, sizeof server->api.secret);
+	server_open_forget(server);
+	free(server->loops);
+	free(server->listeners);
+	free(server);
+	return 0;
+}
+
+int
+server_stop(struct server *server)
+{
+	if (!server)
+		return 0;
+	struct log *log = server->log;
+	log_event(log, LOG_INFO, "stopping", NULL);
+	atomic_store(&server->stopping, true);
+	if (server->replaying)
+		thread_join(server->replay_thread);
+	int error = drain(server);
+	server_destroy(server);
+	log_event(log, LOG_INFO, "stopped", NULL);
+	return error;
+}

@@ -1,0 +1,309 @@
+/*
+ * server_open.c: opens what a data directory holds, in the order of who needs whom: store, journal,
+ * the store's lists (while this thread still owns it), its writer, flow, parts.
+ *
+ * A damaged or missing part does not keep the server from starting: it is told, and what it held is
+ * not served; everything else is.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "server_priv.h"
+
+enum { JOBS_WAITING_MAX = 1024 }; /* questions that wait; beyond it the answer is 503 */
+
+/* ── what the store says, copied before its writer owns it ── */
+
+struct lists {
+	struct server *server;
+	struct store_part *parts;
+	size_t part_count, part_cap;
+	uint64_t cursors[FLOW_PARTITIONS_MAX];
+	size_t key_cap;
+};
+
+static int
+part_take(void *ctx, const struct store_part *part)
+{
+	struct lists *lists = ctx;
+	if (lists->part_count == lists->part_cap) {
+		size_t cap = lists->part_cap ? lists->part_cap * 2 : 64;
+		void *grown = realloc(lists->parts, cap * sizeof *lists->parts);
+		if (!grown)
+			return -ENOMEM;
+		lists->parts = grown;
+		lists->part_cap = cap;
+	}
+	lists->parts[lists->part_count++] = *part;
+	return 0;
+}
+
+static struct span
+copy_span(char **place, struct span from)
+{
+	struct span copy = span_of(*place, from.len);
+	if (from.len)
+		memcpy(*place, from.ptr, from.len);
+	*place += from.len;
+	return copy;
+}
+
+struct store_key *
+server_open_copy_key(const struct store_key *key)
+{
+	struct store_key *copy = malloc(
+	    sizeof *copy + key->tenant.len + key->name.len + key->hash.len + key->channels.len);
+	if (!copy)
+		return NULL;
+	char *place = (char *)(copy + 1);
+	*copy = *key;
+	copy->tenant = copy_span(&place, key->tenant);
+	copy->name = copy_span(&place, key->name);
+	copy->hash = copy_span(&place, key->hash);
+	copy->channels = copy_span(&place, key->channels);
+	return copy;
+}
+
+static int
+key_take(void *ctx, const struct store_key *key)
+{
+	struct lists *lists = ctx;
+	struct server *server = lists->server;
+	if (server->key_count == lists->key_cap) {
+		size_t cap = lists->key_cap ? lists->key_cap * 2 : 16;
+		void *grown = realloc(server->keys, cap * sizeof(struct store_key *));
+		if (!grown)
+			return -ENOMEM;
+		server->keys = grown;
+		lists->key_cap = cap;
+	}
+	struct store_key *copy = server_open_copy_key(key);
+	if (!copy)
+		return -ENOMEM;
+	server->keys[server->key_count++] = copy;
+	return 0;
+}
+
+static int
+lists_load(struct server *server, struct lists *lists, uint32_t partitions, char *ret_reason)
+{
+	struct store *store = server->data.store;
+	int error = store_parts_load(store, part_take, lists);
+	for (uint32_t p = 0; p < partitions && !error; p++)
+		error = store_cursor_get(store, "points", p, &lists->cursors[p]);
+	if (!error)
+		error = store_keys_load(store, key_take, lists);
+	if (error)
+		data_explain(ret_reason, "weir.db in %s cannot be read: %s", server->options.data,
+		    store_error(store));
+	return error;
+}
+
+int
+server_open_keys(const struct server *server, struct access *access)
+{
+	for (size_t i = 0; i < server->key_count; i++) {
+		const struct store_key *key = server->keys[i];
+		int error = access_key_put(access, key);
+		if (error == -ENOMEM)
+			return error;
+		/* One that cannot be read is refused, not guessed at. */
+		if (error)
+			log_event(server->log, LOG_ERROR, "key_unreadable",
+			    LOG_FIELDS(LOG_NUMBER("id", key->id)));
+	}
+	return 0;
+}
+
+void
+server_open_forget(struct server *server)
+{
+	for (size_t i = 0; i < server->key_count; i++)
+		free(server->keys[i]);
+	free(server->keys);
+	server->keys = NULL;
+	server->key_count = 0;
+}
+
+/* ── damage ── */
+
+static void
+journal_damaged(void *ctx, const struct journal_damage *damage)
+{
+	struct server *server = ctx;
+	log_event(server->log, LOG_WARN, "journal_damage",
+	    LOG_FIELDS(LOG_TEXT("segment", damage->segment), LOG_NUMBER("offset", damage->offset),
+		LOG_NUMBER("bytes", damage->bytes), LOG_TEXT("reason", damage->reason)));
+}
+
+static void
+part_damaged(void *ctx, const struct series_damage *damage)
+{
+	struct server *server = ctx;
+	log_event(server->log, LOG_ERROR, "part_damage",
+	    LOG_FIELDS(LOG_TEXT("file", damage->file), LOG_NUMBER("offset", damage->offset),
+		LOG_TEXT("reason", damage->reason)));
+}
+
+/* ── journal, flow, parts ── */
+
+static int
+journal_begin(struct server *server, char *ret_reason)
+{
+	char dir[DATA_PATH_BYTES];
+	const struct settings *settings = &server->settings;
+	int error = data_path(server->options.data, "journal", dir);
+	if (error)
+		return error;
+	struct journal_options options = {
+	    .dir = dir,
+	    .segment_bytes = settings->journal.segment_bytes,
+	    .durability = (enum journal_durability)settings->journal.durability,
+	    .direct = settings->journal.direct,
+	};
+	error = journal_open(server->env, &options, journal_damaged, server, &server->journal);
+	if (error == -EPROTO)
+		data_explain(
+		    ret_reason, "the journal in %s was made by a newer version of weir", dir);
+	else if (error)
+		data_explain(
+		    ret_reason, "the journal in %s cannot be opened: %s", dir, strerror(-error));
+	return error;
+}
+
+static void
+flow_fatal(void *ctx, const char *what, int error)
+{
+	server_fatal(ctx, what, error);
+}
+
+static void
+flow_warn(void *ctx, const char *what, int error)
+{
+	struct server *server = ctx;
+	log_event(server->log, LOG_WARN, error == -EBADMSG ? "damage" : "trouble",
+	    LOG_FIELDS(LOG_TEXT("what", what), LOG_TEXT("error", strerror(-error))));
+}
+
+static int
+flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
+{
+	const struct settings *settings = &server->settings;
+	int error = data_path(server->options.data, "series", server->series_dir);
+	if (!error)
+		error = workers_create(
+		    (unsigned)settings->workers.threads, JOBS_WAITING_MAX, &server->workers);
+	if (!error)
+		error = workers_create(
+		    (unsigned)settings->query.threads, JOBS_WAITING_MAX, &server->queries);
+	if (error)
+		return error;
+	struct flow_options options = {
+	    .env = server->env,
+	    .journal = server->journal,
+	    .store = server->writer,
+	    .workers = server->workers,
+	    .series_dir = server->series_dir,
+	    .partitions = partitions,
+	    .loops = server->loop_count,
+	    .intake_bytes_max = settings->intake.bytes_max,
+	    .head_bytes_max = settings->series.head_bytes_max,
+	    .head_age_ms_max = (int64_t)settings->series.head_age_ms_max,
+	    .fatal = flow_fatal,
+	    .warn = flow_warn,
+	    .ctx = server,
+	};
+	error = flow_create(&options, &server->flow);
+	if (error)
+		data_explain(ret_reason, "the series in %s cannot be opened: %s",
+		    server->series_dir, strerror(-error));
+	return error;
+}
+
+static int
+part_attach(struct server *server, uint32_t partitions, const struct store_part *part)
+{
+	int error = part->partition < partitions
+			? series_partition_attach(flow_partition(server->flow, part->partition),
+			      part, part_damaged, server)
+			: -EBADMSG;
+	if (error != -EBADMSG && error != -ENOENT)
+		return error;
+	log_event(server->log, LOG_ERROR, "part_not_served",
+	    LOG_FIELDS(LOG_NUMBER("part", part->id), LOG_NUMBER("points", part->points),
+		LOG_TEXT("reason", error == -ENOENT ? "the file is missing" : "it is damaged")));
+	return 0;
+}
+
+static int
+id_order(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a;
+	uint64_t right = *(const uint64_t *)b;
+	return (left > right) - (left < right);
+}
+
+static int
+parts_sweep(struct server *server, const struct lists *lists)
+{
+	uint64_t next_id = 1;
+	uint64_t *known = calloc(lists->part_count + 1, sizeof *known);
+	if (!known)
+		return -ENOMEM;
+	for (size_t i = 0; i < lists->part_count; i++)
+		known[i] = lists->parts[i].id;
+	qsort(known, lists->part_count, sizeof *known, id_order);
+	int error =
+	    series_sweep(server->env, server->series_dir, known, lists->part_count, &next_id);
+	/* Also above those whose file is missing. */
+	if (lists->part_count)
+		next_id = MAX(next_id, known[lists->part_count - 1] + 1);
+	free(known);
+	if (!error)
+		flow_set_next_part_id(server->flow, next_id);
+	return error;
+}
+
+static int
+parts_attach(
+    struct server *server, const struct lists *lists, uint32_t partitions, char *ret_reason)
+{
+	int error = 0;
+	for (uint32_t p = 0; p < partitions; p++)
+		series_partition_set_cursor(flow_partition(server->flow, p), lists->cursors[p]);
+	for (size_t i = 0; i < lists->part_count && !error; i++)
+		error = part_attach(server, partitions, &lists->parts[i]);
+	if (!error)
+		error = parts_sweep(server, lists);
+	if (error)
+		data_explain(ret_reason, "the parts in %s cannot be read: %s", server->series_dir,
+		    strerror(-error));
+	return error;
+}
+
+int
+server_open(struct server *server, char *ret_reason)
+{
+	uint32_t partitions;
+	struct lists lists = {.server = server};
+	int error = data_open(server->env, server->options.data, &server->data, ret_reason);
+	if (!error)
+		error = data_partitions(&server->data, (uint32_t)server->settings.series.partitions,
+		    &partitions, ret_reason);
+	if (!error)
+		error = journal_begin(server, ret_reason);
+	if (!error)
+		error = lists_load(server, &lists, partitions, ret_reason);
+	if (!error)
+		error = store_writer_start(server->data.store,
+		    (unsigned)server->settings.store.gather_ms, &server->writer);
+	if (!error)
+		error = flow_begin(server, partitions, ret_reason);
+	if (!error)
+		error = parts_attach(server, &lists, partitions, ret_reason);
+	free(lists.parts);
+	return error;
+}

@@ -1,0 +1,127 @@
+/*
+ * server_priv.h: what the files of a server share: the server, a loop of it, and the orders that
+ * loops get by mail.
+ */
+#ifndef WEIR_SERVER_PRIV_H
+#define WEIR_SERVER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api.h"
+#include "data.h"
+#include "journal.h"
+#include "loop.h"
+#include "mail.h"
+#include "metrics.h"
+#include "net.h"
+#include "server.h"
+#include "session.h"
+#include "workers.h"
+
+/* What a loop is told once in its life; the mail is part of it, so telling cannot fail. */
+enum server_order_kind { SERVER_ORDER_READY, SERVER_ORDER_DRAIN, SERVER_ORDER_FLUSH,
+	SERVER_ORDER_COUNT };
+
+struct server_order {
+	struct mail mail;
+	struct server_loop *sl;
+};
+
+struct server_loop {
+	struct server *server;
+	unsigned index;
+	struct loop *loop;
+	struct mailbox *box;
+	struct net *net;
+	struct access *access;
+	struct hub_local *hub;
+	struct flow_loop *flow;
+	struct session_loop *sessions;
+	struct api_loop api;         /* what handlers get */
+	struct metrics_requests requests;
+
+	pthread_t thread;
+	bool running;
+
+	struct server_order orders[SERVER_ORDER_COUNT];
+	struct mail reply;           /* to server->box; one order at a time is answered */
+	struct loop_timer drain_timer;
+	uint64_t drain_until_ms;
+	int flush_error;
+};
+
+struct server_listener {
+	bool loopback;
+	char address[SERVER_ADDRESS_BYTES];
+};
+
+struct server {
+	struct server_options options;
+	struct settings settings;    /* the making thread's, but for what never changes */
+	struct env *env;
+	struct log *log;
+	struct data data;
+	struct store_writer *writer;
+	struct journal *journal;
+	struct workers *workers, *queries;
+	struct flow *flow;
+	struct session_routes *routes;
+	struct api api;
+
+	struct store_key **keys;     /* while starting */
+	size_t key_count;
+
+	struct server_loop *loops;
+	unsigned loop_count;
+	struct server_listener *listeners;
+	char series_dir[DATA_PATH_BYTES];
+	bool admin_listens;
+
+	/* Loops answer orders here. */
+	struct mailbox *box;
+	unsigned waiting;
+
+	pthread_t replay_thread;
+	bool replaying;              /* the thread was started */
+	uint64_t begun_ns;
+	atomic_bool stopping;        /* no more work is begun */
+	atomic_uint loops_ready;
+	atomic_uint_fast64_t ready_series, ready_parts;
+};
+
+/* ── server_open.c: from a directory to a flow whose partitions have their parts ── */
+int server_open(struct server *server, char *ret_reason);
+
+/* Puts the keys that the store had at start into a loop's index. 0 or -ENOMEM. */
+int server_open_keys(const struct server *server, struct access *access);
+
+/* Frees what was only needed while starting. */
+void server_open_forget(struct server *server);
+
+/* A copy in one allocation, for free(). NULL: out of memory. */
+struct store_key *server_open_copy_key(const struct store_key *key);
+
+/* ── server_loop.c: a loop's world, and its orders ── */
+int server_loop_create(struct server *server, unsigned index);
+void server_loop_destroy(struct server_loop *sl); /* its thread must have ended */
+int server_loop_start(struct server_loop *sl);
+
+void server_loop_order(struct server_loop *sl, enum server_order_kind kind);
+
+/* Live settings, by mail. 0 or -ENOMEM. */
+int server_loop_reload(struct server_loop *sl, const struct settings *settings);
+
+/* api.key_changed; ctx is the server. */
+void server_loop_key_changed(void *ctx, const struct store_key *key, uint64_t removed_id);
+
+/* ── server_listen.c ── */
+int server_listen(struct server *server, char *ret_reason);
+
+/* ── server_replay.c: the thread that replays the journal and then lets the loops begin ── */
+int server_replay_start(struct server *server);
+
+/* Ends the process; for what must not be survived. */
+_Noreturn void server_fatal(struct server *server, const char *what, int error);
+
+#endif

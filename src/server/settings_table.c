@@ -1,0 +1,104 @@
+/*
+ * settings_table.c: the table itself. A new setting is a member of struct settings and a row here,
+ * nothing else; docs and errors follow.
+ */
+#include "settings.h"
+
+#include "check.h"
+
+#define KIB ((uint64_t)1024)
+#define MIB ((uint64_t)1024 * 1024)
+#define GIB ((uint64_t)1024 * 1024 * 1024)
+#define MINUTES ((uint64_t)60 * 1000)
+#define HOURS ((uint64_t)3600 * 1000)
+
+#define AT(member) offsetof(struct settings, member)
+#define ROW(...)                                                                                   \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+#define NUMBER(name, type, member, min, max, initial, live, help)                                  \
+	ROW(name, type, AT(member), min, max, NULL, initial, live, help)
+#define BOOL(member, initial, live, help)                                                          \
+	NUMBER(#member, SETTINGS_BOOL, member, 0, 1, initial, live, help)
+#define INT(member, min, max, initial, live, help)                                                 \
+	NUMBER(#member, SETTINGS_INT, member, min, max, initial, live, help)
+#define BYTES(member, min, max, initial, live, help)                                               \
+	NUMBER(#member, SETTINGS_BYTES, member, min, max, initial, live, help)
+#define MS(member, min, max, initial, live, help)                                                  \
+	NUMBER(#member, SETTINGS_MS, member, min, max, initial, live, help)
+/* Seconds: the name ends in _s, the member in _ms. */
+#define S(name, member, min, max, initial, live, help)                                             \
+	NUMBER(name, SETTINGS_S, member, min, max, initial, live, help)
+#define WORD(member, words, initial, live, help)                                                   \
+	ROW(#member, SETTINGS_WORD, AT(member), 0, 0, words, initial, live, help)
+#define TEXT(member, initial, live, help)                                                          \
+	ROW(#member, SETTINGS_TEXT, AT(member), 0, 0, NULL, initial, live, help)
+
+/* What a change needs. */
+#define LIVE true
+#define RESTART false
+
+const struct settings_entry settings_table[] = {
+    INT(net.loops, 0, 64, "0", RESTART,
+	"Event loops, each a thread that owns connections; 0: one per processor."),
+    INT(net.conns_max, 1, 10000000, "100000", RESTART,
+	"Connections of all loops together; beyond it new ones wait to be accepted. The limit on"
+	" open files counts too."),
+    BYTES(net.in_bytes_max, 16 * KIB, 16 * MIB, "256KiB", RESTART,
+	"Input that a connection may hold unread by its handler; reading stops above it."),
+    BYTES(net.out_bytes_max, 64 * KIB, GIB, "1MiB", RESTART,
+	"Output that a connection may be owed; a live subscriber above it is dropped and resumes"
+	" by cursor."),
+    MS(net.slow_write_ms, 100, HOURS, "30s", RESTART,
+	"A peer that takes nothing of what it is owed for so long is dropped."),
+    MS(net.idle_ms, 100, 24 * HOURS, "75s", LIVE,
+	"How long a kept connection may wait for the next request."),
+    MS(net.head_ms, 100, HOURS, "15s", LIVE, "How long the head of a request may take to arrive."),
+    MS(net.body_ms, 100, HOURS, "30s", LIVE, "How long a body may stand still while it arrives."),
+    MS(net.drain_ms, 0, HOURS, "10s", LIVE,
+	"How long requests under way are waited for when the server is told to stop."),
+    BYTES(http.body_bytes_max, KIB, 16 * MIB, "16MiB", LIVE,
+	"The largest body, decompressed, of those that are read whole; lines stream without"
+	" a bound."),
+    BOOL(http.gzip, "yes", LIVE, "Compress answers for clients that take it."),
+    S("sse.comment_s", sse.comment_ms, 1000, HOURS, "15s", LIVE,
+	"An event stream that was silent for so long gets a comment."),
+    S("ws.ping_s", ws.ping_ms, 1000, HOURS, "25s", LIVE,
+	"A WebSocket that was silent for so long gets a ping."),
+    BYTES(ws.message_bytes_max, KIB, 16 * MIB, "1MiB", LIVE,
+	"The largest message that a WebSocket client may send."),
+    TEXT(ws.origins, "", RESTART,
+	"Origins of pages that may open WebSockets besides the server's own; *: all."),
+    BYTES(journal.segment_bytes, MIB, GIB, "64MiB", RESTART,
+	"Size of a journal segment, a multiple of 4096; holds for segments made from now on."),
+    WORD(journal.durability, "fsync|os|none", "fsync", RESTART,
+	"What an answer stands for: fsync: it is on disk; os: it was given to the kernel (lost by"
+	" a power cut); none: it is in memory."),
+    BOOL(journal.direct, "no", RESTART,
+	"Write the journal with O_DIRECT and O_DSYNC where the file system can."),
+    BYTES(series.head_bytes_max, MIB, 64 * GIB, "64MiB", RESTART,
+	"Memory of the newest points, all partitions together; above it they become part files."),
+    S("series.head_age_s_max", series.head_age_ms_max, 1000, 24 * HOURS, "600s", RESTART,
+	"Points older than this become part files; a restart replays no more than that."),
+    INT(series.partitions, 1, 256, "8", RESTART,
+	"Partitions of the series. Fixed when the data directory is made."),
+    INT(series.query_series_max, 1, 10000000, "100000", RESTART,
+	"Series that one question may touch."),
+    INT(query.threads, 1, 256, "4", RESTART, "Threads that answer questions."),
+    INT(workers.threads, 1, 64, "2", RESTART, "Threads that write and merge part files."),
+    BYTES(intake.bytes_max, MIB, 16 * GIB, "32MiB", RESTART,
+	"Bodies on their way to the disk; above it clients wait or are answered 429."),
+    BYTES(intake.chunk_bytes, 4 * KIB, 8 * MIB, "256KiB", RESTART,
+	"How much of a streamed body makes one record of the journal."),
+    MS(store.gather_ms, 0, MINUTES, "100ms", RESTART,
+	"How long changes of weir.db gather before they are committed together."),
+    WORD(log.format, "text|json", "text", LIVE, "How log lines look: key=value, or JSON."),
+    WORD(log.level, "debug|info|warn|error", "info", LIVE,
+	"The least that is logged; debug has a line for each request."),
+    WORD(metrics.open, "loopback|yes|no", "loopback", RESTART,
+	"Whether /metrics needs no key: yes, no, or only if the server listens on nothing but"
+	" loopback."),
+};
+
+const size_t settings_count = ARRAY_COUNT(settings_table);
