@@ -130,6 +130,10 @@ read_block(struct bits_in *in, struct part *part, struct part_block *block,
 	    &key_len))
 		return false;
 	block->key_len = (uint32_t)key_len;
+	const char *keys = part->keys.ptr;
+	if (before && span_cmp(span_of(keys + before->key_off, before->key_len),
+	    span_of(keys + block->key_off, key_len)) >= 0)
+		return false;
 	if (!bits_get_varint(in, &data_len) || !bits_get_varint(in, &index_len) ||
 	    !bits_get_varint(in, &raw_len) || !bits_get_varint(in, &entries) ||
 	    !bits_get(in, &block->index_crc, 4))
@@ -389,6 +393,44 @@ cursor_read_numbers(struct bits_in *in, struct part_entry *entry)
 	return true;
 }
 
+static struct span
+cursor_block_key(const struct part *part, size_t block)
+{
+	return span_of(part->keys.ptr + part->blocks[block].key_off, part->blocks[block].key_len);
+}
+
+/* Takes the key of the next entry: that of its block, or one above the key before. */
+static int
+cursor_read_key(struct part_cursor *cursor, bool first)
+{
+	struct bits_in *in = &cursor->in;
+	struct buf *key = &cursor->key;
+	uint64_t shared, rest;
+	if (!bits_get_varint(in, &shared) || !bits_get_varint(in, &rest) || shared > key->len ||
+	    rest > bits_left(in) || shared + rest > SERIES_KEY_BYTES_MAX)
+		return -EBADMSG;
+	if (shared < key->len && (rest == 0 || *in->at <= (uint8_t)key->ptr[shared]))
+		return -EBADMSG;
+	key->len = shared;
+	if (buf_append(key, in->at, rest) != 0)
+		return -ENOMEM;
+	in->at += rest;
+	cursor->first_of_key = rest > 0;
+	if (first && !span_eq(buf_span(key), cursor_block_key(cursor->part, cursor->block)))
+		return -EBADMSG;
+	return 0;
+}
+
+/* Times of a part lie in its day, those of a series rise from chunk to chunk. */
+static bool
+cursor_times_fit(const struct part_cursor *cursor, const struct part_entry *entry, bool first,
+    int64_t before_ms)
+{
+	int64_t day_ms = cursor->part->info.day * PART_DAY_MS;
+	return entry->first_ms >= day_ms && entry->last_ms >= entry->first_ms &&
+	    entry->last_ms < day_ms + PART_DAY_MS && (first || entry->first_ms > before_ms);
+}
+
 /* The next entry of the loaded block. */
 static int
 cursor_read_entry(struct part_cursor *cursor)
@@ -396,16 +438,11 @@ cursor_read_entry(struct part_cursor *cursor)
 	const struct part_block *block = &cursor->part->blocks[cursor->block];
 	struct bits_in *in = &cursor->in;
 	struct part_entry *entry = &cursor->entry;
-	uint64_t shared, rest, len, count, span_ms;
-	int64_t step_ms;
-	if (!bits_get_varint(in, &shared) || !bits_get_varint(in, &rest) ||
-	    shared > cursor->key.len || rest > bits_left(in) ||
-	    shared + rest > SERIES_KEY_BYTES_MAX)
-		return cursor_bad(cursor, block->index_offset);
-	cursor->key.len = shared;
-	if (buf_append(&cursor->key, in->at, rest) != 0)
-		return -ENOMEM;
-	in->at += rest;
+	uint64_t len, count, span_ms;
+	int64_t step_ms, before_ms = entry->last_ms;
+	int error = cursor_read_key(cursor, cursor->left == block->entries);
+	if (error)
+		return error == -EBADMSG ? cursor_bad(cursor, block->index_offset) : error;
 	if (!bits_get_varint(in, &len) || !bits_get_varint(in, &count) ||
 	    !bits_get_zigzag(in, &step_ms) || !bits_get_varint(in, &span_ms) ||
 	    len > block->data_offset + block->data_len - cursor->chunk_offset ||
@@ -416,9 +453,9 @@ cursor_read_entry(struct part_cursor *cursor)
 	entry->count = (uint32_t)count;
 	entry->first_ms = bits_add(cursor->before_ms, step_ms);
 	entry->last_ms = bits_add(entry->first_ms, (int64_t)span_ms);
-	if (!cursor_read_numbers(in, entry) || entry->last_ms < entry->first_ms)
+	if (!cursor_read_numbers(in, entry) ||
+	    !cursor_times_fit(cursor, entry, cursor->first_of_key, before_ms))
 		return cursor_bad(cursor, block->index_offset);
-	cursor->first_of_key = rest > 0 || cursor->left == block->entries;
 	cursor->standing = true;
 	cursor->before_ms = entry->first_ms;
 	cursor->chunk_offset += len;
@@ -440,12 +477,6 @@ part_cursor_next(struct part_cursor *cursor)
 			return error;
 	}
 	return cursor_read_entry(cursor);
-}
-
-static struct span
-cursor_block_key(const struct part *part, size_t block)
-{
-	return span_of(part->keys.ptr + part->blocks[block].key_off, part->blocks[block].key_len);
 }
 
 /* The last block whose first key is not above `key`, or the first of all. */

@@ -107,6 +107,8 @@ partition_add_part(struct series_partition *partition, struct part *part)
 	for (; at > 0 && partition_part_before(part, partition->parts[at - 1]); at--)
 		partition->parts[at] = partition->parts[at - 1];
 	partition->parts[at] = part;
+	partition->part_points += part->info.points;
+	partition->part_bytes += part->info.bytes;
 	return 0;
 }
 
@@ -117,6 +119,8 @@ partition_drop_part(struct series_partition *partition, struct part *part)
 	while (partition->parts[at] != part)
 		at++;
 	partition->part_count--;
+	partition->part_points -= part->info.points;
+	partition->part_bytes -= part->info.bytes;
 	memmove(&partition->parts[at], &partition->parts[at + 1],
 	    (partition->part_count - at) * sizeof(struct part *));
 	atomic_store_explicit(&part->doomed, true, memory_order_relaxed);
@@ -327,6 +331,8 @@ series_partition_stats(const struct series_partition *partition,
 	struct series_partition_stats stats = {
 		.series = partition->roster.count,
 		.parts = partition->part_count,
+		.part_points = partition->part_points,
+		.part_bytes = partition->part_bytes,
 		.head_oldest_ms = INT64_MAX,
 	};
 	const struct head *heads[] = {partition->frozen, partition->head};
@@ -336,10 +342,6 @@ series_partition_stats(const struct series_partition *partition,
 		stats.head_points += heads[i]->points;
 		stats.head_bytes += head_bytes(heads[i]);
 		stats.head_oldest_ms = MIN(stats.head_oldest_ms, heads[i]->arrival_first_ms);
-	}
-	for (size_t i = 0; i < partition->part_count; i++) {
-		stats.part_points += partition->parts[i]->info.points;
-		stats.part_bytes += partition->parts[i]->info.bytes;
 	}
 	*ret_stats = stats;
 }

@@ -293,32 +293,59 @@ agg_enter(struct query_agg *agg, int64_t start_ms)
 
 /* ── points ── */
 
+struct agg_lane {
+	double sum, min, max;
+};
+
+/* What is NaN is no least or most. */
+static inline void
+agg_lane_add(struct agg_lane *lane, double value)
+{
+	lane->sum += value;
+	lane->min = value < lane->min ? value : lane->min;
+	lane->max = value > lane->max ? value : lane->max;
+}
+
+static inline void
+agg_lane_join(struct agg_lane *lane, const struct agg_lane *other)
+{
+	lane->sum += other->sum;
+	lane->min = MIN(lane->min, other->min);
+	lane->max = MAX(lane->max, other->max);
+}
+
+/* Four lanes by name, so that they stay in registers: one would wait for the operation before. */
+static void
+agg_fold(struct agg_bucket *bucket, const double *values, size_t count)
+{
+	struct agg_lane a = {0, bucket->min, bucket->max}, b = a, c = a, d = a;
+	size_t i = 0;
+	for (; i + 4 <= count; i += 4) {
+		agg_lane_add(&a, values[i]);
+		agg_lane_add(&b, values[i + 1]);
+		agg_lane_add(&c, values[i + 2]);
+		agg_lane_add(&d, values[i + 3]);
+	}
+	for (; i < count; i++)
+		agg_lane_add(&a, values[i]);
+	agg_lane_join(&a, &b);
+	agg_lane_join(&c, &d);
+	agg_lane_join(&a, &c);
+	bucket->sum += a.sum;
+	bucket->min = a.min;
+	bucket->max = a.max;
+}
+
 static void
 agg_add(struct agg_bucket *bucket, const double *values, size_t count)
 {
-	double sums[4] = {0}, min = bucket->min, max = bucket->max;
-	size_t i = 0, nans = 0;
-	/* Four sums: one would wait for the addition before. */
-	for (; i + 4 <= count; i += 4)
-		for (size_t k = 0; k < 4; k++)
-			sums[k] += values[i + k];
-	for (; i < count; i++)
-		sums[0] += values[i];
-	double sum = sums[0] + sums[1] + (sums[2] + sums[3]);
-	for (i = 0; i < count; i++) {
-		min = values[i] < min ? values[i] : min;
-		max = values[i] > max ? values[i] : max;
-	}
-	if (isnan(sum))
-		for (i = 0; i < count; i++)
-			nans += isnan(values[i]);
 	if (bucket->count == 0)
 		bucket->first = values[0];
+	agg_fold(bucket, values, count);
+	if (isnan(bucket->sum))
+		for (size_t i = 0; i < count; i++)
+			bucket->nans += isnan(values[i]);
 	bucket->count += count;
-	bucket->nans += nans;
-	bucket->sum += sum;
-	bucket->min = min;
-	bucket->max = max;
 	bucket->last = values[count - 1];
 }
 

@@ -23,6 +23,7 @@ struct series_partition {
 	uint64_t applied;          /* head and parts hold everything up to here */
 	struct part **parts;       /* by day, then seq_first */
 	size_t part_count, part_cap;
+	uint64_t part_points, part_bytes; /* of all parts */
 	struct buf indexes;        /* series_partition_apply's own */
 };
 

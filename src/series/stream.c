@@ -343,6 +343,9 @@ stream_decode(struct stream *stream, struct lane *lane)
 		error = -ENOMEM;
 	if (error == 0)
 		error = codec_decode(chunk, lane->times_ms, lane->values);
+	if (error == 0 && (lane->times_ms[0] != entry->first_ms ||
+	    lane->times_ms[entry->count - 1] != entry->last_ms))
+		error = -EBADMSG;
 	if (error == -EBADMSG || error == -EPROTO) {
 		stream_report(stream, lane->part, entry->offset, error == -EBADMSG ?
 		    "damaged chunk" : "chunk of a newer version");
