@@ -2,9 +2,9 @@
  * fuzz_part.c: attaching and querying a part file of arbitrary bytes.
  *
  * The input is the file; the checksums of its header, footer and directory are made right, and
- * those of the index blocks where the directory is not compressed, so that what lies behind them is
- * reached (chunks have a fuzzer of their own). Whatever the bytes are: nothing is read outside, queries end, and what they tell rises
- * in time and lies in the range that was asked for.
+ * those of the index blocks where the directory is not compressed, so that what lies behind them
+ * is reached (chunks have a fuzzer of their own). Whatever the bytes are: nothing is read outside,
+ * queries end, and what they tell rises in time and lies in the range that was asked for.
  */
 #include <errno.h>
 #include <stddef.h>
