@@ -135,6 +135,14 @@ live_subscribe(struct live *live, const struct span *patterns, size_t count,
 	return true;
 }
 
+void
+live_refuse(struct live *live, enum net_close_reason reason)
+{
+	net_send(live->conn, SPAN("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+	    "Content-Length: 0\r\nConnection: close\r\n\r\n"));
+	net_finish(live->conn, reason);
+}
+
 static void
 sent(struct live *live, int error)
 {

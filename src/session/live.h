@@ -53,6 +53,9 @@ struct live_refusal {
 bool live_subscribe(struct live *live, const struct span *patterns, size_t count,
     struct live_refusal *ret_refusal);
 
+/* Instead of the head that the client waits for: 503, and the end. */
+void live_refuse(struct live *live, enum net_close_reason reason);
+
 /* Queues bytes now, copied; a reader too slow to be owed more is dropped. */
 void live_send(struct live *live, struct span bytes);
 

@@ -85,7 +85,7 @@ subscribed(struct sink *sink, uint64_t seq)
 static void
 start(struct live *live)
 {
-	net_set_deadline(live->conn, 0);
+	net_set_deadline(live->conn, live->sent_ms + live->sessions->settings.head_ms);
 	try_open(sse_of(live));
 }
 
@@ -103,6 +103,10 @@ deadline(void *ctx)
 	struct sse *sse = sse_of(ctx);
 	struct live *live = ctx;
 	uint64_t now_ms = loop_mono_ms(live->sessions->loop);
+	if (!sse->open) {
+		live_refuse(live, NET_CLOSE_ERROR);
+		return;
+	}
 	if (now_ms >= live->sent_ms + live->sessions->settings.sse_comment_ms)
 		live_send(live, SPAN(":\n\n"));
 	arm(sse);
@@ -118,7 +122,10 @@ closed(void *ctx, enum net_close_reason reason)
 static void
 end(struct live *live, enum net_close_reason reason)
 {
-	net_finish(live->conn, reason);
+	if (sse_of(live)->open)
+		net_finish(live->conn, reason);
+	else
+		live_refuse(live, reason);
 }
 
 static void

@@ -45,7 +45,9 @@ live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason, c
 {
 	if (ws->state == LIVE_WS_OVER)
 		return;
-	if (ws->state != LIVE_WS_WAIT) {
+	if (ws->state == LIVE_WS_WAIT) {
+		live_refuse(&ws->live, reason);
+	} else {
 		char payload[2 + CLOSE_TEXT_BYTES_MAX];
 		size_t len = MIN(strlen(text), (size_t)CLOSE_TEXT_BYTES_MAX);
 		payload[0] = (char)(code >> 8);
@@ -127,7 +129,7 @@ static void
 start(struct live *live)
 {
 	struct live_ws *ws = live_ws_of(live);
-	net_set_deadline(live->conn, 0);
+	net_set_deadline(live->conn, live->sent_ms + live->sessions->settings.head_ms);
 	if (ws->state == LIVE_WS_TOKEN) {
 		live_send(live, span_of(ws->opening->head, ws->opening->head_len));
 		net_set_deadline(live->conn, live->sent_ms + TOKEN_MS);
@@ -314,6 +316,8 @@ deadline(void *ctx)
 		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "no token came");
 		return;
 	}
+	if (ws->state == LIVE_WS_WAIT)
+		live_ws_close(ws, LIVE_WS_CODE_FAULT, NET_CLOSE_ERROR, "");
 	if (ws->state != LIVE_WS_OPEN)
 		return;
 	if (loop_mono_ms(ws->live.sessions->loop) >= ping_at(ws)) {

@@ -142,7 +142,9 @@ void session_become_ws(struct session_request *request,
 
 struct session_settings {
 	size_t body_bytes_max;        /* 16 MiB */
-	unsigned idle_ms, head_ms, body_ms; /* between requests, for a head, for progress */
+	/* Time-outs: between requests; for a head (a request's, and that of a stream which waits
+	 * for its subscriptions); for progress of a body. */
+	unsigned idle_ms, head_ms, body_ms;
 	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
 	size_t ws_message_bytes_max;  /* 1 MiB */
 	bool gzip;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "hub.h"
+#include "thread.h"
 
 static struct hub_message *
 make(const char *channel)
@@ -85,6 +86,55 @@ a_form_is_encoded_once(void **state)
 	hub_message_unref(NULL);
 }
 
+enum { THREADS = 4, MESSAGES = 2000 };
+
+struct racer {
+	pthread_t thread;
+	struct hub_message **messages;
+	struct span forms[MESSAGES];
+	unsigned failures;
+};
+
+static void
+race(void *ctx)
+{
+	struct racer *racer = ctx;
+	for (size_t i = 0; i < MESSAGES; i++) {
+		racer->failures += hub_message_form(racer->messages[i], HUB_FORM_SSE,
+		    hub_message_json, &racer->forms[i]) != 0;
+		racer->failures += racer->forms[i].len < 60;
+	}
+	for (size_t i = 0; i < MESSAGES; i++)
+		hub_message_unref(racer->messages[i]);
+}
+
+static void
+threads_that_encode_at_once_get_one_form(void **state)
+{
+	(void)state;
+	struct racer *racers = calloc(THREADS, sizeof(*racers));
+	struct hub_message *messages[MESSAGES];
+	for (size_t i = 0; i < MESSAGES; i++) {
+		messages[i] = make("a/b");
+		for (size_t k = 0; k < THREADS; k++)
+			hub_message_ref(messages[i]);
+	}
+	for (size_t k = 0; k < THREADS; k++) {
+		racers[k].messages = messages;
+		assert_int_equal(thread_start(&racers[k].thread, "race", race, &racers[k]), 0);
+	}
+	for (size_t k = 0; k < THREADS; k++)
+		thread_join(racers[k].thread);
+	for (size_t i = 0; i < MESSAGES; i++) {
+		for (size_t k = 0; k < THREADS; k++)
+			assert_ptr_equal(racers[k].forms[i].ptr, racers[0].forms[i].ptr);
+		hub_message_unref(messages[i]);
+	}
+	for (size_t k = 0; k < THREADS; k++)
+		assert_int_equal(racers[k].failures, 0);
+	free(racers);
+}
+
 int
 main(void)
 {
@@ -92,6 +142,7 @@ main(void)
 		cmocka_unit_test(json_is_as_promised),
 		cmocka_unit_test(json_that_does_not_fit_leaves_the_buffer_as_it_was),
 		cmocka_unit_test(a_form_is_encoded_once),
+		cmocka_unit_test(threads_that_encode_at_once_get_one_form),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

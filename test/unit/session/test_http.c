@@ -427,6 +427,28 @@ a_revoked_key_is_refused_on_a_kept_connection(void **state)
 }
 
 static void
+the_administrators_socket_needs_no_credentials(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	char path[] = "/tmp/weir-session-XXXXXX";
+	world_open(&world);
+	assert_non_null(mkdtemp(path));
+	snprintf(world.address, sizeof(world.address), "unix:%s/s", path);
+	int fd = socket_listen(world.address, false);
+	assert_true(fd >= 0);
+	assert_int_equal(net_listen(world.net, fd, session_accept_admin, world.sessions), 0);
+	client_open(&client, &world);
+	client_say(&client, GET("/read"));
+	client_expect(&client, 200, "hello");
+	client_close(&client);
+	world_close(&world);
+	unlink(world.address + 5);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void
 until_ready_only_health_is_answered(void **state)
 {
 	(void)state;
@@ -518,6 +540,7 @@ main(void)
 		cmocka_unit_test(a_client_that_closed_its_side_is_still_answered),
 		cmocka_unit_test(a_client_that_left_is_told_to_the_handler),
 		cmocka_unit_test(a_revoked_key_is_refused_on_a_kept_connection),
+		cmocka_unit_test(the_administrators_socket_needs_no_credentials),
 		cmocka_unit_test(until_ready_only_health_is_answered),
 		cmocka_unit_test(draining_ends_idle_connections_and_lets_others_finish),
 		cmocka_unit_test(slow_heads_and_bodies_and_idle_connections_time_out),

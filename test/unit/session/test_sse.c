@@ -157,6 +157,31 @@ a_client_that_leaves_before_the_head(void **state)
 	world_close(&world);
 }
 
+static void
+a_stream_that_is_never_confirmed_is_refused(void **state)
+{
+	(void)state;
+	struct session_settings settings = world_settings;
+	struct world world;
+	struct client sse, ws;
+	settings.head_ms = 100;
+	world_open_with(&world, &settings, 65536, socket_real());
+	world.confirm_by_hand = true;
+	client_open(&sse, &world);
+	client_open(&ws, &world);
+	client_say(&sse, GET("/sse?channel=a", ""));
+	client_say(&ws, GET("/ws?channel=b", "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+	    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"));
+	client_expect(&sse, 503, "");
+	client_expect(&ws, 503, "");
+	client_await_eof(&sse);
+	client_await_eof(&ws);
+	assert_int_equal(subscriptions(&world), 0);
+	client_close(&sse);
+	client_close(&ws);
+	world_close(&world);
+}
+
 /* Many readers, one of which does not read: it is dropped, the others are not held up. */
 static void
 a_slow_reader_is_dropped(void **state)
@@ -264,6 +289,7 @@ main(void)
 		cmocka_unit_test(silence_brings_comments),
 		cmocka_unit_test(a_client_that_leaves_is_unsubscribed),
 		cmocka_unit_test(a_client_that_leaves_before_the_head),
+		cmocka_unit_test(a_stream_that_is_never_confirmed_is_refused),
 		cmocka_unit_test(a_slow_reader_is_dropped),
 		cmocka_unit_test(revoked_keys_and_draining_end_streams),
 		cmocka_unit_test(streams_over_faulty_sockets),
