@@ -15,6 +15,9 @@
 #include "check.h"
 #include "hash.h"
 
+/* More matches than this are not sorted for one query. */
+#define ROSTER_SORT_MAX 1024u
+
 void
 roster_init(struct roster *roster)
 {
@@ -29,6 +32,7 @@ roster_finish(struct roster *roster)
 	free(roster->series);
 	free(roster->signatures);
 	free(roster->table);
+	free(roster->sorted);
 	roster_init(roster);
 }
 
@@ -36,7 +40,8 @@ size_t
 roster_bytes(const struct roster *roster)
 {
 	return roster->keys.bytes + roster->cap * (sizeof(*roster->series) + sizeof(uint64_t)) +
-	    (roster->table ? ((size_t)roster->mask + 1) * sizeof(uint32_t) : 0);
+	    (roster->table ? ((size_t)roster->mask + 1) * sizeof(uint32_t) : 0) +
+	    roster->sorted_count * sizeof(uint32_t);
 }
 
 struct span
@@ -216,16 +221,67 @@ roster_matches(struct span key, const struct series_selector *selector)
 	return true;
 }
 
-struct roster_pick {
-	struct span key;
-	uint32_t number;
-};
-
 static int
-roster_pick_order(const void *a, const void *b)
+roster_order(const void *a, const void *b, void *ctx)
 {
-	const struct roster_pick *x = a, *y = b;
-	return span_cmp(x->key, y->key);
+	const struct roster *roster = ctx;
+	return span_cmp(roster_key(roster, *(const uint32_t *)a),
+	    roster_key(roster, *(const uint32_t *)b));
+}
+
+/* Takes the series that came since the last time into `sorted`. */
+static int
+roster_sort(struct roster *roster)
+{
+	uint32_t known = roster->sorted_count, count = roster->count, left = 0, at = 0;
+	if (known == count)
+		return 0;
+	uint32_t *all = malloc(count * sizeof(*all));
+	uint32_t *fresh = malloc((count - known) * sizeof(*fresh));
+	if (!all || !fresh) {
+		free(all);
+		free(fresh);
+		return -ENOMEM;
+	}
+	for (uint32_t i = known; i < count; i++)
+		fresh[i - known] = i;
+	qsort_r(fresh, count - known, sizeof(*fresh), roster_order, roster);
+	for (uint32_t i = 0; i < count - known; i++) {
+		while (left < known && roster_order(&roster->sorted[left], &fresh[i], roster) < 0)
+			all[at++] = roster->sorted[left++];
+		all[at++] = fresh[i];
+	}
+	while (left < known)
+		all[at++] = roster->sorted[left++];
+	free(fresh);
+	free(roster->sorted);
+	roster->sorted = all;
+	roster->sorted_count = count;
+	return 0;
+}
+
+/* Orders numbers that ascend by their keys. Many are picked out of the kept order: sorting a
+ * million keys anew for every query would hold the loop up for a second. */
+static int
+roster_order_picks(struct roster *roster, uint32_t *numbers, size_t count)
+{
+	if (count < ROSTER_SORT_MAX) {
+		qsort_r(numbers, count, sizeof(*numbers), roster_order, roster);
+		return 0;
+	}
+	uint8_t *picked = calloc(roster->count, 1);
+	if (!picked || roster_sort(roster) != 0) {
+		free(picked);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < count; i++)
+		picked[numbers[i]] = 1;
+	size_t at = 0;
+	for (uint32_t i = 0; i < roster->count; i++)
+		if (picked[roster->sorted[i]])
+			numbers[at++] = roster->sorted[i];
+	free(picked);
+	return 0;
 }
 
 static uint64_t
@@ -239,45 +295,40 @@ roster_selector_bits(const struct series_selector *selector)
 }
 
 int
-roster_select(const struct roster *roster, const struct series_selector *selector, size_t max,
+roster_select(struct roster *roster, const struct series_selector *selector, size_t max,
     uint32_t **ret_numbers, size_t *ret_count)
 {
 	uint64_t bits = roster_selector_bits(selector);
-	size_t count = 0, cap = 0;
-	struct roster_pick *picks = NULL;
-	int error = -ENOMEM;
-	for (uint32_t i = 0; i < roster->count; i++) {
-		if ((roster->signatures[i] & bits) != bits)
-			continue;
-		struct span key = roster_key(roster, i);
-		if (roster->series[i].first_ms > roster->series[i].last_ms ||
-		    !roster_matches(key, selector))
+	size_t count = 0, cap = 16;
+	uint32_t *numbers = malloc(cap * sizeof(*numbers));
+	int error = numbers ? 0 : -ENOMEM;
+	for (uint32_t i = 0; i < roster->count && error == 0; i++) {
+		if ((roster->signatures[i] & bits) != bits ||
+		    roster->series[i].first_ms > roster->series[i].last_ms ||
+		    !roster_matches(roster_key(roster, i), selector))
 			continue;
 		if (count == max) {
 			error = -E2BIG;
-			goto fail;
+			break;
 		}
 		if (count == cap) {
-			cap = cap ? cap * 2 : 16;
-			void *more = realloc(picks, cap * sizeof(*picks));
-			if (!more)
-				goto fail;
-			picks = more;
+			cap *= 2;
+			void *more = realloc(numbers, cap * sizeof(*numbers));
+			if (!more) {
+				error = -ENOMEM;
+				break;
+			}
+			numbers = more;
 		}
-		picks[count++] = (struct roster_pick){key, i};
+		numbers[count++] = i;
 	}
-	if (count)
-		qsort(picks, count, sizeof(*picks), roster_pick_order);
-	uint32_t *numbers = malloc(MAX(count, 1) * sizeof(*numbers));
-	if (!numbers)
-		goto fail;
-	for (size_t i = 0; i < count; i++)
-		numbers[i] = picks[i].number;
-	free(picks);
+	if (error == 0)
+		error = roster_order_picks(roster, numbers, count);
+	if (error) {
+		free(numbers);
+		return error;
+	}
 	*ret_numbers = numbers;
 	*ret_count = count;
 	return 0;
-fail:
-	free(picks);
-	return error;
 }

@@ -30,6 +30,8 @@ struct roster {
 	uint32_t count, cap;
 	uint32_t *table;        /* number + 1; 0: free */
 	uint32_t mask;
+	uint32_t *sorted;       /* numbers by key, made when a selector matches many */
+	uint32_t sorted_count;  /* numbers below it are in `sorted` */
 };
 
 void roster_init(struct roster *roster);
@@ -49,7 +51,7 @@ void roster_note(struct roster *roster, uint32_t number, int64_t first_ms, int64
 
 /* The numbers of matching series that have points, ordered by key; *ret_numbers is malloc'd, the
  * caller's. 0, -ENOMEM, -E2BIG (more than `max`). */
-int roster_select(const struct roster *roster, const struct series_selector *selector, size_t max,
+int roster_select(struct roster *roster, const struct series_selector *selector, size_t max,
     uint32_t **ret_numbers, size_t *ret_count);
 
 size_t roster_bytes(const struct roster *roster);

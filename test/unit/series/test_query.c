@@ -371,6 +371,49 @@ record_below_one_applied_changes_nothing(void **state)
 	assert_int_equal(stats.head_points, 2);
 }
 
+struct walk {
+	char before[64];
+	size_t before_len, count;
+};
+
+static int
+walk_each(void *ctx, const struct series_latest *latest)
+{
+	struct walk *walk = ctx;
+	struct span before = span_of(walk->before, walk->before_len);
+	assert_true(walk->count == 0 || span_cmp(before, latest->key) < 0);
+	assert_true(latest->key.len <= sizeof(walk->before));
+	memcpy(walk->before, latest->key.ptr, latest->key.len);
+	walk->before_len = latest->key.len;
+	walk->count++;
+	return 0;
+}
+
+/* So many that they are picked out of a kept order, which must take new ones in. */
+static void
+thousands_of_series_are_told_in_order_of_keys(void **state)
+{
+	struct table *t = *state;
+	struct series_selector selector = {.tenant = SPAN("main"), .metric = SPAN("temp")};
+	for (size_t round = 1; round <= 3; round++) {
+		struct series_batch *batch;
+		check(series_batch_create(PARTITIONS, &batch) == 0);
+		for (size_t i = 0; i < 2000; i++) {
+			char key[64], device[16];
+			snprintf(device, sizeof(device), "%u", (unsigned)((i * 7919 + round) * 31));
+			struct span k = make_key(key, sizeof(key), "main", i % 4 ? "temp" : "batt",
+			    device, NULL);
+			check(series_batch_add(batch, 0, series_key_hash(k), k, 5, 1) == 0);
+		}
+		check(series_partition_apply(t->partitions[0], batch, ++t->seq, 0) == 0);
+		series_batch_destroy(batch);
+		struct walk walk = {.count = 0};
+		assert_int_equal(series_partition_latest(t->partitions[0], &selector, walk_each,
+		    &walk), 0);
+		assert_int_equal(walk.count, round * 1500);
+	}
+}
+
 int
 main(void)
 {
@@ -393,6 +436,8 @@ main(void)
 		    tear_down),
 		cmocka_unit_test_setup_teardown(record_below_one_applied_changes_nothing, set_up,
 		    tear_down),
+		cmocka_unit_test_setup_teardown(thousands_of_series_are_told_in_order_of_keys,
+		    set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
