@@ -1,123 +1,218 @@
 /*
- * series_list.c: GET /api/v1/series and /api/v1/latest, both from memory.
+ * series_list.c: GET /api/v1/series: which series there are, a page at a time.
  *
- * The owners of partitions append to one buffer, one after the other (flow_latest); the request
- * may be gone when it comes back.
+ * Ascending by key over all partitions. A page is gathered by keeping the smallest limit + 1 keys
+ * behind the cursor; the cursor is the last key of the page before, in base64.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "api_priv.h"
+#include "base64.h"
 #include "check.h"
 #include "json.h"
 
-struct listing {
+#define PAGE_DEFAULT 100
+#define PAGE_MAX 1000
+
+struct entry {
+	int64_t first_ms, last_ms;
+	struct span key; /* behind the struct */
+};
+
+struct page {
 	struct session_request *request; /* NULL: gone */
 	struct api_selector selector;
 	struct flow_latest latest;
-	struct buf out;
-	bool values;                     /* latest, else series */
-	bool any;
+	struct buf after;                /* the cursor's key */
+	uint64_t limit;
+	size_t count;
+	struct entry *entries[PAGE_MAX + 1]; /* ascending */
 };
 
-static int
-listing_each(void *ctx, const struct series_latest *latest)
+static void
+page_destroy(struct page *page)
 {
-	struct listing *listing = ctx;
-	struct buf *out = &listing->out;
+	for (size_t i = 0; i < page->count; i++)
+		free(page->entries[i]);
+	buf_finish(&page->after);
+	api_selector_finish(&page->selector);
+	free(page);
+}
+
+static struct entry *
+entry_create(const struct series_latest *latest)
+{
+	struct entry *entry = malloc(sizeof *entry + latest->key.len);
+	if (!entry)
+		return NULL;
+	memcpy(entry + 1, latest->key.ptr, latest->key.len);
+	entry->key = span_of((const char *)(entry + 1), latest->key.len);
+	entry->first_ms = latest->first_ms;
+	entry->last_ms = latest->last_ms;
+	return entry;
+}
+
+/* Where the key belongs among the entries. */
+static size_t
+entry_place(const struct page *page, struct span key)
+{
+	size_t low = 0, high = page->count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (span_cmp(page->entries[middle]->key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int
+page_each(void *ctx, const struct series_latest *latest)
+{
+	struct page *page = ctx;
+	if (page->after.len && span_cmp(latest->key, buf_span(&page->after)) <= 0)
+		return 0;
+	size_t at = entry_place(page, latest->key);
+	if (at > page->limit)
+		return 0;
+	struct entry *entry = entry_create(latest);
+	if (!entry)
+		return -ENOMEM;
+	if (page->count > page->limit)
+		free(page->entries[--page->count]);
+	memmove(&page->entries[at + 1], &page->entries[at],
+	    (page->count - at) * sizeof page->entries[0]);
+	page->entries[at] = entry;
+	page->count++;
+	return 0;
+}
+
+static void
+entry_write(struct buf *out, const struct entry *entry)
+{
 	struct span tenant, metric;
 	struct series_tag tags[SERIES_TAGS_MAX];
 	size_t count = SERIES_TAGS_MAX;
-	if (!series_key_split(latest->key, &tenant, &metric, tags, &count))
-		return -EIO;
-	buf_append_str(out, listing->any ? ",{\"metric\":" : "{\"metric\":");
-	listing->any = true;
+	check(series_key_split(entry->key, &tenant, &metric, tags, &count));
+	buf_append_str(out, "{\"metric\":");
 	json_write_string(out, metric);
 	buf_append_str(out, ",\"tags\":");
 	api_tags_write(out, tags, count);
-	if (listing->values) {
-		buf_append_str(out, ",\"time\":");
-		buf_append_i64(out, latest->last_ms);
-		buf_append_str(out, ",\"value\":");
-		json_write_double(out, latest->last_value);
-	} else {
-		buf_append_str(out, ",\"first\":");
-		buf_append_i64(out, latest->first_ms);
-		buf_append_str(out, ",\"last\":");
-		buf_append_i64(out, latest->last_ms);
-	}
-	return buf_append_byte(out, '}');
+	buf_append_str(out, ",\"first\":");
+	buf_append_i64(out, entry->first_ms);
+	buf_append_str(out, ",\"last\":");
+	buf_append_i64(out, entry->last_ms);
+	buf_append_byte(out, '}');
 }
 
 static void
-listing_done(struct flow_latest *latest, int error)
+cursor_write(struct buf *out, struct span key)
 {
-	struct listing *listing = CONTAINER_OF(latest, struct listing, latest);
-	struct session_request *request = listing->request;
-	buf_append_str(&listing->out, listing->values ? "]}" : "]");
-	if (request) {
-		session_set_state(request, NULL);
+	if (buf_reserve(out, (key.len + 2) / 3 * 4 + 2))
+		return;
+	out->ptr[out->len++] = '"';
+	out->len += base64_encode(key, true, out->ptr + out->len);
+	out->ptr[out->len++] = '"';
+}
+
+static void
+page_answer(const struct page *page)
+{
+	struct buf out;
+	size_t count = MIN(page->count, page->limit);
+	buf_init(&out, 0);
+	buf_append_str(&out, "{\"items\":[");
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			buf_append_byte(&out, ',');
+		entry_write(&out, page->entries[i]);
+	}
+	buf_append_str(&out, "],\"next\":");
+	if (page->count > count)
+		cursor_write(&out, page->entries[count - 1]->key);
+	else
+		buf_append_str(&out, "null");
+	buf_append_byte(&out, '}');
+	api_answer_buf(page->request, 200, "application/json", &out);
+}
+
+static void
+page_done(struct flow_latest *latest, int error)
+{
+	struct page *page = CONTAINER_OF(latest, struct page, latest);
+	if (page->request) {
+		session_set_state(page->request, NULL);
 		if (error)
-			api_no_memory(request);
+			api_no_memory(page->request);
 		else
-			api_answer_buf(request, 200, "application/json", &listing->out);
+			page_answer(page);
 	}
-	buf_finish(&listing->out);
-	api_selector_finish(&listing->selector);
-	free(listing);
+	page_destroy(page);
 }
 
-static void
-listing_start(struct session_request *request, bool values)
+/* The cursor is a key, or it is forged: 400. */
+static bool
+cursor_parse(struct session_request *request, struct page *page)
 {
-	static const char *const known[] = {"metric", "token", NULL};
-	struct api_loop *al = session_app(request);
-	struct listing *listing = calloc(1, sizeof *listing);
-	if (!listing) {
+	struct span text = session_query(request, "cursor");
+	struct span tenant, metric;
+	struct series_tag tags[SERIES_TAGS_MAX];
+	size_t count = SERIES_TAGS_MAX;
+	if (!text.ptr)
+		return true;
+	if (buf_reserve(&page->after, text.len + 4)) {
 		api_no_memory(request);
-		return;
+		return false;
 	}
-	if (!api_selector_parse(request, known, false, &listing->selector)) {
-		free(listing);
-		return;
-	}
-	listing->request = request;
-	listing->values = values;
-	buf_init(&listing->out, 0);
-	buf_append_str(&listing->out, values ? "{\"series\":[" : "[");
-	listing->latest.selector = listing->selector.selector;
-	listing->latest.each = listing_each;
-	listing->latest.ctx = listing;
-	listing->latest.done = listing_done;
-	session_set_state(request, listing);
-	flow_latest(al->flow, &listing->latest);
+	ssize_t len = base64_decode(text, true, page->after.ptr);
+	page->after.len = len > 0 ? (size_t)len : 0;
+	if (len > 0 && series_key_split(buf_span(&page->after), &tenant, &metric, tags, &count))
+		return true;
+	session_problem(request, 400, NULL, "cursor is none that this server gave");
+	return false;
 }
 
 static void
 series_end(struct session_request *request, struct span whole)
 {
+	static const char *const known[] = {"metric", "limit", "cursor", "token", NULL};
+	struct api_loop *al = session_app(request);
 	(void)whole;
-	listing_start(request, false);
+	struct page *page = calloc(1, sizeof *page);
+	if (!page) {
+		api_no_memory(request);
+		return;
+	}
+	buf_init(&page->after, 0);
+	page->limit = PAGE_DEFAULT;
+	if (!api_query_number(request, "limit", 1, PAGE_MAX, &page->limit) ||
+	    !cursor_parse(request, page) ||
+	    !api_selector_parse(request, known, false, &page->selector)) {
+		buf_finish(&page->after);
+		free(page);
+		return;
+	}
+	page->request = request;
+	page->latest.selector = page->selector.selector;
+	page->latest.each = page_each;
+	page->latest.ctx = page;
+	page->latest.done = page_done;
+	session_set_state(request, page);
+	flow_latest(al->flow, &page->latest);
 }
 
 static void
-latest_end(struct session_request *request, struct span whole)
+series_gone(struct session_request *request, bool broken)
 {
-	(void)whole;
-	listing_start(request, true);
-}
-
-static void
-listing_gone(struct session_request *request, bool broken)
-{
-	struct listing *listing = session_state(request);
+	struct page *page = session_state(request);
 	(void)broken;
-	if (listing)
-		listing->request = NULL;
+	if (page)
+		page->request = NULL;
 }
 
-static const struct session_route_ops series_ops = {.end = series_end, .gone = listing_gone};
-static const struct session_route_ops latest_ops = {.end = latest_end, .gone = listing_gone};
+static const struct session_route_ops series_ops = {.end = series_end, .gone = series_gone};
 
 const struct session_route api_series_routes[] = {
 	{
@@ -126,13 +221,6 @@ const struct session_route api_series_routes[] = {
 		.rights = ACCESS_READ,
 		.ops = &series_ops,
 		.summary = "Which series there are",
-	},
-	{
-		.path = "/api/v1/latest",
-		.methods = SESSION_GET,
-		.rights = ACCESS_READ,
-		.ops = &latest_ops,
-		.summary = "The newest point of each series",
 	},
 	{.path = NULL},
 };

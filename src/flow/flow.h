@@ -162,7 +162,8 @@ void flow_latest(struct flow_loop *fl, struct flow_latest *latest);
 
 /* ── end ── */
 
-/* Flushes every head of this loop's partitions; done(ctx) when all are stored or failed. */
+/* Flushes every head of this loop's partitions and makes each day one part; done(ctx) when all is
+ * stored or failed. For the end of life: nothing may be appended any more. */
 void flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), void *ctx);
 
 struct flow_stats {

@@ -103,6 +103,17 @@ slot_merge(struct points_slot *slot)
 		slot_begin(slot);
 }
 
+/* At the end of life every day becomes one part. */
+static bool
+slot_compact(struct points_slot *slot)
+{
+	slot->merge = series_partition_compact_begin(slot->partition,
+	    &slot->fl->flow->next_part_id);
+	if (slot->merge)
+		slot_begin(slot);
+	return slot->merge != NULL;
+}
+
 static void
 slot_failed(struct points_slot *slot, const char *what)
 {
@@ -159,7 +170,8 @@ points_drained(struct flow_loop *fl)
 			fl->points.flushed_error = slot->error;
 			continue;
 		}
-		if (slot_busy(slot) || (!slot_empty(slot) && slot_flush(slot)))
+		if (slot_busy(slot) || (!slot_empty(slot) && slot_flush(slot)) ||
+		    slot_compact(slot))
 			drained = false;
 	}
 	return drained;
