@@ -16,7 +16,6 @@
 #include "json.h"
 
 #define INTAKE_AHEAD_BYTES (4u << 20)
-#define INTAKE_WHOLE_BYTES_MAX (16u << 20)
 #define INTAKE_RETRY_MS 2
 #define INTAKE_RETRIES_MAX 1000
 
@@ -375,10 +374,11 @@ intake_body(struct session_request *request, struct span bytes)
 	}
 	bool whole = intake->kind.format == JOURNAL_FORMAT_NONE ||
 	    intake->kind.format == JOURNAL_FORMAT_JSON;
-	if (whole && intake->body.len > INTAKE_WHOLE_BYTES_MAX) {
+	size_t bytes_max = session_body_bytes_max(request);
+	if (whole && intake->body.len > bytes_max) {
 		intake_take_answer(intake);
-		session_problem(request, 413, NULL,
-		    "a JSON document may have 16 MiB; NDJSON, a line an item, is unbounded");
+		session_problem(request, 413, NULL, "a JSON document may have %zu bytes; "
+		    "NDJSON, a line an item, is unbounded", bytes_max);
 		return;
 	}
 	if (intake->body.len >= intake->al->api->chunk_bytes)

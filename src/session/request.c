@@ -92,6 +92,12 @@ session_header(const struct session_request *request, const char *name)
 	return (struct span){NULL, 0};
 }
 
+size_t
+session_body_bytes_max(const struct session_request *request)
+{
+	return request->http->sessions->settings.body_bytes_max;
+}
+
 void
 session_set_state(struct session_request *request, void *state)
 {

@@ -89,6 +89,9 @@ struct span session_header(const struct session_request *request, const char *na
 /* Whether Accept names the media type, not by a wild card. */
 bool session_accepts(const struct session_request *request, const char *media_type);
 
+/* The bound of bodies that are read whole (http.body_bytes_max), as it is now. */
+size_t session_body_bytes_max(const struct session_request *request);
+
 /* The handler's own pointer. */
 void session_set_state(struct session_request *request, void *state);
 void *session_state(const struct session_request *request);

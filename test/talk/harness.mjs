@@ -124,7 +124,8 @@ export class Server {
     this.child.ended.then((how) => (ended = how));
     this.addresses = await until(() => {
       if (ended) throw new Error(`the server ended (${ended.code ?? ended.signal}): ${ended.stderr}`);
-      const found = [...this.log.matchAll(/event=listening\b.*\baddress=(\S+)/g)].map((m) => m[1]);
+      const lines = this.log.matchAll(/"?event"?[=:]"?listening\b.*\baddress"?[=:]"?([^\s"]+)/g);
+      const found = [...lines].map((m) => m[1]);
       return found.length >= listen.length && found;
     }, 'the server to listen', readyMs);
     this.url = this.addresses[0];
