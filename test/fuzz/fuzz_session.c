@@ -18,8 +18,8 @@
 enum { SEED_BYTES_MAX = 8192, QUIET_TURNS = 3, TURNS_MAX = 2000 };
 
 #define KEY "the-key"
-#define HANDSHAKE "GET /ws?channel=%23&token=" KEY " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n" \
-	"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
+#define HANDSHAKE "GET /ws?channel=%23&token=" KEY " HTTP/1.1\r\nHost: h\r\n" \
+	"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 struct edge {
