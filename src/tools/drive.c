@@ -140,12 +140,17 @@ drive_push(struct drive *d, int64_t until_ms, uint64_t readings_max)
 	return error;
 }
 
+void
+drive_set_pace(struct drive *d, int64_t from_ms, unsigned interval_ms, double speed_up)
+{
+	int64_t first_ms = MAX(d->last_ms + 1, d->options.fleet.start_ms);
+	fleet_set_pace(d->fleet, MAX(from_ms, first_ms), interval_ms, speed_up);
+}
+
 int
-drive_live(struct drive *d, unsigned interval_ms, double speed_up)
+drive_live(struct drive *d)
 {
 	struct env *env = d->options.sender.env;
-	int64_t from_ms = MAX(d->last_ms + 1, d->options.fleet.start_ms);
-	fleet_set_pace(d->fleet, MAX(env_now_ms(env), from_ms), interval_ms, speed_up);
 	for (;;) {
 		int error = drive_push(d, env_now_ms(env), UINT64_MAX);
 		if (error)

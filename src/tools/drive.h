@@ -32,9 +32,12 @@ void drive_destroy(struct drive *drive); /* NULL allowed */
  * readings, whichever comes first; 0 when all are acknowledged, else as sender_flush. */
 int drive_push(struct drive *drive, int64_t until_ms, uint64_t readings_max);
 
-/* From now on: a report leaves when its time has come on the wall clock. Returns only on failure,
- * as sender_flush (-ECANCELED: stopped). */
-int drive_live(struct drive *drive, unsigned interval_ms, double speed_up);
+/* From `from_ms` on (data time; not before the last report) at another pace. */
+void drive_set_pace(struct drive *drive, int64_t from_ms, unsigned interval_ms, double speed_up);
+
+/* A report leaves when its time has come on the wall clock; what is overdue leaves at once. Returns
+ * only on failure, as sender_flush (-ECANCELED: stopped). */
+int drive_live(struct drive *drive);
 
 /* Any thread. Readings acknowledged. */
 uint64_t drive_readings(const struct drive *drive);

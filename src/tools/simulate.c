@@ -30,13 +30,22 @@ note(struct simulate *s, bool failed, const char *text)
 		s->options.note(s->options.note_ctx, failed, text);
 }
 
+/* The last of it already at the pace of what follows, so that a chart of minutes begins full. */
 static int
 run_history(struct simulate *s)
 {
 	char text[80];
-	if (s->options.history_ms <= 0)
+	int64_t now = env_now_ms(s->env);
+	int64_t recent_ms = MIN(s->options.history_ms, SIMULATE_RECENT_MS);
+	int error = 0;
+	if (s->options.history_ms > recent_ms)
+		error = drive_push(s->drive, now - recent_ms, UINT64_MAX);
+	if (error)
+		return error;
+	drive_set_pace(s->drive, now - recent_ms, s->options.interval_ms, s->options.speed_up);
+	if (recent_ms == 0)
 		return 0;
-	int error = drive_push(s->drive, env_now_ms(s->env), UINT64_MAX);
+	error = drive_push(s->drive, now, UINT64_MAX);
 	if (error)
 		return error;
 	snprintf(text, sizeof(text), "history of %lld hours sent, %llu readings",
@@ -52,7 +61,7 @@ run(void *ctx)
 	struct simulate *s = ctx;
 	int error = run_history(s);
 	if (!error)
-		error = drive_live(s->drive, s->options.interval_ms, s->options.speed_up);
+		error = drive_live(s->drive);
 	if (error != -ECANCELED)
 		note(s, true, drive_reason(s->drive));
 }

@@ -8,7 +8,8 @@
  * physics runs `speed_up` times faster. With a speed-up of 60 a day of weather, of door openings
  * and defrosting passes in 24 minutes. History comes first: `history_ms` before the start up to
  * now, at `history_interval_ms`, in large requests, with physics at the pace of the data (so that
- * a day of history looks like a day); then live.
+ * a day of history looks like a day), the last quarter of an hour of it at the pace of what
+ * follows; then live.
  *
  * The generator is the buffer: what could not be sent while the server was away is generated and
  * sent when it is back, in order. A report is repeated until it is acknowledged; sending a reading
@@ -43,6 +44,7 @@ struct simulate_options {
 #define SIMULATE_SPEED_UP 60.0
 #define SIMULATE_INTERVAL_MS 2000
 #define SIMULATE_HISTORY_INTERVAL_MS 300000
+#define SIMULATE_RECENT_MS 900000
 
 /* Starts the thread ("fleet"); returns at once. The server need not listen yet: an unreachable
  * server is tried again with back-off. 0, -EINVAL (options), -ENOMEM, errnos of threads. */

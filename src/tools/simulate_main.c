@@ -202,9 +202,12 @@ run(struct command *c)
 		progress_wipe(&c->progress);
 		return error ? error : print_expected(c);
 	}
-	error = drive_push(c->drive, env_now_ms(c->env), UINT64_MAX);
-	if (!error)
-		error = drive_live(c->drive, (unsigned)o->interval_ms, o->speed_up);
+	int64_t now = env_now_ms(c->env);
+	error = drive_push(c->drive, now, UINT64_MAX);
+	if (!error) {
+		drive_set_pace(c->drive, now, (unsigned)o->interval_ms, o->speed_up);
+		error = drive_live(c->drive);
+	}
 	progress_wipe(&c->progress);
 	return error;
 }
