@@ -28,6 +28,9 @@ struct bench_options {
 	int64_t duration_ms;
 	const char *dir; /* where data directories are made */
 	const char *set; /* "section.key=value,…": settings of the servers; NULL: none */
+	/* Another server that takes line protocol, already running; NULL: our own. */
+	const char *peer, *peer_url;
+	uint64_t peer_pid;
 };
 
 struct bench_figure {

@@ -69,10 +69,41 @@ run(struct bench *b, bool json, struct bench_result *ret_result)
 	return error;
 }
 
+/* The same load to a server that somebody else started. Every run has times of its own: peers pay
+ * for writing a point twice. */
+static int
+run_peer(struct bench *b, unsigned number, struct bench_result *ret_result)
+{
+	const struct bench_options *o = &b->options;
+	struct bench_load load = {.address = o->peer_url,
+	    .readings = o->readings,
+	    .series = o->series,
+	    .batch = o->batch,
+	    .connections = o->connections};
+	int64_t day_ms = 86400000, span_ms = (int64_t)(o->readings / o->series + 2 * o->batch + 2) *
+					     BENCH_LOAD_STEP_MS;
+	load.base_ms = env_now_ms(b->env) / day_ms * day_ms - (int64_t)(number + 1) * span_ms;
+	struct bench_load_result got;
+	pid_t pid = (pid_t)o->peer_pid;
+	double cpu = bench_cpu_seconds(pid);
+	int error = bench_load_run(b, &load, &got);
+	if (error)
+		return error;
+	cpu = bench_cpu_seconds(pid) - cpu;
+	double count = (double)got.readings;
+	bench_figure_add(ret_result, "readings_per_s", count / got.seconds);
+	bench_figure_add(ret_result, "server_cpu_us_per_reading", cpu * 1e6 / count);
+	bench_figure_add(ret_result, "request_p50_ms", got.p50_ms);
+	bench_figure_add(ret_result, "request_p99_ms", got.p99_ms);
+	bench_figure_add(ret_result, "rss_mb", bench_memory_kb(pid, "Rss") / 1024);
+	return 0;
+}
+
 int
 bench_ingest(struct bench *b, unsigned number, struct bench_result *ret_result)
 {
-	(void)number;
+	if (b->options.peer_url)
+		return run_peer(b, number, ret_result);
 	return run(b, false, ret_result);
 }
 

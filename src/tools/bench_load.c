@@ -184,7 +184,8 @@ post(struct worker *w, struct body *body, double *ret_ms)
 	bool json = w->load->json;
 	double began = bench_seconds(w->bench);
 	int error = http_client_call(w->client, "POST",
-	    json ? "/api/v1/readings" : "/write?precision=ms", NULL, buf_span(&body->text), &reply);
+	    json ? "/api/v1/readings" : "/write?db=bench&precision=ms", NULL, buf_span(&body->text),
+	    &reply);
 	*ret_ms = (bench_seconds(w->bench) - began) * 1e3;
 	if (error) {
 		snprintf(

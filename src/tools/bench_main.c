@@ -60,6 +60,9 @@ static const char help_end[] =
     "  --dir PATH        where data directories are made and removed; default $TMPDIR or\n"
     "                    /var/tmp; must be on the disk in question\n"
     "  --set K=V,...     settings of the servers\n"
+    "  --peer NAME --peer-url URL --peer-pid PID\n"
+    "                    ingest only: measure another server that takes line protocol at\n"
+    "                    /write; it runs already\n"
     "\n"
     "exit codes: 0 done, 1 failed, 2 wrong usage\n";
 
@@ -124,7 +127,8 @@ static void
 print_begin(const struct bench *b, const struct kind *kind)
 {
 	const struct bench_options *o = &b->options;
-	printf("{\"bench\":\"%s\",\"weir\":\"%s\",\"parameters\":{", kind->name, WEIR_VERSION);
+	printf("{\"bench\":\"%s\",\"server\":\"%s\",\"parameters\":{", kind->name,
+	    o->peer ? o->peer : "weir " WEIR_VERSION);
 	const struct {
 		const char *name;
 		uint64_t value, initial;
@@ -224,6 +228,13 @@ parse(struct bench_options *o, int argc, char **argv)
 	    {.name = "duration", .kind = ARGS_DURATION, .ret_value = &o->duration_ms},
 	    {.name = "dir", .kind = ARGS_STRING, .ret_value = &o->dir},
 	    {.name = "set", .kind = ARGS_STRING, .ret_value = &o->set},
+	    {.name = "peer", .kind = ARGS_STRING, .ret_value = &o->peer},
+	    {.name = "peer-url", .kind = ARGS_STRING, .ret_value = &o->peer_url},
+	    {.name = "peer-pid",
+		.kind = ARGS_COUNT,
+		.ret_value = &o->peer_pid,
+		.least = 1,
+		.most = INT32_MAX},
 	};
 	return args_parse("bench", argc, argv, table, ARRAY_COUNT(table), NULL, NULL);
 }
@@ -273,6 +284,11 @@ run_kind(const struct kind *kind, int argc, char **argv)
 	int error = parse(&b.options, argc, argv);
 	if (error)
 		return error == ARGS_HELP ? show_help() : 2;
+	bool peer = b.options.peer || b.options.peer_url || b.options.peer_pid;
+	if (peer && !(b.options.peer && b.options.peer_url && b.options.peer_pid)) {
+		fputs("weir bench: --peer, --peer-url and --peer-pid go together\n", stderr);
+		return 2;
+	}
 	b.env = env_create();
 	error = b.env ? prepare(&b) : -ENOMEM;
 	if (!error) {

@@ -61,8 +61,8 @@ wait_end(pid_t pid)
 static int
 create_key(struct bench *b, struct bench_server *s)
 {
-	const char *args[] = {"weir", "admin", "key", "create", "--data", s->data, "--name", "bench",
-	    "--rights", "read,write,publish,subscribe", NULL};
+	const char *args[] = {"weir", "admin", "key", "create", "--data", s->data, "--name",
+	    "bench", "--rights", "read,write,publish,subscribe", NULL};
 	pid_t pid;
 	int fd, error = spawn(b, args, OUT_FD_STDOUT, &pid, &fd);
 	if (error)

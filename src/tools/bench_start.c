@@ -11,33 +11,55 @@
 
 #include "bench.h"
 
+/* What a bench fills a store with, and how to ask for it again. */
+struct filling {
+	char authorization[256];
+	struct bench_load load;
+	struct bench_load_result result;
+};
+
 static int
-fill(struct bench *b, struct bench_server *server, struct bench_load_result *ret_result)
+fill(struct bench *b, const struct bench_server *server, struct filling *ret_filling)
 {
 	const struct bench_options *o = &b->options;
-	char authorization[256];
-	bench_authorization(server, authorization, sizeof(authorization));
-	struct bench_load load = {.address = server->address,
-	    .authorization = authorization,
+	struct filling *f = ret_filling;
+	bench_authorization(server, f->authorization, sizeof(f->authorization));
+	f->load = (struct bench_load){.address = server->address,
+	    .authorization = f->authorization,
 	    .readings = o->readings,
 	    .series = o->series,
 	    .batch = o->batch,
 	    .connections = o->connections};
-	return bench_load_run(b, &load, ret_result);
+	return bench_load_run(b, &f->load, &f->result);
+}
+
+/* Ready means that all is there. */
+static int
+check_filling(struct bench *b, const struct filling *f)
+{
+	uint64_t stored;
+	int error = bench_load_stored(b, &f->load, &f->result, &stored);
+	if (!error && stored != f->result.readings)
+		error = bench_fail(b, -EPROTO, "%llu points were stored, %llu are there",
+		    (unsigned long long)f->result.readings, (unsigned long long)stored);
+	return error;
 }
 
 /* Ends it by `signal` and starts it again, `runs` times. */
 static int
-restart(struct bench *b, struct bench_server *server, int signal, double *ret_ms)
+restart(struct bench *b, struct bench_server *server, const struct filling *filling, int signal,
+    double *ret_ms)
 {
 	for (unsigned i = 0; i < b->options.runs; i++) {
 		int error = bench_server_end(b, server, signal);
 		double began = bench_seconds(b);
 		if (!error)
 			error = bench_server_start(b, server, false);
+		ret_ms[i] = (bench_seconds(b) - began) * 1e3;
+		if (!error)
+			error = check_filling(b, filling);
 		if (error)
 			return error;
-		ret_ms[i] = (bench_seconds(b) - began) * 1e3;
 	}
 	return 0;
 }
@@ -45,14 +67,14 @@ restart(struct bench *b, struct bench_server *server, int signal, double *ret_ms
 static int
 restart_all(struct bench *b, struct bench_server *server)
 {
-	struct bench_load_result filled;
+	struct filling filling;
 	int error = bench_server_start(b, server, false);
 	if (!error)
-		error = fill(b, server, &filled);
+		error = fill(b, server, &filling);
 	if (!error)
-		error = restart(b, server, SIGKILL, b->starts[0]);
+		error = restart(b, server, &filling, SIGKILL, b->starts[0]);
 	if (!error)
-		error = restart(b, server, SIGTERM, b->starts[1]);
+		error = restart(b, server, &filling, SIGTERM, b->starts[1]);
 	return error;
 }
 
@@ -117,7 +139,7 @@ int
 bench_idle(struct bench *b, unsigned run, struct bench_result *ret_result)
 {
 	struct bench_server server;
-	struct bench_load_result filled;
+	struct filling filling;
 	(void)run;
 	int error = bench_server_init(b, &server);
 	if (!error)
@@ -125,7 +147,7 @@ bench_idle(struct bench *b, unsigned run, struct bench_result *ret_result)
 	if (!error)
 		error = watch(b, &server, ret_result);
 	if (!error)
-		error = fill(b, &server, &filled);
+		error = fill(b, &server, &filling);
 	if (!error)
 		error = bench_server_end(b, &server, SIGTERM);
 	if (!error)
