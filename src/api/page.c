@@ -55,6 +55,7 @@ const struct session_route api_page_routes[] = {
 	},
 	{
 		.path = "/{path...}",
+		.fallback = true,
 		.methods = SESSION_GET,
 		.ops = &page_ops,
 		.summary = "What belongs to the page",

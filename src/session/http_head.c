@@ -187,6 +187,10 @@ admit_route(struct session_request *request)
 	request->route = pick_route(request);
 	if (request->route)
 		return true;
+	if (request->match.routes[0]->fallback) {
+		session_problem(request, 404, NULL, "nothing is at this path");
+		return false;
+	}
 	add_allow(request, request->match.methods);
 	if (request->method == SESSION_OPTIONS)
 		session_answer(request, 204, NULL, (struct span){NULL, 0});

@@ -40,6 +40,8 @@ checks_come_in_the_promised_order(void **state)
 		{"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n", 404},
 		{"POST /nothing?a=%zz HTTP/1.1\r\nHost: h\r\n\r\n", 404},
 		{"GET /a%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"GET /pages/x HTTP/1.1\r\nHost: h\r\n\r\n", 200},
+		{"POST /pages/x HTTP/1.1\r\nHost: h\r\n\r\n", 404},
 		{"DELETE /whole HTTP/1.1\r\nHost: h\r\n\r\n", 405},
 		{"BREW /whole HTTP/1.1\r\nHost: h\r\n\r\n", 405},
 		{"POST /whole HTTP/1.1\r\nHost: h\r\n\r\n", 401},

@@ -270,6 +270,7 @@ static const struct session_route_ops ws_ops = {.begin = ws_begin, .gone = note_
 static const struct session_route world_routes[] = {
 	{.path = "/", .methods = SESSION_GET, .ops = &hello_ops},
 	{.path = "/healthz", .methods = SESSION_GET, .ops = &hello_ops},
+	{.path = "/pages/{a...}", .methods = SESSION_GET, .fallback = true, .ops = &hello_ops},
 	{.path = "/echo/{a}", .methods = SESSION_GET, .ops = &echo_ops},
 	{.path = "/echo/{a}/{rest...}", .methods = SESSION_GET, .ops = &echo_ops},
 	{.path = "/whole", .methods = SESSION_POST | SESSION_PUT, .rights = ACCESS_WRITE,
