@@ -69,6 +69,8 @@ auth_star(struct item *item, enum json_token first)
 	const char *begin = reader->text.ptr, *end = begin + reader->text.len;
 	if (wrong_json(first))
 		return -EBADMSG;
+	if (first == JSON_NUMBER && !all_of(reader->text, "-0123456789") && item->code == 0)
+		item->code = VERDICT_BAD_AUTH;
 	if (first != JSON_STRING && first != JSON_NUMBER && first != JSON_STARS) {
 		bool nested = first == JSON_OBJECT || first == JSON_ARRAY;
 		size_t word = nested ? 1 : first == JSON_FALSE ? 5 : 4;
@@ -147,11 +149,17 @@ device_take(struct item *item, enum json_token token)
 	return token == JSON_OBJECT_END ? 0 : -EBADMSG;
 }
 
+/* By its digits: as a double 2^53 + 1 cannot be told from 2^53. */
 static bool
 integer_beyond_double(struct span text, double value)
 {
-	return fabs(value) > 9007199254740992.0 && !memchr(text.ptr, '.', text.len) &&
-	    !memchr(text.ptr, 'e', text.len) && !memchr(text.ptr, 'E', text.len);
+	int64_t whole;
+	if (fabs(value) < 9007199254740992.0)
+		return false;
+	int error = num_parse_i64(text, &whole);
+	if (error)
+		return error == -ERANGE || all_of(text, "-0123456789");
+	return whole > 9007199254740992 || whole < -9007199254740992;
 }
 
 static bool
@@ -486,18 +494,34 @@ judge_json(struct judge_run *run, char *ret_error, size_t error_size)
 	return error;
 }
 
-/* A line that is no JSON: it may hold a credential that cannot be found, so nothing of it stays. */
+/* A line that was not read to its end may hold a credential that was not found: nothing of it
+ * stays. Live only. */
+static void
+line_star(struct judge_run *run, struct span line)
+{
+	char *bytes = run->body->bytes;
+	memset(bytes + (line.ptr - bytes), '*', line.len);
+}
+
 static int
 line_refuse(struct judge_run *run, struct span line, const struct json_reader *reader)
 {
-	char text[128];
 	size_t at, column;
 	judge_points_drop(run);
 	json_position(reader, &at, &column);
-	snprintf(text, sizeof text, "%s", reader->reason ? reader->reason : "more than one value");
-	char *bytes = run->body->bytes;
-	memset(bytes + (line.ptr - bytes), '*', line.len);
-	return judge_reject(run, -1, VERDICT_BAD_JSON, (uint32_t)column, NULL, text);
+	line_star(run, line);
+	return judge_reject(run, -1, VERDICT_BAD_JSON, (uint32_t)column, NULL, reader->reason);
+}
+
+/* A value that is no item; the whole line must still be one. */
+static int
+line_skip(struct judge_run *run, struct json_reader *reader, enum json_token token)
+{
+	struct item none = {.run = run, .reader = reader};
+	int error = value_skip(&none, token);
+	if (!error && json_next(reader) != JSON_END)
+		error = -EBADMSG;
+	return error ? error : judge_reject(run, -1, VERDICT_BAD_ITEM, 0, NULL, NULL);
 }
 
 static int
@@ -505,20 +529,16 @@ line_take(struct judge_run *run, struct span line)
 {
 	if (all_of(line, " \t\r") || judge_skips(run, run->item, -1))
 		return 0;
-	if (line.len > LP_LINE_BYTES_MAX)
+	if (line.len > LP_LINE_BYTES_MAX) {
+		if (run->result)
+			line_star(run, line);
 		return judge_reject(run, -1, VERDICT_TOO_LONG, 0, NULL, NULL);
+	}
 	struct json_reader reader;
 	json_reader_init(&reader, line, run->result == NULL);
 	enum json_token token = json_next(&reader);
-	int error;
-	if (token != JSON_OBJECT) {
-		struct item none = {.run = run, .reader = &reader};
-		error = value_skip(&none, token);
-		if (!error)
-			error = judge_reject(run, -1, VERDICT_BAD_ITEM, 0, NULL, NULL);
-	} else {
-		error = item_take(run, &reader);
-	}
+	int error = token == JSON_OBJECT ? item_take(run, &reader) :
+					   line_skip(run, &reader, token);
 	return error == -EBADMSG && run->result ? line_refuse(run, line, &reader) : error;
 }
 

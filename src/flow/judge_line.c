@@ -95,7 +95,9 @@ line_take(struct judge_run *run, struct span text)
 	if (text.len > LP_LINE_BYTES_MAX)
 		return judge_reject(run, -1, VERDICT_TOO_LONG, 0, NULL, NULL);
 	buf_clear(&judge->scratch);
-	int error = buf_reserve(&judge->scratch, text.len + 1);
+	/* Its first text.len bytes hold unescaped names, what is built goes behind them: room for
+	 * both now, because it must not move once names lie in it. */
+	int error = buf_reserve(&judge->scratch, 2 * text.len + 2);
 	if (error)
 		return error;
 	struct lp_error bad;
@@ -104,11 +106,7 @@ line_take(struct judge_run *run, struct span text)
 		return 0;
 	if (error)
 		return judge_reject(run, -1, VERDICT_BAD_LINE, bad.column, bad.code, bad.text);
-	/* Its first text.len bytes hold unescaped names: what is built goes behind them. */
 	judge->scratch.len = text.len;
-	error = buf_reserve(&judge->scratch, 2 * text.len + 2);
-	if (error)
-		return error;
 	judge_points_drop(run);
 	return line_judge(run, &judge->line);
 }
