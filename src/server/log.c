@@ -79,13 +79,15 @@ put_quoted(struct line *line, const char *text)
 	/* What is no UTF-8 must not make the line something that no reader takes. */
 	bool valid = utf8_valid(span_str(text));
 	bool room = put_text(line, "\"");
+	size_t whole = line->len; /* up to here no character is cut */
 	for (; *text && room; text++) {
 		unsigned char c = (unsigned char)*text;
+		if ((c & 0xc0) != 0x80)
+			whole = line->len;
 		room = valid || c < 0x80 ? put_escaped(line, c) : put_text(line, "?");
 	}
-	/* A cut in the middle of a character takes the whole of it away. */
-	while (!room && line->len && (line->bytes[line->len - 1] & 0x80))
-		line->len--;
+	if (!room)
+		line->len = whole;
 	line->bytes[line->len++] = '"'; /* there is room: TAIL_BYTES */
 }
 

@@ -47,7 +47,7 @@ sources_fill(struct program *program)
 	program->sources = (struct settings_sources){
 	    .env = program->env,
 	    .file = args->config,
-	    .environment = environ,
+	    .environment = (const char *const *)environ,
 	    .sets = program->all_sets,
 	    .set_count = count,
 	};

@@ -91,7 +91,7 @@ void settings_init(struct settings *settings);
 struct settings_sources {
 	struct env *env;          /* reads the file */
 	const char *file;         /* of "key = value" lines in [sections] */
-	char *const *environment; /* "WEIR_NET_LOOPS=2", NULL at the end; others are passed over */
+	const char *const *environment; /* "WEIR_NET_LOOPS=2", NULL at the end; others are passed over */
 	const char *const *sets;  /* "net.loops=2" */
 	size_t set_count;
 };
@@ -104,7 +104,7 @@ bool settings_load(const struct settings_sources *sources, struct settings *ret_
 /* The pieces of settings_load. Errors likewise. */
 bool settings_read_text(struct settings *settings, const char *name, struct span text,
     struct buf *errors);
-bool settings_read_environment(struct settings *settings, char *const *environment,
+bool settings_read_environment(struct settings *settings, const char *const *environment,
     struct buf *errors);
 bool settings_read_set(struct settings *settings, const char *assignment, struct buf *errors);
 

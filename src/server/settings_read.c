@@ -233,7 +233,8 @@ environment_name(struct span variable, char *ret_name)
 }
 
 bool
-settings_read_environment(struct settings *settings, char *const *environment, struct buf *errors)
+settings_read_environment(
+    struct settings *settings, const char *const *environment, struct buf *errors)
 {
 	bool good = true;
 	struct buf why;
