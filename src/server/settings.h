@@ -91,7 +91,7 @@ void settings_init(struct settings *settings);
 struct settings_sources {
 	struct env *env;          /* reads the file */
 	const char *file;         /* of "key = value" lines in [sections] */
-	const char *const *environment; /* "WEIR_NET_LOOPS=2", NULL at the end; others are passed over */
+	const char *const *environment; /* "WEIR_NET_LOOPS=2" …, NULL; others are passed over */
 	const char *const *sets;  /* "net.loops=2" */
 	size_t set_count;
 };
