@@ -144,7 +144,7 @@ slot_done(struct mail *mail)
 		series_partition_merged(slot->partition, slot->merge, slot->error);
 		slot->merge = NULL;
 	}
-	if (!slot->error && !slot->fl->points.flushed)
+	if (!slot->error && !slot->fl->points.ending)
 		slot_merge(slot);
 	points_settle(slot->fl);
 }
@@ -216,7 +216,8 @@ void
 points_settle(struct flow_loop *fl)
 {
 	uint64_t next = UINT64_MAX;
-	for (unsigned i = 0; i < fl->points.count; i++)
+	/* At the end only what flow_loop_flush asked for is begun. */
+	for (unsigned i = 0; i < fl->points.count && !fl->points.ending; i++)
 		next = MIN(next, slot_due(&fl->points.slots[i]));
 	if (next == UINT64_MAX)
 		loop_timer_cancel(fl->loop, &fl->points.timer);
@@ -255,6 +256,7 @@ flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), void *
 {
 	for (unsigned i = 0; i < fl->points.count; i++)
 		fl->points.slots[i].retry_at_ms = 0;
+	fl->points.ending = true;
 	fl->points.flushed = done;
 	fl->points.flushed_ctx = ctx;
 	fl->points.flushed_error = 0;

@@ -273,7 +273,9 @@ threads_end(struct server *server)
 		thread_join(sl->thread);
 		sl->running = false;
 	}
+	/* Whoever still sends mail has returned before the receiver is destroyed. */
 	workers_destroy(server->queries);
+	workers_destroy(server->workers);
 	store_writer_stop(server->writer);
 	if (server->loops)
 		loops_settle(server);
@@ -289,7 +291,6 @@ server_destroy(struct server *server)
 	for (unsigned i = 0; i < server->loop_count && server->loops; i++)
 		server_loop_destroy(&server->loops[i]);
 	flow_destroy(server->flow);
-	workers_destroy(server->workers);
 	for (unsigned i = 0; i < server->loop_count && server->loops; i++) {
 		mailbox_destroy(server->loops[i].box);
 		loop_destroy(server->loops[i].loop);
