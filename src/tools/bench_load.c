@@ -128,8 +128,10 @@ worker_init(struct worker *w, struct bench *b, const struct bench_load *load, ui
 	w->rounds = MAX(load->batch / w->series, 1);
 	w->parts = (w->series + wide - 1) / wide;
 	w->variants = MAX(BODIES_WANTED / w->parts, 1);
-	uint64_t share = MAX(load->readings / load->connections, 1), a_body = wide * w->rounds;
-	w->requests = (share + a_body - 1) / a_body;
+	/* Whole cycles, then as many bodies as the rest takes. */
+	uint64_t share = MAX(load->readings / load->connections, 1);
+	uint64_t a_cycle = w->series * w->rounds, a_body = wide * w->rounds;
+	w->requests = share / a_cycle * w->parts + (share % a_cycle + a_body - 1) / a_body;
 	struct http_client_options options = {
 	    .address = load->address, .authorization = load->authorization, .stop_fd = b->stop_fd};
 	int error = http_client_create(&options, &w->client);

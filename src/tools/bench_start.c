@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "bench.h"
+#include "check.h"
 
 /* What a bench fills a store with, and how to ask for it again. */
 struct filling {
@@ -105,6 +106,8 @@ bench_start(struct bench *b, unsigned run, struct bench_result *ret_result)
 
 /* ── idle ── */
 
+enum { SETTLE_MS = 2000 };
+
 /* Waits; -ECANCELED when told to stop. */
 static int
 wait_ms(struct bench *b, int64_t ms)
@@ -118,7 +121,7 @@ static int
 watch(struct bench *b, const struct bench_server *server, struct bench_result *ret_result)
 {
 	pid_t nothing;
-	int error = wait_ms(b, 2000);
+	int error = wait_ms(b, MIN(SETTLE_MS, b->options.duration_ms));
 	if (!error)
 		error = bench_nothing_start(b, &nothing);
 	if (error)
@@ -153,7 +156,7 @@ bench_idle(struct bench *b, unsigned run, struct bench_result *ret_result)
 	if (!error)
 		error = bench_server_start(b, &server, false);
 	if (!error)
-		error = wait_ms(b, 2000);
+		error = wait_ms(b, MIN(SETTLE_MS, b->options.duration_ms));
 	if (!error)
 		bench_figure_add(
 		    ret_result, "pss_with_data_mb", bench_memory_kb(server.pid, "Pss") / 1024);

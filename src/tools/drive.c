@@ -22,6 +22,7 @@ struct drive {
 	struct fleet *fleet;
 	struct sender **senders;
 	const char *reason;
+	bool answered;	 /* the server was there at least once */
 	int64_t last_ms; /* of the last report */
 	atomic_uint_fast64_t readings;
 };
@@ -33,6 +34,7 @@ drive_create(const struct drive_options *options, struct drive **ret_drive)
 	if (!d)
 		return -ENOMEM;
 	d->options = *options;
+	d->options.sender.answered = &d->answered;
 	d->reason = "";
 	atomic_init(&d->readings, 0);
 	int error = fleet_create(&options->fleet, &d->fleet);
@@ -42,7 +44,7 @@ drive_create(const struct drive_options *options, struct drive **ret_drive)
 	if (!d->senders)
 		error = -ENOMEM;
 	for (unsigned i = 0; i < options->fleet.gateways && !error; i++)
-		error = sender_create(&options->sender, &d->senders[i]);
+		error = sender_create(&d->options.sender, &d->senders[i]);
 	if (error)
 		goto fail;
 	*ret_drive = d;

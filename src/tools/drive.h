@@ -16,7 +16,8 @@ struct drive;
 
 struct drive_options {
 	struct fleet_options fleet;
-	struct sender_options sender; /* one a gateway; stop_fd also ends the waits here */
+	struct sender_options
+	    sender; /* one a gateway, `answered` is set here; stop_fd ends all waits */
 	/* Readings acknowledged so far; of the time that drive_push goes through, the share done.
 	 */
 	void (*progress)(void *ctx, uint64_t readings, double share);

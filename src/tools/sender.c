@@ -27,8 +27,7 @@ struct sender {
 	struct prng prng;
 	struct buf body; /* JSON: begins with '[', items separated by commas */
 	size_t pending;
-	bool answered; /* the server was there at least once */
-	bool lost;     /* note() was told so */
+	bool lost; /* note() was told so */
 	char reason[REASON_BYTES];
 };
 
@@ -230,7 +229,7 @@ post(struct sender *s, unsigned *ret_wait_s)
 		json ? "application/json" : "text/plain; charset=utf-8", body, &reply);
 	*ret_wait_s = 0;
 	if (error == 0) {
-		s->answered = true;
+		*s->options.answered = true;
 		*ret_wait_s = reply.retry_after_s;
 		return judge(s, &reply);
 	}
@@ -253,7 +252,7 @@ post_until(struct sender *s)
 			return error;
 		int64_t passed = (int64_t)((env_mono_ns(s->options.env) - began_ns) / 1000000);
 		int64_t patience =
-		    s->answered ? s->options.patience_ms : s->options.first_patience_ms;
+		    *s->options.answered ? s->options.patience_ms : s->options.first_patience_ms;
 		if (patience >= 0 && passed >= patience)
 			return -ETIMEDOUT;
 		note(s, true);

@@ -30,6 +30,8 @@ struct sender_options {
 	/* How long to try: before the first answer of the server ever, and after it; -1: for ever.
 	 */
 	int64_t first_patience_ms, patience_ms;
+	/* Set at the server's first answer; senders of one drive share it. */
+	bool *answered;
 	/* Told once when the server is lost and once when it is back. May be NULL. */
 	void (*note)(void *ctx, bool failed, const char *text);
 	void *note_ctx;

@@ -36,6 +36,7 @@ struct world {
 	struct scripted_server server;
 	struct env *env;
 	struct sender *sender;
+	bool answered;
 	char notes[400];
 };
 
@@ -60,6 +61,7 @@ world_start(
 	    .format = format,
 	    .first_patience_ms = 0,
 	    .patience_ms = 20000,
+	    .answered = &w->answered,
 	    .note = on_note,
 	    .note_ctx = w};
 	assert_int_equal(sender_create(&options, &w->sender), 0);
@@ -195,7 +197,8 @@ a_server_that_never_was_there(void **state)
 	struct world w;
 	world_start(&w, SENDER_JSON, NULL, 0);
 	sender_destroy(w.sender);
-	struct sender_options options = {.env = w.env, .address = "unix:/nonexistent/socket"};
+	struct sender_options options = {
+	    .env = w.env, .address = "unix:/nonexistent/socket", .answered = &w.answered};
 	assert_int_equal(sender_create(&options, &w.sender), 0);
 	assert_int_equal(sender_add(w.sender, &station), 0);
 	assert_int_equal(sender_flush(w.sender), -ETIMEDOUT);
