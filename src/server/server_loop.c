@@ -25,8 +25,8 @@ session_settings_fill(const struct server *server, const struct settings *settin
 	*ret_settings = (struct session_settings){
 	    .body_bytes_max = settings->http.body_bytes_max,
 	    .idle_ms = (unsigned)settings->net.idle_ms,
-	    .head_ms = (unsigned)settings->net.head_ms,
-	    .body_ms = (unsigned)settings->net.body_ms,
+	    .head_ms = (unsigned)settings->http.head_ms,
+	    .body_ms = (unsigned)settings->http.body_ms,
 	    .sse_comment_ms = (unsigned)settings->sse.comment_ms,
 	    .ws_ping_ms = (unsigned)settings->ws.ping_ms,
 	    .ws_message_bytes_max = settings->ws.message_bytes_max,

@@ -22,10 +22,10 @@
 struct settings {
 	struct {
 		uint64_t loops, conns_max, in_bytes_max, out_bytes_max;
-		uint64_t slow_write_ms, idle_ms, head_ms, body_ms, drain_ms;
+		uint64_t slow_write_ms, idle_ms, drain_ms;
 	} net;
 	struct {
-		uint64_t body_bytes_max, gzip;
+		uint64_t head_ms, body_ms, body_bytes_max, gzip;
 	} http;
 	struct {
 		uint64_t comment_ms;

@@ -54,10 +54,10 @@ const struct settings_entry settings_table[] = {
 	"A peer that takes nothing of what it is owed for so long is dropped."),
     MS(net.idle_ms, 100, 24 * HOURS, "75s", LIVE,
 	"How long a kept connection may wait for the next request."),
-    MS(net.head_ms, 100, HOURS, "15s", LIVE, "How long the head of a request may take to arrive."),
-    MS(net.body_ms, 100, HOURS, "30s", LIVE, "How long a body may stand still while it arrives."),
     MS(net.drain_ms, 0, HOURS, "10s", LIVE,
 	"How long requests under way are waited for when the server is told to stop."),
+    MS(http.head_ms, 100, HOURS, "15s", LIVE, "How long the head of a request may take to arrive."),
+    MS(http.body_ms, 100, HOURS, "30s", LIVE, "How long a body may stand still while it arrives."),
     BYTES(http.body_bytes_max, KIB, 16 * MIB, "16MiB", LIVE,
 	"The largest body, decompressed, of those that are read whole; lines stream without"
 	" a bound."),

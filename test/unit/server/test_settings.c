@@ -80,8 +80,8 @@ every_type_is_read_from_a_file(void **state)
 	(void)state;
 	struct settings settings;
 	expect_good("\xef\xbb\xbf# a comment\r\n; another\n\n"
-		    "[net]\nloops = 3   # behind a blank\n  idle_ms=1m30s\nhead_ms = 250\n"
-		    "[http]\nbody_bytes_max = 2 MiB\ngzip = off\n"
+		    "[net]\nloops = 3   # behind a blank\n  idle_ms=1m30s\n"
+		    "[http]\nhead_ms = 250\nbody_bytes_max = 2 MiB\ngzip = off\n"
 		    "[sse]\ncomment_s = 20\n"
 		    "[ws]\norigins = \"http://a.example # http://b.example\"\n"
 		    "[journal]\ndurability = OS\nsegment_bytes=\"16MiB\"\n"
@@ -89,7 +89,7 @@ every_type_is_read_from_a_file(void **state)
 	    &settings);
 	assert_int_equal(settings.net.loops, 3);
 	assert_int_equal(settings.net.idle_ms, 90000);
-	assert_int_equal(settings.net.head_ms, 250);
+	assert_int_equal(settings.http.head_ms, 250);
 	assert_int_equal(settings.http.body_bytes_max, 2 << 20);
 	assert_int_equal(settings.http.gzip, 0);
 	assert_int_equal(settings.sse.comment_ms, 20000);
@@ -194,7 +194,7 @@ set_wins_over_environment_and_that_over_the_file(void **state)
 	(void)state;
 	char path[] = "/tmp/weir-settings-XXXXXX";
 	int fd = mkstemp(path);
-	const char text[] = "[net]\nloops = 1\nconns_max = 10\nhead_ms = 1000\n";
+	const char text[] = "[net]\nloops = 1\nconns_max = 10\n[http]\nhead_ms = 1000\n";
 	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
 	close(fd);
 	const char *environment[] = {"WEIR_NET_LOOPS=2", "WEIR_NET_CONNS_MAX=20", NULL};
@@ -207,7 +207,7 @@ set_wins_over_environment_and_that_over_the_file(void **state)
 	assert_true(settings_load(&sources, &settings, &errors));
 	assert_int_equal(settings.net.loops, 4);
 	assert_int_equal(settings.net.conns_max, 20);
-	assert_int_equal(settings.net.head_ms, 1000);
+	assert_int_equal(settings.http.head_ms, 1000);
 	unlink(path);
 	assert_false(settings_load(&sources, &settings, &errors));
 	buf_append_byte(&errors, '\0');
