@@ -70,7 +70,7 @@ struct points {
 	struct points_slot *slots;
 	unsigned count;
 	struct loop_timer timer;
-	bool ending;                           /* flow_loop_flush was called: no more retries, merges */
+	bool ending; /* flow_loop_flush was called: no more retries, merges */
 	void (*flushed)(void *ctx, int error); /* of flow_loop_flush; NULL: not asked */
 	void *flushed_ctx;
 	int flushed_error;
