@@ -24,35 +24,6 @@
 
 #define FILE_NAME "weir.db"
 
-/* Nothing here is a value that comes from outside; those are bound. */
-static const char *const statements[STORE_STATEMENT_COUNT] = {
-	[STORE_BEGIN] = "BEGIN IMMEDIATE",
-	[STORE_COMMIT] = "COMMIT",
-	[STORE_ROLLBACK] = "ROLLBACK",
-	[STORE_SAVEPOINT] = "SAVEPOINT unit",
-	[STORE_SAVEPOINT_UNDO] = "ROLLBACK TO unit",
-	[STORE_SAVEPOINT_RELEASE] = "RELEASE unit",
-	[STORE_META_GET] = "SELECT value FROM meta WHERE name = ?1",
-	[STORE_META_PUT] = "INSERT INTO meta (name, value) VALUES (?1, ?2)"
-	    " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-	[STORE_CURSOR_GET] = "SELECT seq FROM cursor WHERE processor = ?1 AND partition = ?2",
-	[STORE_CURSOR_PUT] = "INSERT INTO cursor (processor, partition, seq) VALUES (?1, ?2, ?3)"
-	    " ON CONFLICT (processor, partition) DO UPDATE SET seq = excluded.seq",
-	[STORE_PART_ADD] = "INSERT INTO part (id, partition, day, level, seq_first, seq_last,"
-	    " time_first, time_last, points, series, bytes)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-	[STORE_PART_REMOVE] = "DELETE FROM part WHERE id = ?1",
-	[STORE_PARTS] = "SELECT id, partition, day, level, seq_first, seq_last, time_first,"
-	    " time_last, points, series, bytes FROM part ORDER BY partition, day, seq_first, id",
-	[STORE_VERSION_RAISE] = "UPDATE registry_version SET version = version + 1"
-	    " RETURNING version",
-	[STORE_KEY_ADD] = "INSERT INTO key (tenant, name, hash, rights, channels, created_ms,"
-	    " version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	[STORE_KEY_REMOVE] = "DELETE FROM key WHERE tenant = ?1 AND name = ?2",
-	[STORE_KEYS] = "SELECT id, tenant, name, hash, rights, channels, created_ms, version"
-	    " FROM key ORDER BY id",
-};
-
 /* For each connection, before the file is touched: exclusive locking first, for then the WAL needs
  * no shared memory. 512 KiB of cache hold the whole manifest of a small server. */
 static const char open_sql[] =
@@ -135,7 +106,7 @@ int
 store_prepare(struct store *store, enum store_statement which, sqlite3_stmt **ret_statement)
 {
 	if (store->statements[which] == NULL) {
-		int error = store_result(store, sqlite3_prepare_v3(store->db, statements[which],
+		int error = store_result(store, sqlite3_prepare_v3(store->db, store_sql[which],
 		    -1, SQLITE_PREPARE_PERSISTENT, &store->statements[which], NULL));
 
 		if (error)
@@ -163,6 +134,66 @@ store_step(struct store *store, sqlite3_stmt *statement)
 	error = result == SQLITE_DONE ? 0 : store_result(store, result);
 	store_reset(statement);
 	return error;
+}
+
+int
+store_change(struct store *store, sqlite3_stmt *statement, unsigned *ret_count)
+{
+	int error = store_step(store, statement);
+
+	check(error <= 0);
+	if (error == 0 && ret_count)
+		*ret_count = (unsigned)sqlite3_changes(store->db);
+	return error;
+}
+
+int
+store_rows(struct store *store, sqlite3_stmt *statement,
+    int (*row)(void *ctx, sqlite3_stmt *statement), void *ctx)
+{
+	int error;
+
+	while ((error = store_step(store, statement)) == 1) {
+		error = row(ctx, statement);
+		if (error)
+			break;
+	}
+	store_reset(statement);
+	return error;
+}
+
+int
+store_row(struct store *store, sqlite3_stmt *statement,
+    int (*row)(void *ctx, sqlite3_stmt *statement), void *ctx)
+{
+	int error = store_step(store, statement);
+
+	if (error == 0)
+		return -ENOENT;
+	if (error == 1)
+		error = row(ctx, statement);
+	store_reset(statement);
+	return error;
+}
+
+int
+store_number(struct store *store, sqlite3_stmt *statement, uint64_t *ret_value)
+{
+	uint64_t value;
+	int error = store_step(store, statement);
+
+	if (error <= 0)
+		return error ? error : -ENOENT;
+	value = (uint64_t)sqlite3_column_int64(statement, 0);
+	error = store_step(store, statement);
+	if (error < 0)
+		return error;
+	if (error == 1) {
+		store_reset(statement);
+		return store_fail(store, -EUCLEAN, "weir.db has two rows where one must be");
+	}
+	*ret_value = value;
+	return 0;
 }
 
 /* A statement without values or rows. */

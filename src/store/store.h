@@ -90,7 +90,7 @@ int store_part_remove(struct store_tx *tx, uint64_t id); /* 0 also when it is go
 int store_parts_load(struct store *store, int (*each)(void *ctx, const struct store_part *part),
     void *ctx); /* by partition, day, seq_first */
 
-/* ── application keys (first form; issue B's registry goes on from here) ── */
+/* ── application keys (the rest of the registry: registry.h) ── */
 struct store_key {
 	uint64_t id;
 	struct span tenant, name;
@@ -106,6 +106,15 @@ int store_key_add(struct store_tx *tx, const struct store_key *key, uint64_t *re
     uint64_t *ret_version);
 int store_key_remove(struct store_tx *tx, struct span tenant, struct span name,
     uint64_t *ret_version); /* -ENOENT */
+
+/* Other rights and channels for the key of this tenant and name; the rest stays. -ENOENT. */
+int store_key_put(struct store_tx *tx, const struct store_key *key, uint64_t *ret_version);
+int store_key_find(struct store *store, struct span tenant, struct span name,
+    int (*each)(void *ctx, const struct store_key *key), void *ctx); /* -ENOENT */
+
+/* Of one tenant, by name, those behind `after`, at most `limit`. */
+int store_keys_list(struct store *store, struct span tenant, struct span after, unsigned limit,
+    int (*each)(void *ctx, const struct store_key *key), void *ctx);
 int store_keys_load(struct store *store, int (*each)(void *ctx, const struct store_key *key),
     void *ctx);
 

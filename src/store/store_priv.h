@@ -29,8 +29,69 @@ enum store_statement {
 	STORE_KEY_ADD,
 	STORE_KEY_REMOVE,
 	STORE_KEYS,
+	STORE_KEY_FIND,
+	STORE_KEY_PUT,
+	STORE_KEYS_PAGE,
+	STORE_VERSION_GET,
+	STORE_TENANT_ADD,
+	STORE_TENANT_REMOVE,
+	STORE_TENANT_USED,
+	STORE_TENANTS_PAGE,
+	STORE_TENANT_HAS_DEVICE,
+	STORE_TENANT_NEXT_DEVICE,
+	STORE_TENANT_NEXT_GATEWAY,
+	STORE_TENANT_NEXT_VENUE,
+	STORE_USER_ADD,
+	STORE_USER_PUT,
+	STORE_USER_REMOVE,
+	STORE_USER_FIND,
+	STORE_USER_FIND_ID,
+	STORE_USERS_PAGE,
+	STORE_USERS,
+	STORE_DEVICE_ADD,
+	STORE_DEVICE_PUT,
+	STORE_DEVICE_REMOVE,
+	STORE_DEVICE_FIND,
+	STORE_DEVICES_PAGE,
+	STORE_DEVICES_SEARCH,
+	STORE_DEVICES_OF_USER,
+	STORE_DEVICES,
+	STORE_DEVICE_USER_ADD,
+	STORE_DEVICE_USERS_REMOVE,
+	STORE_USER_DEVICES_REMOVE,
+	STORE_GATEWAY_ADD,
+	STORE_GATEWAY_PUT,
+	STORE_GATEWAY_REMOVE,
+	STORE_GATEWAY_FIND,
+	STORE_GATEWAYS_PAGE,
+	STORE_GATEWAYS,
+	STORE_SECRET_NEXT,
+	STORE_SECRET_ADD,
+	STORE_SECRET_EXPIRE,
+	STORE_SECRET_REMOVE,
+	STORE_SECRETS_PAGE,
+	STORE_SECRETS,
+	STORE_VENUE_ADD,
+	STORE_VENUE_PUT,
+	STORE_VENUE_TOUCH,
+	STORE_VENUE_REMOVE,
+	STORE_VENUE_FIND,
+	STORE_VENUES_PAGE,
+	STORE_VENUES_OF_USER,
+	STORE_VENUE_USER_ADD,
+	STORE_VENUE_USERS_REMOVE,
+	STORE_USER_VENUES_REMOVE,
+	STORE_PLAN_PUT,
+	STORE_PLAN_REMOVE,
+	STORE_PLAN_GET,
+	STORE_AUDIT_ADD,
+	STORE_AUDITS_PAGE,
+	STORE_AUDIT_TRIM,
 	STORE_STATEMENT_COUNT
 };
+
+/* Their SQL (store_statements.c). */
+extern const char *const store_sql[STORE_STATEMENT_COUNT];
 
 /* A transaction is open while one of these is about; it lives in the store. */
 struct store_tx {
@@ -66,6 +127,22 @@ int store_step(struct store *store, sqlite3_stmt *statement);
 
 /* Forgets bindings too: they point into memory of the caller's. */
 void store_reset(sqlite3_stmt *statement);
+
+/* Runs a statement that changes rows to its end. 0 or an errno; *ret_count (NULL ok): how many. */
+int store_change(struct store *store, sqlite3_stmt *statement, unsigned *ret_count);
+
+/* Gives each row to row(), which must leave the statement alone. A nonzero return ends it and is
+ * returned. store_row: the one row there is, or -ENOENT. */
+int store_rows(struct store *store, sqlite3_stmt *statement,
+    int (*row)(void *ctx, sqlite3_stmt *statement), void *ctx);
+int store_row(struct store *store, sqlite3_stmt *statement,
+    int (*row)(void *ctx, sqlite3_stmt *statement), void *ctx);
+
+/* Runs a statement to its end that answers one number, or nothing (-ENOENT). */
+int store_number(struct store *store, sqlite3_stmt *statement, uint64_t *ret_value);
+
+/* The next version of the registry, in the transaction of the change that it numbers. */
+int store_version_raise(struct store *store, uint64_t *ret_version);
 
 /* ── store_schema.c ── */
 

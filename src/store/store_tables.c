@@ -6,56 +6,11 @@
  * forgotten, before the function returns.
  */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "check.h"
+#include "store_bind.h"
 #include "store_priv.h"
-
-/* Binding can fail only by a wrong index or a value above SQLite's gigabyte: both bugs. */
-static void
-bind_u64(sqlite3_stmt *statement, int index, uint64_t value)
-{
-	check(sqlite3_bind_int64(statement, index, (sqlite3_int64)value) == SQLITE_OK);
-}
-
-static void
-bind_i64(sqlite3_stmt *statement, int index, int64_t value)
-{
-	check(sqlite3_bind_int64(statement, index, value) == SQLITE_OK);
-}
-
-/* An empty span may be NULL, which SQLite would take for no value at all. */
-static void
-bind_text(sqlite3_stmt *statement, int index, struct span text)
-{
-	check(text.len <= INT_MAX);
-	check(sqlite3_bind_text(statement, index, text.len ? text.ptr : "", (int)text.len,
-	    SQLITE_STATIC) == SQLITE_OK);
-}
-
-static void
-bind_blob(sqlite3_stmt *statement, int index, struct span bytes)
-{
-	check(bytes.len <= INT_MAX);
-	check(sqlite3_bind_blob(statement, index, bytes.len ? bytes.ptr : "", (int)bytes.len,
-	    SQLITE_STATIC) == SQLITE_OK);
-}
-
-/* Valid until the next step. The bytes are NULL also when memory is out, then len is 0. */
-static struct span
-column_span(sqlite3_stmt *statement, int column)
-{
-	const char *ptr = sqlite3_column_blob(statement, column);
-
-	return span_of(ptr, ptr ? (size_t)sqlite3_column_bytes(statement, column) : 0);
-}
-
-static uint64_t
-column_u64(sqlite3_stmt *statement, int column)
-{
-	return (uint64_t)sqlite3_column_int64(statement, column);
-}
 
 /* ── meta ── */
 
@@ -215,35 +170,13 @@ store_parts_load(struct store *store, int (*each)(void *ctx, const struct store_
 
 /* ── keys ── */
 
-/* The next version of the registry, in the transaction of the change that it numbers. */
-static int
-version_raise(struct store *store, uint64_t *ret_version)
-{
-	sqlite3_stmt *statement;
-	int error = store_prepare(store, STORE_VERSION_RAISE, &statement);
-
-	if (error)
-		return error;
-	error = store_step(store, statement);
-	if (error <= 0)
-		return error ? error : store_fail(store, -EUCLEAN, "weir.db has lost the version"
-		    " of its registry");
-	*ret_version = column_u64(statement, 0);
-	error = store_step(store, statement);
-	if (error == 1) {
-		store_reset(statement);
-		error = store_fail(store, -EUCLEAN, "weir.db has two versions of its registry");
-	}
-	return error;
-}
-
 int
 store_key_add(struct store_tx *tx, const struct store_key *key, uint64_t *ret_id,
     uint64_t *ret_version)
 {
 	sqlite3_stmt *statement;
 	uint64_t version;
-	int error = version_raise(tx->store, &version);
+	int error = store_version_raise(tx->store, &version);
 
 	if (error == 0)
 		error = store_prepare(tx->store, STORE_KEY_ADD, &statement);
@@ -280,34 +213,96 @@ store_key_remove(struct store_tx *tx, struct span tenant, struct span name,
 		return error;
 	if (sqlite3_changes(tx->store->db) == 0)
 		return -ENOENT;
-	return version_raise(tx->store, ret_version);
+	return store_version_raise(tx->store, ret_version);
+}
+
+int
+store_key_put(struct store_tx *tx, const struct store_key *key, uint64_t *ret_version)
+{
+	sqlite3_stmt *statement;
+	uint64_t version;
+	unsigned count;
+	int error = store_version_raise(tx->store, &version);
+
+	if (error == 0)
+		error = store_prepare(tx->store, STORE_KEY_PUT, &statement);
+	if (error)
+		return error;
+	bind_text(statement, 1, key->tenant);
+	bind_text(statement, 2, key->name);
+	bind_u64(statement, 3, key->rights);
+	bind_text(statement, 4, key->channels);
+	bind_u64(statement, 5, version);
+	error = store_change(tx->store, statement, &count);
+	if (error)
+		return error;
+	if (count == 0)
+		return -ENOENT;
+	*ret_version = version;
+	return 0;
+}
+
+struct key_reader {
+	int (*each)(void *ctx, const struct store_key *key);
+	void *ctx;
+};
+
+static int
+key_row(void *ctx, sqlite3_stmt *statement)
+{
+	const struct key_reader *reader = ctx;
+	struct store_key key = {
+		.id = column_u64(statement, 0),
+		.tenant = column_span(statement, 1),
+		.name = column_span(statement, 2),
+		.hash = column_span(statement, 3),
+		.rights = (uint32_t)column_u64(statement, 4),
+		.channels = column_span(statement, 5),
+		.created_ms = sqlite3_column_int64(statement, 6),
+		.version = column_u64(statement, 7),
+	};
+
+	return reader->each(reader->ctx, &key);
+}
+
+int
+store_key_find(struct store *store, struct span tenant, struct span name,
+    int (*each)(void *ctx, const struct store_key *key), void *ctx)
+{
+	struct key_reader reader = {each, ctx};
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_KEY_FIND, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_text(statement, 2, name);
+	return store_row(store, statement, key_row, &reader);
+}
+
+int
+store_keys_list(struct store *store, struct span tenant, struct span after, unsigned limit,
+    int (*each)(void *ctx, const struct store_key *key), void *ctx)
+{
+	struct key_reader reader = {each, ctx};
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_KEYS_PAGE, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_text(statement, 2, after);
+	bind_u64(statement, 3, limit);
+	return store_rows(store, statement, key_row, &reader);
 }
 
 int
 store_keys_load(struct store *store, int (*each)(void *ctx, const struct store_key *key),
     void *ctx)
 {
+	struct key_reader reader = {each, ctx};
 	sqlite3_stmt *statement;
 	int error = store_prepare(store, STORE_KEYS, &statement);
 
-	if (error)
-		return error;
-	while ((error = store_step(store, statement)) == 1) {
-		struct store_key key = {
-			.id = column_u64(statement, 0),
-			.tenant = column_span(statement, 1),
-			.name = column_span(statement, 2),
-			.hash = column_span(statement, 3),
-			.rights = (uint32_t)column_u64(statement, 4),
-			.channels = column_span(statement, 5),
-			.created_ms = sqlite3_column_int64(statement, 6),
-			.version = column_u64(statement, 7),
-		};
-
-		error = each(ctx, &key);
-		if (error)
-			break;
-	}
-	store_reset(statement);
-	return error;
+	return error ? error : store_rows(store, statement, key_row, &reader);
 }

@@ -2,6 +2,7 @@
  * test_schema.c: migrations: from every earlier version to this one with all that was in it, never
  * back. A new step of the schema adds a row to `samples`.
  */
+#include "registry.h"
 #include "store_model.h"
 
 /* For version N, at N: what a program of that version could have put in (SQL of that time), and
@@ -19,6 +20,39 @@ find_version_1(struct store *store)
 	assert_true(seq == 77);
 }
 
+static int
+must_be_version_2(void *ctx, const struct store_device *device)
+{
+	assert_true(span_eq(device->id, SPAN("12")) && span_eq(device->config, SPAN("{}")));
+	assert_true(device->state && device->gateway == 3 && device->version == 6);
+	assert_true(device->user_count == 1 && device->users[0] == 2);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static int
+must_be_key(void *ctx, const struct store_key *key)
+{
+	assert_true(key->id == 9 && key->rights == 1 && key->version == 4);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static void
+find_version_2(struct store *store)
+{
+	uint64_t version = 0;
+	unsigned count = 0;
+
+	find_version_1(store);
+	assert_int_equal(store_registry_version(store, &version), 0);
+	assert_true(version == 6);
+	assert_int_equal(store_device_find(store, SPAN("acme"), SPAN("12"), must_be_version_2,
+	    &count), 0);
+	assert_int_equal(store_key_find(store, SPAN("main"), SPAN("ward"), must_be_key, &count), 0);
+	assert_int_equal(count, 2);
+}
+
 static const struct {
 	const char *sql;
 	void (*find)(struct store *store);
@@ -29,6 +63,20 @@ static const struct {
 	 "INSERT INTO part VALUES (5, 3, 19000, 0, 1, 76, 10, 20, 100, 2, 900);"
 	 "UPDATE registry_version SET version = 4;"
 	 "INSERT INTO key VALUES (9, 'main', 'ward', x'00', 1, '', 0, 4);", find_version_1},
+	{"INSERT INTO meta VALUES ('node', x'616263');"
+	 "INSERT INTO cursor VALUES ('series', 3, 77);"
+	 "UPDATE registry_version SET version = 6;"
+	 "INSERT INTO key VALUES (9, 'main', 'ward', x'00', 1, '', 0, 4);"
+	 "INSERT INTO tenant VALUES ('acme', 5, 12, 3, 0, 5);"
+	 "INSERT INTO user VALUES (2, 'acme', 'ana', 3, 0, '', 1, '', '', '', 5, 5);"
+	 "INSERT INTO device VALUES ('acme', 2, '12', '', '', '', x'', 1, 3, 5, 6, '{}');"
+	 "INSERT INTO device_user VALUES (2, 'acme', 2, '12');"
+	 "INSERT INTO gateway VALUES ('acme', 3, '', '', '', x'', 0, 5, 5);"
+	 "INSERT INTO secret VALUES (1, 'acme', 2, 's', x'', 5, 0, 5);"
+	 "INSERT INTO venue VALUES ('acme', 1, 'v', '', 5, 5);"
+	 "INSERT INTO venue_user VALUES (2, 'acme', 1);"
+	 "INSERT INTO venue_plan VALUES ('acme', 1, 'image/png', x'00');"
+	 "INSERT INTO audit VALUES (1, 'acme', 5, '', '', '', '', '', '');", find_version_2},
 };
 
 static void
@@ -112,6 +160,26 @@ numbers_go_on_from_what_was_there(void **state)
 }
 
 static void
+tenants_of_version_1s_keys_are_there(void **state)
+{
+	struct place *place = *state;
+	struct store *store = open_version(place, 1);
+	uint64_t version;
+	char id[24];
+	size_t len;
+
+	execute(store, "INSERT INTO key VALUES (1, 'acme', 'a', x'01', 1, '', 0, 1)");
+	store_close(store);
+	store = store_must_open(place->env, place->dir);
+	execute(store, "BEGIN");
+	assert_int_equal(store_tenant_remove(&store->tx, SPAN("acme"), &version), -ENOTEMPTY);
+	assert_int_equal(store_device_next_id(&store->tx, SPAN("acme"), id, &len), 0);
+	assert_int_equal(store_device_next_id(&store->tx, SPAN("main"), id, &len), 0);
+	execute(store, "ROLLBACK");
+	store_close(store);
+}
+
+static void
 newer_version_is_refused_and_says_so(void **state)
 {
 	struct place *place = *state;
@@ -150,6 +218,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_earlier_version_is_brought_up_with_its_rows),
 		TEST(numbers_go_on_from_what_was_there),
+		TEST(tenants_of_version_1s_keys_are_there),
 		TEST(newer_version_is_refused_and_says_so),
 		TEST(database_without_its_tables_is_damaged_not_missing),
 	};
