@@ -106,13 +106,15 @@ int
 store_version_raise(struct store *store, uint64_t *ret_version)
 {
 	sqlite3_stmt *statement;
+	unsigned count = 0;
 	int error = store_prepare(store, STORE_VERSION_RAISE, &statement);
 
 	if (error)
 		return error;
-	error = store_number(store, statement, ret_version);
-	return error == -ENOENT ? store_fail(store, -EUCLEAN, "weir.db has lost the version of its"
-	    " registry") : error;
+	error = store_change(store, statement, &count);
+	if (error == 0 && count == 0)
+		error = store_fail(store, -EUCLEAN, "weir.db has lost the version of its registry");
+	return error ? error : store_registry_version(store, ret_version);
 }
 
 int
@@ -134,7 +136,7 @@ registry_change_one(struct store_tx *tx, sqlite3_stmt *statement)
 }
 
 int
-registry_number_next(struct store_tx *tx, enum store_statement which, struct span tenant,
+registry_tenant_number(struct store_tx *tx, enum store_statement which, struct span tenant,
     uint64_t *ret_value)
 {
 	sqlite3_stmt *statement;
@@ -144,6 +146,19 @@ registry_number_next(struct store_tx *tx, enum store_statement which, struct spa
 		return error;
 	bind_text(statement, 1, tenant);
 	return store_number(tx->store, statement, ret_value);
+}
+
+int
+registry_user_check(struct store_tx *tx, struct span tenant, uint64_t user)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_USER_OF_TENANT, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_u64(statement, 2, user);
+	return store_number(tx->store, statement, &user);
 }
 
 /* ── tenants ── */
@@ -179,7 +194,7 @@ store_tenant_remove(struct store_tx *tx, struct span name, uint64_t *ret_version
 
 	if (span_eq(name, SPAN("main")))
 		return -EPERM;
-	error = registry_number_next(tx, STORE_TENANT_USED, name, &used);
+	error = registry_tenant_number(tx, STORE_TENANT_USED, name, &used);
 	if (error == 0 && used)
 		error = -ENOTEMPTY;
 	if (error == 0)

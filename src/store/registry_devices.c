@@ -44,23 +44,44 @@ see_nothing(void *ctx, const struct store_device *device)
 	return 0;
 }
 
+/* The last id that the tenant gave out or must not give out; -ENOENT: no such tenant. */
+static int
+last_get(struct store_tx *tx, struct span tenant, uint64_t *ret_last)
+{
+	return registry_tenant_number(tx, STORE_TENANT_DEVICE_LAST, tenant, ret_last);
+}
+
+static int
+last_put(struct store_tx *tx, struct span tenant, uint64_t last)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_TENANT_DEVICE_PUT, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_u64(statement, 2, last);
+	return registry_change_one(tx, statement);
+}
+
 int
 store_device_next_id(struct store_tx *tx, struct span tenant, char ret_id[24], size_t *ret_len)
 {
 	char text[24];
-	int error, len;
+	uint64_t last;
+	int len;
+	int error = last_get(tx, tenant, &last);
 
+	if (error)
+		return error;
 	do { /* more than once only beyond STORE_DEVICE_ID_OURS, where others' may be in the way */
-		uint64_t number;
-
-		error = registry_number_next(tx, STORE_TENANT_NEXT_DEVICE, tenant, &number);
-		if (error)
-			return error;
-		len = snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+		len = snprintf(text, sizeof(text), "%llu", (unsigned long long)++last);
 		error = store_device_find(tx->store, tenant, span_of(text, (size_t)len),
 		    see_nothing, NULL);
 	} while (error == 0);
-	if (error != -ENOENT)
+	if (error == -ENOENT)
+		error = last_put(tx, tenant, last);
+	if (error)
 		return error;
 	memcpy(ret_id, text, (size_t)len + 1);
 	*ret_len = (size_t)len;
@@ -89,12 +110,14 @@ users_add(struct store_tx *tx, const struct store_device *device)
 	int error = 0;
 
 	for (size_t i = 0; error == 0 && i < device->user_count; i++) {
-		error = store_prepare(tx->store, STORE_DEVICE_USER_ADD, &statement);
+		error = registry_user_check(tx, device->tenant, device->users[i]);
+		if (error == 0)
+			error = store_prepare(tx->store, STORE_DEVICE_USER_ADD, &statement);
 		if (error)
 			break;
 		bind_device(statement, device->tenant, device->id);
 		bind_u64(statement, 4, device->users[i]);
-		error = registry_change_one(tx, statement);
+		error = store_change(tx->store, statement, NULL);
 	}
 	return error;
 }
@@ -112,29 +135,17 @@ users_remove(struct store_tx *tx, struct span tenant, struct span id)
 	return store_change(tx->store, statement, NULL);
 }
 
-/* Tells the tenant of an id that it must not give out; -ENOENT: no such tenant. */
-static int
-tenant_has(struct store_tx *tx, struct span tenant, struct span id)
-{
-	sqlite3_stmt *statement;
-	int error = store_prepare(tx->store, STORE_TENANT_HAS_DEVICE, &statement);
-
-	if (error)
-		return error;
-	bind_text(statement, 1, tenant);
-	bind_u64(statement, 2, own_number(id));
-	return registry_change_one(tx, statement);
-}
-
 int
 store_device_add(struct store_tx *tx, const struct store_device *device, uint64_t *ret_version)
 {
 	sqlite3_stmt *statement;
-	uint64_t version;
+	uint64_t version, last, number = own_number(device->id);
 	int error = device_check(device);
 
 	if (error == 0)
-		error = tenant_has(tx, device->tenant, device->id);
+		error = last_get(tx, device->tenant, &last);
+	if (error == 0 && number > last)
+		error = last_put(tx, device->tenant, number);
 	if (error == 0)
 		error = registry_begin(tx, STORE_DEVICE_ADD, &statement, &version);
 	if (error)

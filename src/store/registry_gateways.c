@@ -27,7 +27,7 @@ gateway_check(const struct store_gateway *gateway)
 int
 store_gateway_next_id(struct store_tx *tx, struct span tenant, uint64_t *ret_id)
 {
-	return registry_number_next(tx, STORE_TENANT_NEXT_GATEWAY, tenant, ret_id);
+	return registry_tenant_number(tx, STORE_TENANT_NEXT_GATEWAY, tenant, ret_id);
 }
 
 int

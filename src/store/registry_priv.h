@@ -26,7 +26,10 @@ int registry_begin(struct store_tx *tx, enum store_statement which,
 int registry_change_one(struct store_tx *tx, sqlite3_stmt *statement);
 
 /* The number that a statement about a tenant answers; -ENOENT. */
-int registry_number_next(struct store_tx *tx, enum store_statement which, struct span tenant,
+int registry_tenant_number(struct store_tx *tx, enum store_statement which, struct span tenant,
     uint64_t *ret_value);
+
+/* -ENOENT: the tenant has no user of this id. */
+int registry_user_check(struct store_tx *tx, struct span tenant, uint64_t user);
 
 #endif

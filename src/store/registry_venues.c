@@ -31,13 +31,15 @@ users_add(struct store_tx *tx, const struct store_venue *venue, uint64_t id)
 	int error = 0;
 
 	for (size_t i = 0; error == 0 && i < venue->user_count; i++) {
-		error = store_prepare(tx->store, STORE_VENUE_USER_ADD, &statement);
+		error = registry_user_check(tx, venue->tenant, venue->users[i]);
+		if (error == 0)
+			error = store_prepare(tx->store, STORE_VENUE_USER_ADD, &statement);
 		if (error)
 			break;
 		bind_text(statement, 1, venue->tenant);
 		bind_u64(statement, 2, id);
 		bind_u64(statement, 3, venue->users[i]);
-		error = registry_change_one(tx, statement);
+		error = store_change(tx->store, statement, NULL);
 	}
 	return error;
 }
@@ -65,7 +67,7 @@ store_venue_add(struct store_tx *tx, const struct store_venue *venue, uint64_t *
 	int error = venue_check(venue);
 
 	if (error == 0)
-		error = registry_number_next(tx, STORE_TENANT_NEXT_VENUE, venue->tenant, &id);
+		error = registry_tenant_number(tx, STORE_TENANT_NEXT_VENUE, venue->tenant, &id);
 	if (error == 0)
 		error = registry_begin(tx, STORE_VENUE_ADD, &statement, &version);
 	if (error)

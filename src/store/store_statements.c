@@ -1,6 +1,11 @@
 /*
  * store_statements.c: the SQL of every question and change. Nothing here is a value that comes from
  * outside; those are bound.
+ *
+ * What a bulk import runs (the version, tenants' last id, devices and their users) changes one row
+ * by its key, without RETURNING and SELECT: for anything else SQLite keeps a journal of the
+ * statement, and ending that one within a unit's savepoint costs time in proportion to all pages
+ * that the unit has changed so far.
  */
 #include "store_priv.h"
 
@@ -37,7 +42,7 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	[STORE_PARTS] = "SELECT id, partition, day, level, seq_first, seq_last, time_first,"
 	    " time_last, points, series, bytes FROM part ORDER BY partition, day, seq_first, id",
 	[STORE_VERSION_RAISE] = "UPDATE registry_version SET version = version + 1"
-	    " RETURNING version",
+	    " WHERE rowid = 1",
 	[STORE_KEY_ADD] = "INSERT INTO key (tenant, name, hash, rights, channels, created_ms,"
 	    " version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[STORE_KEY_REMOVE] = "DELETE FROM key WHERE tenant = ?1 AND name = ?2",
@@ -62,10 +67,8 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	    " OR EXISTS (SELECT 1 FROM venue WHERE tenant = ?1)",
 	[STORE_TENANTS_PAGE] = "SELECT name, created_ms, version FROM tenant WHERE name > ?1"
 	    " ORDER BY name LIMIT ?2",
-	[STORE_TENANT_HAS_DEVICE] = "UPDATE tenant SET device_last = max(device_last, ?2)"
-	    " WHERE name = ?1",
-	[STORE_TENANT_NEXT_DEVICE] = "UPDATE tenant SET device_last = device_last + 1"
-	    " WHERE name = ?1 RETURNING device_last",
+	[STORE_TENANT_DEVICE_PUT] = "UPDATE tenant SET device_last = ?2 WHERE name = ?1",
+	[STORE_TENANT_DEVICE_LAST] = "SELECT device_last FROM tenant WHERE name = ?1",
 	[STORE_TENANT_NEXT_GATEWAY] = "UPDATE tenant SET gateway_last = gateway_last + 1"
 	    " WHERE name = ?1 RETURNING gateway_last",
 	[STORE_TENANT_NEXT_VENUE] = "UPDATE tenant SET venue_last = venue_last + 1"
@@ -109,9 +112,9 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	    " (SELECT group_concat(user) FROM device_user AS u"
 	    " WHERE u.tenant = d.tenant AND u.device = d.id)"
 	    " FROM device AS d ORDER BY tenant, id_len, id",
-	[STORE_DEVICE_USER_ADD] = "INSERT INTO device_user (user, tenant, id_len, device)"
-	    " SELECT id, ?1, ?2, ?3 FROM user WHERE id = ?4 AND tenant = ?1"
-	    " ON CONFLICT DO UPDATE SET tenant = excluded.tenant",
+	[STORE_DEVICE_USER_ADD] = "INSERT OR IGNORE INTO device_user"
+	    " (tenant, id_len, device, user) VALUES (?1, ?2, ?3, ?4)",
+	[STORE_USER_OF_TENANT] = "SELECT id FROM user WHERE id = ?2 AND tenant = ?1",
 	[STORE_DEVICE_USERS_REMOVE] = "DELETE FROM device_user WHERE tenant = ?1 AND device = ?2",
 	[STORE_USER_DEVICES_REMOVE] = "DELETE FROM device_user WHERE user = ?1",
 
@@ -151,9 +154,8 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	[STORE_VENUES_OF_USER] = "SELECT " VENUE_COLUMNS " FROM venue_user AS s"
 	    " CROSS JOIN venue AS v ON v.tenant = s.tenant AND v.id = s.venue"
 	    " WHERE s.user = ?2 AND s.tenant = ?1 AND s.venue > ?3 ORDER BY s.venue LIMIT ?4",
-	[STORE_VENUE_USER_ADD] = "INSERT INTO venue_user (user, tenant, venue)"
-	    " SELECT id, ?1, ?2 FROM user WHERE id = ?3 AND tenant = ?1"
-	    " ON CONFLICT DO UPDATE SET tenant = excluded.tenant",
+	[STORE_VENUE_USER_ADD] = "INSERT OR IGNORE INTO venue_user (tenant, venue, user)"
+	    " VALUES (?1, ?2, ?3)",
 	[STORE_VENUE_USERS_REMOVE] = "DELETE FROM venue_user WHERE tenant = ?1 AND venue = ?2",
 	[STORE_USER_VENUES_REMOVE] = "DELETE FROM venue_user WHERE user = ?1",
 	[STORE_PLAN_PUT] = "INSERT INTO venue_plan (tenant, venue, type, bytes)"
