@@ -143,7 +143,8 @@ search_finds_names_by_their_beginning(void **state)
 	const struct {
 		struct span id, name;
 	} devices[] = {
-		{SPAN("1"), SPAN("Kitchen")}, {SPAN("2"), SPAN("kiosk")}, {SPAN("3"), SPAN("Cellar")},
+		{SPAN("1"), SPAN("Kitchen")}, {SPAN("2"), SPAN("kiosk")},
+		{SPAN("3"), SPAN("Cellar")},
 		{SPAN("4"), SPAN("KITCHEN")}, {SPAN("5"), SPAN("@home")}, {SPAN("6"), SPAN("_x")},
 		{SPAN("7"), SPAN("100%")}, {SPAN("8"), SPAN("")},
 	};
