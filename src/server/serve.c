@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "process.h"
 
 struct program {
 	const struct serve_args *args;
@@ -164,7 +163,6 @@ serve_program(struct serve_args *args, const struct serve_hooks *hooks)
 	log_init(&program.log, program.env, STDERR_FILENO);
 	atomic_store(&program.log.level, (unsigned)program.settings.log.level);
 	atomic_store(&program.log.format, (unsigned)program.settings.log.format);
-	process_raise_files();
 	code = run(&program, hooks);
 end:
 	env_destroy(program.env);

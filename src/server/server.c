@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "process.h"
 #include "server_priv.h"
 #include "thread.h"
 
@@ -85,6 +86,16 @@ routes_create(struct server *server)
 
 /* ── start ── */
 
+/* Descriptors that connections must leave to files: journal, parts, store, queries. */
+static uint64_t
+conns_max(const struct settings *settings)
+{
+	uint64_t files_max = process_raise_files();
+	uint64_t spare = MIN(files_max / 4, (uint64_t)1024);
+	return files_max ? MIN(settings->net.conns_max, files_max - spare)
+			 : settings->net.conns_max;
+}
+
 static int
 listeners_check(struct server *server, char *ret_reason)
 {
@@ -136,12 +147,14 @@ server_begin(struct server *server, char *ret_reason)
 	server->loop_count =
 	    settings->net.loops ? (unsigned)settings->net.loops : thread_cpu_count();
 	server->loop_count = MIN(server->loop_count, (unsigned)FLOW_LOOPS_MAX);
+	server->conns_max = conns_max(settings);
 	int error = listeners_check(server, ret_reason);
 	if (error)
 		return error;
 	log_event(server->log, LOG_INFO, "starting",
 	    LOG_FIELDS(LOG_TEXT("version", WEIR_VERSION), LOG_TEXT("data", server->options.data),
 		LOG_NUMBER("loops", server->loop_count),
+		LOG_NUMBER("connections_max", server->conns_max),
 		LOG_TEXT("durability", durabilities[settings->journal.durability])));
 	error = server_open(server, ret_reason);
 	if (!error) {

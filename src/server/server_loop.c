@@ -106,7 +106,7 @@ net_begin(struct server_loop *sl)
 	struct net_limits limits = {
 	    .in_bytes_max = settings->net.in_bytes_max,
 	    .out_bytes_max = settings->net.out_bytes_max,
-	    .conns_max = (unsigned)((settings->net.conns_max + loops - 1) / loops),
+	    .conns_max = (unsigned)((sl->server->conns_max + loops - 1) / loops),
 	    .slow_write_ms = (unsigned)settings->net.slow_write_ms,
 	};
 	return net_create(sl->loop, socket_real(), &limits, &sl->net);

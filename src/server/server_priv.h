@@ -74,6 +74,7 @@ struct server {
 
 	struct server_loop *loops;
 	unsigned loop_count;
+	uint64_t conns_max;          /* of all loops together */
 	struct server_listener *listeners;
 	char series_dir[DATA_PATH_BYTES];
 	bool admin_listens;

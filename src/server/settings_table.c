@@ -44,7 +44,7 @@ const struct settings_entry settings_table[] = {
 	"Event loops, each a thread that owns connections; 0: one per processor."),
     INT(net.conns_max, 1, 10000000, "100000", RESTART,
 	"Connections of all loops together; beyond it new ones wait to be accepted. The limit on"
-	" open files counts too."),
+	" open files bounds it too."),
     BYTES(net.in_bytes_max, 16 * KIB, 16 * MIB, "256KiB", RESTART,
 	"Input that a connection may hold unread by its handler; reading stops above it."),
     BYTES(net.out_bytes_max, 64 * KIB, GIB, "1MiB", RESTART,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Events, serve, Server, tempDir, until, weir } from '../harness.mjs';
+import { createKey, Events, serve, Server, tempDir, until, weir } from '../harness.mjs';
 
 test('health, readiness and version', async (t) => {
   const server = await serve(t);
@@ -56,6 +56,37 @@ test('SIGTERM answers what is held, then ends with 0', async () => {
   raw.close();
   const how = await server.child.ended;
   assert.equal(how.code, 0, how.stderr);
+});
+
+test('a second signal ends at once what the first one waits for', async () => {
+  const server = await Server.start();
+  const raw = await server.connect();
+  raw.send(`POST /write HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${server.key}\r\n` +
+    'Content-Length: 100\r\n\r\n');
+  await server.get('/healthz');
+  server.child.kill('SIGTERM');
+  await until(() => server.log.includes('event=stopping'), 'the server to drain');
+  // The signal gets its usual meaning just before that line.
+  server.child.kill('SIGINT');
+  const how = await server.child.ended;
+  assert.equal(how.signal, 'SIGINT');
+  raw.close();
+});
+
+test('a key that is removed is refused and its stream ends', async (t) => {
+  const server = await serve(t);
+  const key = await createKey(server.data, 'read,subscribe');
+  const events = await Events.open(server, '/api/v1/subscribe?channel=a', { key });
+  const list = await weir(['admin', 'key', 'list', '--data', server.data]);
+  assert.ok(!list.stdout.includes(key));
+  const name = list.stdout.trim().split('\n').at(-1).split(/\s+/)[1];
+  const run = await weir(['admin', 'key', 'remove', '--data', server.data, '--name', name]);
+  assert.equal(run.code, 0, run.stderr);
+  await until(() => events.over, 'the stream to end');
+  assert.equal((await server.get('/api/v1/series', { key })).status, 401);
+  const again = await weir(['admin', 'key', 'remove', '--data', server.data, '--name', name]);
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, new RegExp(name));
 });
 
 test('SIGHUP reloads what may change, and keeps running on a bad file', async (t) => {
