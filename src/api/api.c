@@ -16,9 +16,8 @@ api_routes(const struct session_route **tables, size_t *counts)
 {
 	static const struct session_route *const all[] = {
 		api_ops_routes, api_readings_routes, api_write_routes, api_series_routes,
-		api_latest_routes,
-		api_query_routes, api_raw_routes, api_channels_routes, api_keys_routes,
-		api_page_routes,
+		api_latest_routes, api_query_routes, api_raw_routes, api_channels_routes,
+		api_publish_routes, api_keys_routes, api_page_routes,
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
 		tables[i] = all[i];

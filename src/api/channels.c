@@ -1,9 +1,6 @@
 /*
- * channels.c: GET /api/v1/subscribe over SSE and WebSocket, and a WebSocket's publish.
+ * channels.c: GET /api/v1/subscribe over SSE and WebSocket.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "api_priv.h"
 #include "check.h"
 
@@ -76,83 +73,6 @@ subscribe_end(struct session_request *request, struct span whole)
 	}
 	session_problem(request, 406, NULL,
 	    "this version streams: ask with Accept: text/event-stream, or upgrade to a WebSocket");
-}
-
-/* ── publish ── */
-
-struct publication {
-	struct flow_publish publish;
-	void (*done)(void *ctx, int error, struct span id_or_detail);
-	void *ctx;
-};
-
-static void
-publication_done(struct flow_publish *publish, int error)
-{
-	struct publication *publication = CONTAINER_OF(publish, struct publication, publish);
-	struct buf id;
-	buf_init(&id, 0);
-	buf_printf(&id, "m%llu", (unsigned long long)publish->message->seq);
-	if (error)
-		publication->done(publication->ctx, error, SPAN("the disk is full"));
-	else
-		publication->done(publication->ctx, 0, buf_span(&id));
-	buf_finish(&id);
-	hub_message_unref(publish->message);
-	free(publication);
-}
-
-/* Whether this principal may publish on this channel; else a sentence. */
-static int
-publish_check(const struct access_principal *principal, const struct span *channels,
-    size_t channel_count, struct span *ret_reason)
-{
-	const char *reason;
-	if (channel_count != 1) {
-		*ret_reason = SPAN("a message has exactly one channel in this version");
-		return -EINVAL;
-	}
-	if (!(principal->rights & ACCESS_PUBLISH) ||
-	    !access_may_channel(principal, channels[0])) {
-		*ret_reason = SPAN("the key may not publish there");
-		return -EACCES;
-	}
-	if (hub_name_check(channels[0], &reason)) {
-		*ret_reason = span_str(reason);
-		return -EINVAL;
-	}
-	if (span_starts(channels[0], SPAN("readings/")) ||
-	    span_starts(channels[0], SPAN("alerts/")) ||
-	    span_starts(channels[0], SPAN("gateways/"))) {
-		*ret_reason = SPAN("the channel is a view: it shows what the server makes");
-		return -EACCES;
-	}
-	return 0;
-}
-
-void
-api_publish(void *app, const struct access_principal *principal, const struct span *channels,
-    size_t channel_count, struct span data,
-    void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx)
-{
-	struct api_loop *al = app;
-	struct span reason;
-	int error = publish_check(principal, channels, channel_count, &reason);
-	if (error) {
-		done(ctx, error, reason);
-		return;
-	}
-	struct publication *publication = calloc(1, sizeof *publication);
-	if (!publication || hub_message_create(0, 0, principal->tenant, channels[0], data,
-				&publication->publish.message)) {
-		free(publication);
-		done(ctx, -ENOMEM, SPAN("the server has no memory left; try again"));
-		return;
-	}
-	publication->done = done;
-	publication->ctx = ctx;
-	publication->publish.done = publication_done;
-	flow_publish(al->flow, &publication->publish);
 }
 
 static const struct session_route_ops subscribe_ops = {.end = subscribe_end};

@@ -118,6 +118,7 @@ struct flow_publish {
 	/* On the loop that published, after release. -ENOSPC: its seq could not be reserved on
 	 * disk and nobody heard it. */
 	void (*done)(struct flow_publish *publish, int error);
+	atomic_size_t delivered;        /* to how many live subscriptions on this node */
 };
 
 void flow_publish(struct flow_loop *fl, struct flow_publish *publish);

@@ -59,6 +59,9 @@ struct sequencer {
 int sequencer_start(struct flow *flow);
 void sequencer_finish(struct flow *flow);
 
+/* Tells the origins of entries that they are through: a chain by `next`, all of one origin. */
+void sequencer_settle(struct flow_entry *chain);
+
 /* Sends an entry to the sequencer, from its origin's loop. */
 void sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind kind);
 
@@ -97,6 +100,9 @@ int views_add(struct flow *flow, struct release *release, const struct journal_r
 int release_create(struct flow *flow, struct release **ret_release);
 int release_add_record(struct release *release, struct journal_record *record);  /* refs */
 int release_add_message(struct release *release, struct hub_message *message, uint64_t loops);
+
+/* The same for a client's message: its publisher is told when every loop has delivered it. */
+int release_add_publish(struct release *release, struct flow_publish *publish, uint64_t loops);
 int release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq);
 
 /* Mails it to every loop and gives the caller's reference up. */

@@ -17,6 +17,7 @@ struct release_item {
 		struct {
 			struct hub_message *message;
 			uint64_t loops;
+			struct flow_publish *publish; /* NULL: of a view */
 		} message;
 		struct {
 			unsigned loop;
@@ -87,7 +88,17 @@ release_add_message(struct release *release, struct hub_message *message, uint64
 	item->kind = RELEASE_MESSAGE;
 	item->message.message = hub_message_ref(message);
 	item->message.loops = loops;
+	item->message.publish = NULL;
 	return 0;
+}
+
+int
+release_add_publish(struct release *release, struct flow_publish *publish, uint64_t loops)
+{
+	int error = release_add_message(release, publish->message, loops);
+	if (!error)
+		release->items[release->count - 1].message.publish = publish;
+	return error;
 }
 
 int
@@ -104,6 +115,17 @@ release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint
 }
 
 static void
+message_deliver(struct flow_loop *fl, const struct release_item *item)
+{
+	struct flow_publish *publish = item->message.publish;
+	if (!(item->message.loops >> fl->index & 1))
+		return;
+	size_t delivered = hub_local_deliver(fl->hub, item->message.message);
+	if (publish)
+		atomic_fetch_add(&publish->delivered, delivered);
+}
+
+static void
 release_apply(struct flow_loop *fl, const struct release_item *item)
 {
 	switch (item->kind) {
@@ -111,8 +133,7 @@ release_apply(struct flow_loop *fl, const struct release_item *item)
 		points_apply(fl, item->record);
 		break;
 	case RELEASE_MESSAGE:
-		if (item->message.loops >> fl->index & 1)
-			hub_local_deliver(fl->hub, item->message.message);
+		message_deliver(fl, item);
 		break;
 	case RELEASE_CONFIRM:
 		if (item->confirm.loop == fl->index)
@@ -150,18 +171,25 @@ release_send(struct release *release, uint64_t seq_last)
 	release_unref(release);
 }
 
+static void
+item_finish(struct release_item *item)
+{
+	if (item->kind == RELEASE_RECORD)
+		journal_record_unref(item->record);
+	if (item->kind != RELEASE_MESSAGE)
+		return;
+	hub_message_unref(item->message.message);
+	if (item->message.publish)
+		sequencer_settle(&item->message.publish->entry);
+}
+
 void
 release_unref(struct release *release)
 {
 	if (!refcount_down(&release->refs))
 		return;
-	for (size_t i = 0; i < release->count; i++) {
-		struct release_item *item = &release->items[i];
-		if (item->kind == RELEASE_RECORD)
-			journal_record_unref(item->record);
-		else if (item->kind == RELEASE_MESSAGE)
-			hub_message_unref(item->message.message);
-	}
+	for (size_t i = 0; i < release->count; i++)
+		item_finish(&release->items[i]);
 	free(release->items);
 	free(release);
 }

@@ -245,7 +245,7 @@ publish_release(struct flow *flow, struct flow_publish *publish, struct release 
 	if (publish->entry.error)
 		return 0;
 	uint64_t loops = hub_wanted(flow->hub, message->tenant, message->channel);
-	return loops ? release_add_message(release, message, loops) : 0;
+	return release_add_publish(release, publish, loops);
 }
 
 static int
@@ -293,6 +293,20 @@ entries_done(struct mail *mail)
 	}
 }
 
+void
+sequencer_settle(struct flow_entry *chain)
+{
+	chain->mail.deliver = entries_done;
+	mailbox_send(chain->origin->box, &chain->mail);
+}
+
+/* Whether the entry's origin is told only when all loops have taken the release. */
+static bool
+entry_waits(const struct flow_entry *entry)
+{
+	return entry->kind == FLOW_PUBLISH && !entry->error;
+}
+
 /* Takes the ready entries off the list's head, adds what follows from them to `release`, and
  * chains them by origin. The seq up to which everything is released. */
 static uint64_t
@@ -314,6 +328,8 @@ entries_release(struct flow *flow, struct release *release, struct flow_entry **
 			flow->options.fatal(flow->options.ctx,
 			    "no memory to apply what is acknowledged", -ENOMEM);
 		seq = entry->seq;
+		if (entry_waits(entry))
+			continue;
 		*tails[entry->origin->index] = entry;
 		tails[entry->origin->index] = &entry->next;
 	}
@@ -340,8 +356,7 @@ flush_run(struct loop_task *task)
 	for (unsigned i = 0; i < flow->options.loops; i++) {
 		if (!chains[i])
 			continue;
-		chains[i]->mail.deliver = entries_done;
-		mailbox_send(flow->loops[i]->box, &chains[i]->mail);
+		sequencer_settle(chains[i]);
 	}
 	if (sequencer->head && sequencer->head->ready)
 		loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);

@@ -112,7 +112,9 @@ void hub_unsubscribe_all(struct hub_local *local, struct sink *sink); /* guarant
  * from the queue, whether or not it was a message for this loop. */
 void hub_local_advance(struct hub_local *local, uint64_t seq);
 void hub_local_confirmed(struct hub_local *local, uint64_t token, uint64_t seq);
-void hub_local_deliver(struct hub_local *local, struct hub_message *message);
+
+/* Returns how many sinks got it. */
+size_t hub_local_deliver(struct hub_local *local, struct hub_message *message);
 
 /* Patterns the sink is subscribed to; pos starts at NULL. false at the end. */
 bool hub_sink_next(const struct sink *sink, struct hub_subscription **pos,

@@ -334,15 +334,17 @@ deliver_topic(void *ctx, struct hub_entry *entry)
 	}
 }
 
-void
+size_t
 hub_local_deliver(struct hub_local *local, struct hub_message *message)
 {
 	settle(local);
+	uint64_t before = local->stats.delivered;
 	struct delivery delivery = {local, message};
 	hub_index_match(&local->topics, message->tenant, message->channel, deliver_topic,
 	    &delivery);
 	if (message->seq > local->seq)
 		local->seq = message->seq;
+	return (size_t)(local->stats.delivered - before);
 }
 
 void

@@ -147,12 +147,19 @@ net_out_queue_write(struct net_conn *conn)
 	loop_task_queue(net->loop, LOOP_WRITE, &net->write_task);
 }
 
-/* Whether `len` more bytes may be queued. */
+static int write_out(struct net_conn *conn);
+
+/* Whether `len` more bytes may be queued. A burst within one turn is no slow reader: what the
+ * socket takes leaves at once before anything is refused. */
 static int
 admit(struct net_conn *conn, size_t len)
 {
 	if (conn->state != NET_OPEN)
 		return -EPIPE;
+	if (len > net_out_room(conn) && !conn->blocked) {
+		write_out(conn); /* an error shows again in LOOP_WRITE */
+		net_out_queue_write(conn);
+	}
 	if (len > net_out_room(conn)) {
 		conn->want_drained = true;
 		return -EMSGSIZE;

@@ -27,7 +27,11 @@ after(async () => {
 });
 
 async function open(t, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1200, height: 900 },
+    bypassCSP: true, // the waits below are strings that the page evaluates
+    ...options,
+  });
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(error));

@@ -109,8 +109,9 @@ test('the demonstration: its key, its address, readings that move', async (t) =>
   const demo = await Server.start({ command: 'demo', key: 'weir-demo-key' });
   t.after(() => demo.child.exitCode === null && demo.stop());
   assert.deepEqual((await demo.get('/api/v1/demo', { key: false })).json().key, 'weir-demo-key');
+  // History comes first, faster than anybody may be able to listen.
+  await until(() => demo.log.includes('event=fleet'), 'the history to be sent');
   const events = await Events.open(demo, '/api/v1/subscribe?channel=readings/%23');
-  // History comes first, a device after the other.
   const devices = new Set();
   while (devices.size < 2)
     for (const one of await events.next(20)) devices.add(one.json.data.device);
