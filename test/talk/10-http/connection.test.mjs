@@ -170,7 +170,7 @@ test('a whole body over the limit is 413', async () => {
 });
 
 test('a slow head is cut off', { timeout: 40_000 }, async (t) => {
-  const slow = await Server.start({ args: ['--set', 'net.head_ms=300'] });
+  const slow = await Server.start({ args: ['--set', 'http.head_ms=300'] });
   t.after(() => slow.stop());
   const raw = await slow.connect();
   raw.send('GET /healthz HTTP/1.1\r\nHo');
