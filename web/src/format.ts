@@ -65,6 +65,7 @@ export function formatValue(metric: string, value: number): string {
 
 const clock = new Intl.DateTimeFormat(undefined, {
   day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit',
+  second: '2-digit',
 });
 
 export function formatTime(ms: number): string {
