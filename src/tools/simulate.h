@@ -9,7 +9,8 @@
  * and defrosting passes in 24 minutes. History comes first: `history_ms` before the start up to
  * now, at `history_interval_ms`, in large requests, with physics at the pace of the data (so that
  * a day of history looks like a day), the last quarter of an hour of it at the pace of what
- * follows; then live.
+ * follows; then live. Where the server has readings of an earlier fleet (the key then needs
+ * `read`, too), history begins after the last of them.
  *
  * The generator is the buffer: what could not be sent while the server was away is generated and
  * sent when it is back, in order. A report is repeated until it is acknowledged; sending a reading
