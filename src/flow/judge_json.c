@@ -15,14 +15,13 @@
 #include "judge_priv.h"
 #include "num.h"
 
-#define DEVICE_BYTES_MAX 255
 #define PENDING_MAX 8 /* "readings" members before the device is known, in one item */
 
 struct item {
 	struct judge_run *run;
 	struct json_reader *reader;
 	struct span device;               /* NULL until known */
-	char device_text[DEVICE_BYTES_MAX];
+	char device_text[JUDGE_NAME_BYTES_MAX];
 	uint32_t code;                    /* first thing wrong with the whole item; 0: nothing */
 	int32_t readings;                 /* seen so far */
 	uint64_t accepted;
@@ -111,21 +110,18 @@ value_skip(struct item *item, enum json_token first)
 	return 0;
 }
 
-/* A device's id as text: an integer literal to the digit, or a string. */
-static void
-device_id_take(struct item *item, enum json_token token)
+struct span
+judge_device_id(const struct json_reader *reader, enum json_token token, char *room)
 {
-	struct span text = item->reader->text;
-	if (item->device.ptr)
-		return;
-	if (token == JSON_STRING && text.len <= sizeof item->device_text) {
-		size_t len = json_string_decode(text, item->device_text);
-		if (judge_name_ok(span_of(item->device_text, len)))
-			item->device = span_of(item->device_text, len);
-	} else if (token == JSON_NUMBER && text.len <= 20 && all_of(text, "0123456789")) {
-		memcpy(item->device_text, text.ptr, text.len);
-		item->device = span_of(item->device_text, text.len);
+	struct span text = reader->text;
+	if (token == JSON_STRING && text.len <= JUDGE_NAME_BYTES_MAX) {
+		struct span id = span_of(room, json_string_decode(text, room));
+		return judge_name_ok(id) ? id : span_of(NULL, 0);
 	}
+	if (token != JSON_NUMBER || text.len > 20 || !all_of(text, "0123456789"))
+		return span_of(NULL, 0);
+	memcpy(room, text.ptr, text.len);
+	return span_of(room, text.len);
 }
 
 static int
@@ -140,8 +136,8 @@ device_take(struct item *item, enum json_token token)
 		bool is_id = json_text_eq(reader, SPAN("id"));
 		bool is_auth = json_text_eq(reader, SPAN("auth"));
 		token = json_next(reader);
-		if (is_id)
-			device_id_take(item, token);
+		if (is_id && !item->device.ptr)
+			item->device = judge_device_id(reader, token, item->device_text);
 		int error = is_auth ? auth_star(item, token) : value_skip(item, token);
 		if (error)
 			return error;

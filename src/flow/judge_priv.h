@@ -52,6 +52,11 @@ int judge_reject(struct judge_run *run, int32_t reading, uint32_t code, uint32_t
     const char *word, const char *text);
 
 bool judge_name_ok(struct span name);
+
+/* A device's id as text, in `room` (JUDGE_NAME_BYTES_MAX bytes): an integer literal to the digit,
+ * or a string that is a name. ptr NULL: the token is no id. */
+struct span judge_device_id(const struct json_reader *reader, enum json_token token, char *room);
+
 bool judge_time_ok(int64_t ms);
 
 /* Builds the key of a series into judge.keys and adds a point of the item under way.

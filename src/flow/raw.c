@@ -8,8 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "json.h"
-#include "lineproto.h"
+#include "judge_priv.h"
 
 struct raw {
 	const struct journal_record *record;
@@ -50,22 +49,16 @@ text_copy(struct buf *out, const char *from, const char *to)
 		buf_append_byte(out, *at == '\n' || *at == '\r' ? ' ' : *at);
 }
 
-static bool
-device_equals(const struct raw *raw, const struct json_reader *reader, enum json_token token)
-{
-	if (token == JSON_STRING)
-		return json_text_eq(reader, raw->device);
-	return token == JSON_NUMBER && span_eq(reader->text, raw->device);
-}
-
 /* Copies the value that begins with `token` to scratch. Notes on the way whether it is of the
- * device: the first "id" within the member "device" of the item. */
+ * device: the first "id" within the members "device" of the item that is one, as for the judge. */
 static int
 item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bool *ret_wanted)
 {
 	const char *from = reader->pos - 1;
 	unsigned depth = reader->depth;
-	bool in_device = false, is_id = false, known = false, wanted = raw->device.ptr == NULL;
+	bool in_device = false, is_id = false, wanted = raw->device.ptr == NULL;
+	char room[JUDGE_NAME_BYTES_MAX];
+	struct span device = span_of(NULL, 0);
 	buf_clear(raw->scratch);
 	while (reader->depth >= depth) {
 		token = json_next(reader);
@@ -78,9 +71,9 @@ item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bo
 			buf_append_byte(raw->scratch, '"');
 			from = reader->pos;
 		}
-		if (is_id && !known) {
-			wanted = wanted || device_equals(raw, reader, token);
-			known = true;
+		if (is_id && !device.ptr) {
+			device = judge_device_id(reader, token, room);
+			wanted = wanted || (device.ptr && span_eq(device, raw->device));
 		}
 		if (token == JSON_KEY && reader->depth == depth)
 			in_device = json_text_eq(reader, SPAN("device"));

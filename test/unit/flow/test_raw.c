@@ -1,0 +1,207 @@
+/*
+ * Messages as they came, out of records that the judge made: what was accepted, of one device or
+ * of all, credentials starred, one line each.
+ */
+#include "judging_cases.h"
+
+#include <errno.h>
+
+#include "json.h"
+#include "raw.h"
+
+struct world {
+	struct judging judging;
+	struct buf scratch, out;
+};
+
+static int
+setup(void **state)
+{
+	struct world *world = malloc(sizeof *world);
+	check(world);
+	judging_init(&world->judging);
+	buf_init(&world->scratch, 0);
+	buf_init(&world->out, 0);
+	*state = world;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct world *world = *state;
+	judging_finish(&world->judging);
+	buf_finish(&world->scratch);
+	buf_finish(&world->out);
+	free(world);
+	return 0;
+}
+
+/* Every line must be one JSON object that ends with it. */
+static int
+check_lines(struct span text)
+{
+	int lines = 0;
+	while (text.len) {
+		struct json_reader reader;
+		const char *lf = memchr(text.ptr, '\n', text.len);
+		assert_non_null(lf);
+		json_reader_init(&reader, span_of(text.ptr, (size_t)(lf - text.ptr)), false);
+		assert_int_equal(json_next(&reader), JSON_OBJECT);
+		assert_int_equal(json_skip(&reader, JSON_OBJECT), JSON_OBJECT_END);
+		assert_int_equal(json_next(&reader), JSON_END);
+		text = span_skip(text, (size_t)(lf - text.ptr) + 1);
+		lines++;
+	}
+	return lines;
+}
+
+static void
+check_raw(void **state, enum journal_format format, const char *body, const char *device,
+    const char *must)
+{
+	struct world *world = *state;
+	judging_run(&world->judging, format, LP_NS, span_str(body));
+	assert_int_equal(world->judging.error, 0);
+	struct journal_record record = judging_record(&world->judging);
+	buf_clear(&world->out);
+	int count = raw_write(&record, device ? span_str(device) : span_of(NULL, 0),
+	    &world->scratch, &world->out);
+	if (!span_eq(buf_span(&world->out), span_str(must)))
+		fail_msg("%s: for %s came\n%.*snot\n%s", body, device ? device : "all",
+		    SPAN_ARG(buf_span(&world->out)), must);
+	assert_int_equal(count, check_lines(buf_span(&world->out)));
+}
+
+#define LINE(message) "{\"time\":1700000000000,\"message\":" message "}\n"
+#define TEXT(lines) "{\"time\":1700000000000,\"text\":\"" lines "\"}\n"
+#define ONE "{\"device\":{\"id\":1},\"reading\":{\"a\":1}}"
+#define TWO "{\"reading\":{\"a\":2},\"x\":{\"device\":{\"id\":1}},\"device\":{\"id\":\"two\"}}"
+
+static void
+one_document(void **state)
+{
+	check_raw(state, JOURNAL_FORMAT_JSON, ONE, NULL, LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_JSON, " " ONE "\r\n", "1", LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_JSON, ONE, "2", "");
+	check_raw(state, JOURNAL_FORMAT_JSON, ONE, "", "");
+	check_raw(state, JOURNAL_FORMAT_JSON, TWO, "two", LINE(TWO));
+	check_raw(state, JOURNAL_FORMAT_JSON, TWO, "1", "");
+}
+
+static void
+several_items_are_filtered_by_device(void **state)
+{
+	check_raw(state, JOURNAL_FORMAT_JSON, "[" ONE "," TWO ",\n" ONE "]", NULL,
+	    LINE(ONE) LINE(TWO) LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_JSON, "[" ONE "," TWO "," ONE "]", "two", LINE(TWO));
+	check_raw(state, JOURNAL_FORMAT_JSON, ONE " [" TWO "] " ONE, "1", LINE(ONE) LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_NDJSON, ONE "\n\n" TWO "\r\n" ONE, NULL,
+	    LINE(ONE) LINE(TWO) LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_NDJSON, ONE "\n\n" TWO "\r\n" ONE, "1",
+	    LINE(ONE) LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_JSON, "[]", NULL, "");
+}
+
+static void
+rejected_items_are_left_out(void **state)
+{
+	check_raw(state, JOURNAL_FORMAT_JSON, "[5,{\"device\":{\"id\":1}},[{}]," ONE ",{}]", NULL,
+	    LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_NDJSON, "{\"device\":{\"id\":1},\"auth\":[\n" ONE "\n5\n",
+	    NULL, LINE(ONE));
+	check_raw(state, JOURNAL_FORMAT_LINE, "w\nw,device=1 a=1 0\nw a=\n", NULL,
+	    TEXT("w,device=1 a=1 0"));
+}
+
+static void
+stars_are_quoted(void **state)
+{
+	check_raw(state, JOURNAL_FORMAT_JSON,
+	    "{\"device\":{\"id\":1,\"auth\":12345},\"reading\":{\"a\":1},\"auth\":\"abc\"}", "1",
+	    LINE("{\"device\":{\"id\":1,\"auth\":\"*****\"},\"reading\":{\"a\":1},"
+	    "\"auth\":\"***\"}"));
+	check_raw(state, JOURNAL_FORMAT_NDJSON,
+	    "{\"device\":{\"auth\":1,\"id\":1},\"reading\":{\"a\":1,\"auth\":2}}", "1",
+	    LINE("{\"device\":{\"auth\":\"*\",\"id\":1},\"reading\":{\"a\":1,\"auth\":\"*\"}}"));
+}
+
+static void
+pretty_printed_input_is_one_line(void **state)
+{
+	check_raw(state, JOURNAL_FORMAT_JSON,
+	    "{\r\n  \"device\":\n{\"id\":1,\"auth\":\n7\n},\n\t\"reading\":{\"a\":1}\n}", "1",
+	    LINE("{    \"device\": {\"id\":1,\"auth\": \"*\" }, \t\"reading\":{\"a\":1} }"));
+}
+
+static void
+ids_are_compared_as_the_judge_reads_them(void **state)
+{
+	check_raw(state, JOURNAL_FORMAT_JSON,
+	    "{\"device\":{\"id\":\"\\u0066r \"},\"reading\":{\"a\":1}}", "fr ",
+	    LINE("{\"device\":{\"id\":\"\\u0066r \"},\"reading\":{\"a\":1}}"));
+	check_raw(state, JOURNAL_FORMAT_JSON,
+	    "{\"device\":{\"id\":12345678901234567},\"reading\":{\"a\":1}}", "12345678901234568",
+	    "");
+	/* The first id that is one counts. */
+	check_raw(state, JOURNAL_FORMAT_JSON,
+	    "{\"device\":{\"id\":null,\"id\":5,\"id\":6},\"device\":{\"id\":7},"
+	    "\"reading\":{\"a\":1}}",
+	    "5",
+	    LINE("{\"device\":{\"id\":null,\"id\":5,\"id\":6},\"device\":{\"id\":7},"
+	    "\"reading\":{\"a\":1}}"));
+	check_raw(state, JOURNAL_FORMAT_JSON,
+	    "{\"device\":{\"id\":5,\"id\":6},\"reading\":{\"a\":1}}", "6", "");
+}
+
+static void
+lines_of_a_device_come_together(void **state)
+{
+	const char *body = "w,device=1 a=1,s=\"x\\\"y\" 0\n# c\n\nw,device=2 a=2\r\nw a=3\n"
+			   "v,device=1,b=c a=4";
+	check_raw(state, JOURNAL_FORMAT_LINE, body, "1",
+	    TEXT("w,device=1 a=1,s=\\\"x\\\\\\\"y\\\" 0\\nv,device=1,b=c a=4"));
+	check_raw(state, JOURNAL_FORMAT_LINE, body, "3", "");
+	check_raw(state, JOURNAL_FORMAT_LINE, "w\\ ,device=a\\ b a=1\n", "a b",
+	    TEXT("w\\\\ ,device=a\\\\ b a=1"));
+}
+
+static void
+damage_is_an_error_not_a_crash(void **state)
+{
+	struct world *world = *state;
+	struct journal_record record = {
+		.stream = JOURNAL_REPORTS,
+		.format = JOURNAL_FORMAT_JSON,
+		.body = SPAN("[{\"device\":{\"id\":1},\"rea"),
+	};
+	struct span all = span_of(NULL, 0);
+	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	record.format = JOURNAL_FORMAT_NDJSON;
+	record.body = SPAN("{\"device\":{\"id\":1}\n");
+	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	record.format = JOURNAL_FORMAT_NONE;
+	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	record.format = JOURNAL_FORMAT_JSON;
+	record.body = SPAN("");
+	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	assert_int_equal(world->out.len, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one_document, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_items_are_filtered_by_device, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(rejected_items_are_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(stars_are_quoted, setup, teardown),
+		cmocka_unit_test_setup_teardown(pretty_printed_input_is_one_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(ids_are_compared_as_the_judge_reads_them, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(lines_of_a_device_come_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(damage_is_an_error_not_a_crash, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("flow_raw", tests, NULL, NULL);
+}
