@@ -22,6 +22,7 @@ struct points_slot {
 	struct mail stored;
 	int error;
 	uint64_t retry_at_ms;           /* 0: may begin */
+	uint64_t advance_at_ms;         /* when its cursor moves without points; 0: it need not */
 };
 
 static void slot_done(struct mail *mail);
@@ -91,6 +92,7 @@ slot_flush(struct points_slot *slot)
 	slot->flush = series_partition_freeze(slot->partition, &slot->fl->flow->next_part_id);
 	if (!slot->flush)
 		return false;
+	slot->advance_at_ms = 0;
 	slot_begin(slot);
 	return true;
 }
@@ -121,6 +123,7 @@ slot_failed(struct points_slot *slot, const char *what)
 	flow_count(&flow->counters.flushes_failed, 1);
 	flow->options.warn(flow->options.ctx, what, slot->error);
 	slot->retry_at_ms = loop_mono_ms(slot->fl->loop) + FLOW_RETRY_MS;
+	slot->advance_at_ms = slot->retry_at_ms;
 }
 
 static void
@@ -151,14 +154,6 @@ slot_done(struct mail *mail)
 
 /* ── when ── */
 
-static bool
-slot_empty(const struct points_slot *slot)
-{
-	struct series_partition_stats stats;
-	series_partition_stats(slot->partition, &stats);
-	return stats.head_points == 0;
-}
-
 /* For flow_loop_flush: whether nothing is left to do. */
 static bool
 points_drained(struct flow_loop *fl)
@@ -170,8 +165,7 @@ points_drained(struct flow_loop *fl)
 			fl->points.flushed_error = slot->error;
 			continue;
 		}
-		if (slot_busy(slot) || (!slot_empty(slot) && slot_flush(slot)) ||
-		    slot_compact(slot))
+		if (slot_busy(slot) || slot_flush(slot) || slot_compact(slot))
 			drained = false;
 	}
 	return drained;
@@ -188,6 +182,19 @@ points_check_drained(struct flow_loop *fl)
 	flushed(points->flushed_ctx, points->flushed_error);
 }
 
+/* A partition without points must not hold back where replay begins: its cursor follows. */
+static uint64_t
+slot_due_empty(struct points_slot *slot, uint64_t now)
+{
+	if (slot->advance_at_ms == 0)
+		return UINT64_MAX;
+	if (slot->advance_at_ms > now)
+		return slot->advance_at_ms;
+	slot->advance_at_ms = 0;
+	slot_flush(slot);
+	return UINT64_MAX;
+}
+
 /* Begins what is due in one partition; the moment of the loop's clock at which it must be looked
  * at again. */
 static uint64_t
@@ -198,10 +205,12 @@ slot_due(struct points_slot *slot)
 	uint64_t now = loop_mono_ms(loop);
 	struct series_partition_stats stats;
 	series_partition_stats(slot->partition, &stats);
-	if (stats.head_points == 0 || slot_busy(slot))
+	if (slot_busy(slot))
 		return UINT64_MAX;
 	if (slot->retry_at_ms > now)
 		return slot->retry_at_ms;
+	if (stats.head_points == 0)
+		return slot_due_empty(slot, now);
 	int64_t age = loop_now_ms(loop) - stats.head_oldest_ms;
 	if (stats.head_bytes >= options->head_bytes_max / options->partitions ||
 	    age >= options->head_age_ms_max) {
@@ -239,13 +248,16 @@ points_apply(struct flow_loop *fl, const struct journal_record *record)
 	const struct series_batch *batch = record->parsed;
 	int64_t now = loop_now_ms(fl->loop);
 	for (unsigned i = 0; i < fl->points.count; i++) {
-		struct series_partition *partition = fl->points.slots[i].partition;
+		struct points_slot *slot = &fl->points.slots[i];
 		uint32_t number = fl->index + i * flow->options.loops;
 		size_t count;
 		series_batch_points(batch, number, &count);
+		if (slot->advance_at_ms == 0)
+			slot->advance_at_ms = loop_mono_ms(fl->loop) +
+			    (uint64_t)flow->options.head_age_ms_max;
 		if (count == 0)
-			series_partition_advance(partition, record->seq);
-		else if (series_partition_apply(partition, batch, record->seq, now))
+			series_partition_advance(slot->partition, record->seq);
+		else if (series_partition_apply(slot->partition, batch, record->seq, now))
 			flow->options.fatal(flow->options.ctx,
 			    "no memory for points that are acknowledged", -ENOMEM);
 	}

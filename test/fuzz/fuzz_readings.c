@@ -1,12 +1,13 @@
 /*
  * fuzz_readings.c: bodies of readings: the first byte chooses the format. Holds: replay of the
- * record gives exactly what was accepted; no credential remains; line protocol stays as it came; a
- * list of verdicts that was cut is damage, not a crash.
+ * record gives exactly what was accepted; no credential remains; line protocol stays as it came;
+ * raw messages are lines of JSON; a list of verdicts that was cut is damage, not a crash.
  */
 #include <errno.h>
 
 #include "json.h"
 #include "judging.h"
+#include "raw.h"
 
 static bool
 all_stars(struct span text)
@@ -65,6 +66,29 @@ check_lines(struct span body)
 	}
 }
 
+static void
+check_raw(const struct judging *judging)
+{
+	struct journal_record record = judging_record(judging);
+	struct buf scratch, out;
+	buf_init(&scratch, 0);
+	buf_init(&out, 0);
+	int count = raw_write(&record, span_of(NULL, 0), &scratch, &out);
+	check(count >= 0);
+	struct span rest = buf_span(&out);
+	for (; count > 0; count--) {
+		struct json_reader reader;
+		json_reader_init(&reader, rest, false);
+		check(json_skip(&reader, json_next(&reader)) == JSON_OBJECT_END);
+		check(reader.pos < reader.end && *reader.pos == '\n');
+		check(!memchr(rest.ptr, '\n', (size_t)(reader.pos - rest.ptr)));
+		rest = span_skip(rest, (size_t)(reader.pos - rest.ptr) + 1);
+	}
+	check(rest.len == 0);
+	buf_finish(&scratch);
+	buf_finish(&out);
+}
+
 /* Damage must be an error or other points, never a crash. */
 static void
 replay_without_last_verdict(struct judging *judging)
@@ -100,6 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 			check_lines(body);
 		else
 			check(span_eq(body, text));
+		check_raw(&judging);
 		replay_without_last_verdict(&judging);
 	}
 	judging_finish(&judging);
