@@ -181,9 +181,22 @@ list_head_print(void)
 	printf("%-6s %-24s %-30s %-24s %s\n", "id", "name", "rights", "made", "channels");
 }
 
-/* One object of the server's list, whose reader stands behind its '{'. */
+/* The strings of an array whose reader stands behind its '[', with commas, as they are given. */
+static void
+words_take(struct json_reader *reader, struct buf *words)
+{
+	while (json_next(reader) == JSON_STRING) {
+		if (words->len)
+			buf_append_byte(words, ',');
+		if (buf_reserve(words, reader->text.len) == 0)
+			words->len += json_string_decode(reader->text, words->ptr + words->len);
+	}
+}
+
+/* One object of the server's list, whose reader stands behind its '{'. `words` has a buffer for
+ * each of the two members that are lists. */
 static bool
-list_item_print(struct json_reader *reader)
+list_item_read(struct json_reader *reader, struct buf words[2])
 {
 	struct span texts[5] = {SPAN("?"), SPAN("?"), SPAN("?"), SPAN("?"), SPAN("?")};
 	static const char *const names[] = {"id", "name", "rights", "created", "channels"};
@@ -196,9 +209,9 @@ list_item_print(struct json_reader *reader)
 		enum json_token token = json_next(reader);
 		struct span text = reader->text;
 		if (token == JSON_ARRAY) {
-			const char *begin = reader->pos;
-			token = json_skip(reader, token);
-			text = span_of(begin, (size_t)(reader->pos - begin) - 1);
+			struct buf *list = &words[field == 4];
+			words_take(reader, list);
+			text = buf_span(list);
 		}
 		if (token == JSON_ERROR)
 			return false;
@@ -210,6 +223,18 @@ list_item_print(struct json_reader *reader)
 	printf("%-6.*s %-24.*s %-30.*s %-24s %.*s\n", SPAN_ARG(texts[0]), SPAN_ARG(texts[1]),
 	    SPAN_ARG(texts[2]), made, SPAN_ARG(texts[4].len ? texts[4] : SPAN("all")));
 	return true;
+}
+
+static bool
+list_item_print(struct json_reader *reader)
+{
+	struct buf words[2];
+	buf_init(&words[0], 0);
+	buf_init(&words[1], 0);
+	bool good = list_item_read(reader, words);
+	buf_finish(&words[0]);
+	buf_finish(&words[1]);
+	return good;
 }
 
 static int
