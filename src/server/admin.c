@@ -334,9 +334,16 @@ list_each(void *ctx, const struct store_key *key)
 	(void)ctx;
 	rights_print(key->rights, rights);
 	datetime_format(made, key->created_ms);
-	struct span channels = key->channels.len ? key->channels : SPAN("all");
+	struct json_reader reader;
+	struct buf words;
+	buf_init(&words, 0);
+	json_reader_init(&reader, key->channels, false);
+	if (json_next(&reader) == JSON_ARRAY)
+		words_take(&reader, &words);
+	struct span channels = words.len ? buf_span(&words) : SPAN("all");
 	printf("%-6llu %-24.*s %-30s %-24s %.*s\n", (unsigned long long)key->id,
 	    SPAN_ARG(key->name), rights, made, SPAN_ARG(channels));
+	buf_finish(&words);
 	return 0;
 }
 
