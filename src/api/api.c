@@ -11,21 +11,34 @@
 #include "json.h"
 #include "num.h"
 
+const struct api_group api_groups[] = {
+	{"Readings", "Readings of devices on their way in.", api_readings_routes},
+	{"Readings", NULL, api_write_routes},
+	{"Series", "What was stored, and the messages as they came.", api_series_routes},
+	{"Series", NULL, api_latest_routes},
+	{"Series", NULL, api_query_routes},
+	{"Series", NULL, api_raw_routes},
+	{"Channels", "Messages to any number of subscribers, live.", api_channels_routes},
+	{"Channels", NULL, api_publish_routes},
+	{"Keys", "Application keys: who may read, write, publish, subscribe.", api_keys_routes},
+	{"Operation", "For those who run the server.", api_ops_routes},
+	{"Pages", "For people, and this document.", api_openapi_routes},
+	{"Pages", NULL, api_page_routes},
+	{.name = NULL},
+};
+
 size_t
 api_routes(const struct session_route **tables, size_t *counts)
 {
-	static const struct session_route *const all[] = {
-		api_ops_routes, api_readings_routes, api_write_routes, api_series_routes,
-		api_latest_routes, api_query_routes, api_raw_routes, api_channels_routes,
-		api_publish_routes, api_keys_routes, api_page_routes,
-	};
-	for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
-		tables[i] = all[i];
+	size_t tables_count = ARRAY_COUNT(api_groups) - 1;
+	_Static_assert(ARRAY_COUNT(api_groups) - 1 <= API_TABLES_MAX, "callers have the room");
+	for (size_t i = 0; i < tables_count; i++) {
+		tables[i] = api_groups[i].routes;
 		counts[i] = 0;
-		while (all[i][counts[i]].path)
+		while (tables[i][counts[i]].path)
 			counts[i]++;
 	}
-	return ARRAY_COUNT(all);
+	return tables_count;
 }
 
 void

@@ -15,6 +15,8 @@
 #include "flow.h"
 #include "session.h"
 
+struct openapi;
+
 /* What the whole server shares; immutable after start but for the atomics behind the calls. */
 struct api {
 	struct env *env;
@@ -25,6 +27,7 @@ struct api {
 	unsigned char secret[32];       /* keys the hashes of access */
 	size_t series_max;              /* series one question may touch */
 	size_t chunk_bytes;             /* of a streamed body that make one record */
+	const struct openapi *openapi;  /* what GET /api/v1/openapi.json answers */
 	const char *demo_key;           /* NULL: no demo */
 	bool metrics_open;              /* /metrics needs no key */
 	/* Gathers /metrics from all loops; done(arg, out) comes on the calling one (its index is
@@ -45,8 +48,17 @@ struct api_loop {
 	struct mailbox *box;
 };
 
+/* Routes about one thing, which the OpenAPI document shows together. */
+struct api_group {
+	const char *name, *help;            /* help NULL: the name came before, with its help */
+	const struct session_route *routes; /* ends with an entry whose path is NULL */
+};
+
+/* Ends with an entry whose name is NULL. */
+extern const struct api_group api_groups[];
+
 /* All routes, for session_routes_create. `tables` and `counts` have room for API_TABLES_MAX. */
-#define API_TABLES_MAX 16
+#define API_TABLES_MAX 32
 size_t api_routes(const struct session_route **tables, size_t *counts);
 
 /* session_hooks.publish. */

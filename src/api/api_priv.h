@@ -18,11 +18,17 @@ extern const struct session_route api_raw_routes[];
 extern const struct session_route api_channels_routes[];
 extern const struct session_route api_publish_routes[];
 extern const struct session_route api_keys_routes[];
+extern const struct session_route api_openapi_routes[];
 extern const struct session_route api_page_routes[];
 
 /* Answers with `out` and frees it; 503 when it ran out of memory. */
 void api_answer_buf(struct session_request *request, unsigned status, const char *content_type,
     struct buf *out);
+
+/* Answers with what never changes while the server runs: ETag (`etag` with its quotes), and 304 to
+ * who has it. */
+void api_answer_constant(struct session_request *request, const char *content_type,
+    struct span etag, struct span body);
 
 /* 503: memory was out. */
 void api_no_memory(struct session_request *request);

@@ -77,6 +77,32 @@ subscribe_end(struct session_request *request, struct span whole)
 
 static const struct session_route_ops subscribe_ops = {.end = subscribe_end};
 
+static const struct session_doc subscribe_doc = {
+	.help = "With Accept: text/event-stream (or mode=sse) an event stream: id is a cursor, data "
+	    "the message; a gap event first when the past that was asked for is not there. With "
+	    "Upgrade: websocket one text frame a message, and the client may send "
+	    "{\"subscribe\":[…]}, {\"unsubscribe\":[…]} and "
+	    "{\"publish\":[…],\"data\":…}, each with a ref that is answered. A WebSocket "
+	    "without credentials sends {\"token\":…} first.",
+	.query = {
+		{"channel?", "[string]", "Names or patterns (+ one level, # the rest). A WebSocket "
+		    "may do without."},
+		{"since?", "string", "now: only what is new; else a gap is told of."},
+		{"mode?", "'sse'", "An event stream without the header."},
+		{"last_event_id?", "string", "As the header Last-Event-ID."},
+	},
+	.headers = {
+		{"Accept?", "string", "text/event-stream gives an event stream."},
+		{"Last-Event-ID?", "string", "The cursor where the client stopped."},
+	},
+	.answers = {
+		{101, "", "A WebSocket."},
+		{200, "text/event-stream string", "An event stream."},
+		{406, "", "Neither an event stream nor a WebSocket was asked for."},
+		{426, "", "The WebSocket's version is not 13."},
+	},
+};
+
 const struct session_route api_channels_routes[] = {
 	{
 		.path = "/api/v1/subscribe",
@@ -85,6 +111,7 @@ const struct session_route api_channels_routes[] = {
 		.late_token = true,
 		.ops = &subscribe_ops,
 		.summary = "Messages of channels as they come, over SSE or a WebSocket",
+		.doc = &subscribe_doc,
 	},
 	{.path = NULL},
 };

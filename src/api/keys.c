@@ -390,6 +390,33 @@ static const struct session_route_ops add_ops = {.end = add_end, .gone = call_go
 static const struct session_route_ops list_ops = {.end = list_end, .gone = call_gone};
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = call_gone};
 
+static const struct session_doc add_doc = {
+	.body = {"KeyNew"},
+	.answers = {
+		{201, "KeyMade", "The key; this is the only time it is shown."},
+		{409, "", "A key has this name already."},
+		{422, "", "A member is missing, unknown, or has no valid value."},
+		{500, "", "The store failed."},
+	},
+};
+
+static const struct session_doc list_doc = {
+	.answers = {
+		{200, "KeyPage", "All keys."},
+		{500, "", "The store failed."},
+	},
+};
+
+static const struct session_doc remove_doc = {
+	.path = {{"name", "Name", "The key's name."}},
+	.answers = {
+		{204, "", "It is gone."},
+		{404, "", "There is no key of this name."},
+		{422, "", "No key can have this name."},
+		{500, "", "The store failed."},
+	},
+};
+
 const struct session_route api_keys_routes[] = {
 	{
 		.path = "/api/v1/admin/keys",
@@ -397,6 +424,7 @@ const struct session_route api_keys_routes[] = {
 		.rights = ACCESS_ADMIN,
 		.ops = &add_ops,
 		.summary = "A new application key, shown once",
+		.doc = &add_doc,
 	},
 	{
 		.path = "/api/v1/admin/keys",
@@ -404,6 +432,7 @@ const struct session_route api_keys_routes[] = {
 		.rights = ACCESS_ADMIN,
 		.ops = &list_ops,
 		.summary = "All application keys, without the keys themselves",
+		.doc = &list_doc,
 	},
 	{
 		.path = "/api/v1/admin/keys/{name}",
@@ -411,6 +440,7 @@ const struct session_route api_keys_routes[] = {
 		.rights = ACCESS_ADMIN,
 		.ops = &remove_ops,
 		.summary = "Removes an application key; its connections end",
+		.doc = &remove_doc,
 	},
 	{.path = NULL},
 };

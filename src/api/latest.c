@@ -96,6 +96,14 @@ listing_gone(struct session_request *request, bool broken)
 
 static const struct session_route_ops latest_ops = {.end = latest_end, .gone = listing_gone};
 
+static const struct session_doc latest_doc = {
+	.query = {
+		{"metric?", "string", "Only of this metric."},
+		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
+	},
+	.answers = {{200, "LatestList", "One point a series."}},
+};
+
 const struct session_route api_latest_routes[] = {
 	{
 		.path = "/api/v1/latest",
@@ -103,6 +111,7 @@ const struct session_route api_latest_routes[] = {
 		.rights = ACCESS_READ,
 		.ops = &latest_ops,
 		.summary = "The newest point of each series",
+		.doc = &latest_doc,
 	},
 	{.path = NULL},
 };

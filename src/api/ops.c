@@ -107,36 +107,75 @@ static const struct session_route_ops version_ops = {.end = version_end};
 static const struct session_route_ops metrics_ops = {.end = metrics_end, .gone = metrics_gone};
 static const struct session_route_ops demo_ops = {.end = demo_end};
 
+static const struct session_doc healthz_doc = {
+	.always = true,
+	.answers = {{200, "text/plain string", "It is."}},
+};
+
+static const struct session_doc readyz_doc = {
+	.always = true,
+	.answers = {
+		{200, "text/plain string", "It is."},
+		{503, "", "It replays its journal, or it stops."},
+	},
+};
+
+static const struct session_doc version_doc = {
+	.always = true,
+	.answers = {{200, "Version", "Name and version."}},
+};
+
+static const struct session_doc metrics_doc = {
+	.help = "Needs a key with the right read unless the setting metrics.open allows all.",
+	.always = true,
+	.answers = {
+		{200, "text/plain string", "Prometheus text."},
+		{401, "", "A key with the right read is needed."},
+	},
+};
+
+static const struct session_doc demo_doc = {
+	.answers = {
+		{200, "DemoKey", "A key with all rights."},
+		{404, "", "This is no demonstration."},
+	},
+};
+
 const struct session_route api_ops_routes[] = {
 	{
 		.path = "/healthz",
 		.methods = SESSION_GET,
 		.ops = &healthz_ops,
 		.summary = "Whether the process is alive",
+		.doc = &healthz_doc,
 	},
 	{
 		.path = "/readyz",
 		.methods = SESSION_GET,
 		.ops = &readyz_ops,
 		.summary = "Whether it is ready to serve",
+		.doc = &readyz_doc,
 	},
 	{
 		.path = "/version",
 		.methods = SESSION_GET,
 		.ops = &version_ops,
 		.summary = "Which version runs",
+		.doc = &version_doc,
 	},
 	{
 		.path = "/metrics",
 		.methods = SESSION_GET,
 		.ops = &metrics_ops,
 		.summary = "Counters for Prometheus",
+		.doc = &metrics_doc,
 	},
 	{
 		.path = "/api/v1/demo",
 		.methods = SESSION_GET,
 		.ops = &demo_ops,
 		.summary = "The key of a demonstration server",
+		.doc = &demo_doc,
 	},
 	{.path = NULL},
 };

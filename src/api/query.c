@@ -186,6 +186,28 @@ static const struct session_route_ops query_ops = {
 	.gone = stream_gone,
 };
 
+static const struct session_doc query_doc = {
+	.help = "Answers stream, whatever their size. In CSV the columns are metric, the tags, "
+	    "time, and the value or the aggregates.",
+	.query = {
+		{"metric", "string", "Which metric."},
+		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
+		{"from?", "When", "The first time; -1h."},
+		{"to?", "When", "The end, exclusive; now."},
+		{"step?", "string", "Length of buckets, like 5m; without it, points as they are."},
+		{"agg?", "string", "Of each bucket: some of avg, min, max, count, sum, first, last, "
+		    "p50, p99, split by commas; avg."},
+		{"fill?", "'null'|'previous'", "What empty buckets hold; they are left out."},
+		{"limit?", "integer", "Points of a series, at most."},
+	},
+	.headers = {{"Accept?", "string", "text/csv gives CSV."}},
+	.answers = {
+		{200, "QueryResult", "Points by series, ascending by time."},
+		{200, "text/csv string", ""},
+		{500, "", "What is stored cannot be read."},
+	},
+};
+
 const struct session_route api_query_routes[] = {
 	{
 		.path = "/api/v1/query",
@@ -193,6 +215,7 @@ const struct session_route api_query_routes[] = {
 		.rights = ACCESS_READ,
 		.ops = &query_ops,
 		.summary = "Points of series, raw or in buckets, as JSON or CSV",
+		.doc = &query_doc,
 	},
 	{.path = NULL},
 };

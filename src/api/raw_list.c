@@ -149,6 +149,19 @@ static const struct session_route_ops raw_ops = {
 	.gone = stream_gone,
 };
 
+static const struct session_doc raw_doc = {
+	.query = {
+		{"device?", "string", "Only messages of this device."},
+		{"from?", "When", "The first arrival; -1h."},
+		{"to?", "When", "The end, exclusive; no end."},
+		{"limit?", "integer", "Messages, at most."},
+	},
+	.answers = {
+		{200, "application/x-ndjson RawLine", "A message a line, as they arrived."},
+		{500, "", "The journal cannot be read."},
+	},
+};
+
 const struct session_route api_raw_routes[] = {
 	{
 		.path = "/api/v1/raw",
@@ -156,6 +169,7 @@ const struct session_route api_raw_routes[] = {
 		.rights = ACCESS_READ,
 		.ops = &raw_ops,
 		.summary = "The messages as they came, from the journal",
+		.doc = &raw_doc,
 	},
 	{.path = NULL},
 };

@@ -52,6 +52,16 @@ static const struct session_route_ops readings_ops = {
 	.gone = intake_gone,
 };
 
+static const struct session_doc readings_doc = {
+	.help = "Answered when what is accepted is durable. Sending the same again changes nothing. "
+	    "NDJSON is unbounded, each line stands for itself; a document may have 16 MiB.",
+	.body = {
+		"Report|QoldReport|[Report|QoldReport]",
+		"application/x-ndjson Report|QoldReport",
+	},
+	.answers = {{202, "Intake", "What was accepted is durable; the rest is listed."}},
+};
+
 const struct session_route api_readings_routes[] = {
 	{
 		.path = "/api/v1/readings",
@@ -60,6 +70,7 @@ const struct session_route api_readings_routes[] = {
 		.streaming = true,
 		.ops = &readings_ops,
 		.summary = "Readings of devices: an object, an array, or NDJSON",
+		.doc = &readings_doc,
 	},
 	{.path = NULL},
 };

@@ -214,6 +214,16 @@ series_gone(struct session_request *request, bool broken)
 
 static const struct session_route_ops series_ops = {.end = series_end, .gone = series_gone};
 
+static const struct session_doc series_doc = {
+	.query = {
+		{"metric?", "string", "Only of this metric."},
+		{"limit?", "integer", "How many, from 1 to 1000; 100."},
+		{"cursor?", "string", "The next of the page before."},
+		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
+	},
+	.answers = {{200, "SeriesPage", "A page of series, ascending."}},
+};
+
 const struct session_route api_series_routes[] = {
 	{
 		.path = "/api/v1/series",
@@ -221,6 +231,7 @@ const struct session_route api_series_routes[] = {
 		.rights = ACCESS_READ,
 		.ops = &series_ops,
 		.summary = "Which series there are",
+		.doc = &series_doc,
 	},
 	{.path = NULL},
 };

@@ -119,6 +119,42 @@ static const struct session_route_ops write_v2_ops = {
 
 static const struct session_route_ops ping_ops = {.end = ping_end};
 
+#define WRITE_QUERY                                                                       \
+	{                                                                                 \
+		{"precision?", "'ns'|'us'|'ms'|'s'|'m'|'h'", "Unit of times; ns."},       \
+		{"p?", "string", "The key, where agents send it as a password."},         \
+		{"u?", "string", "A user; ignored."},                                     \
+		{"db?", "string", "Ignored, as bucket, org and rp are."},                 \
+	}
+
+static const struct session_doc write_v1_doc = {
+	.help = "A series is named MEASUREMENT.FIELD and has the line's tags.",
+	.query = WRITE_QUERY,
+	.body = {"text/plain string"},
+	.answers = {
+		{204, "", "All lines are durable."},
+		{400, "WriteErrorV1", "Some lines are bad, the good ones are durable; or the URL "
+		    "is malformed."},
+		{400, "application/problem+json Problem", ""},
+	},
+};
+
+static const struct session_doc write_v2_doc = {
+	.help = "A series is named MEASUREMENT.FIELD and has the line's tags.",
+	.query = WRITE_QUERY,
+	.body = {"text/plain string"},
+	.answers = {
+		{204, "", "All lines are durable."},
+		{400, "WriteErrorV2", "Some lines are bad, the good ones are durable; or the URL "
+		    "is malformed."},
+		{400, "application/problem+json Problem", ""},
+	},
+};
+
+static const struct session_doc ping_doc = {
+	.answers = {{204, "", "It may; X-Influxdb-Version says what this is."}},
+};
+
 const struct session_route api_write_routes[] = {
 	{
 		.path = "/write",
@@ -127,6 +163,7 @@ const struct session_route api_write_routes[] = {
 		.streaming = true,
 		.ops = &write_v1_ops,
 		.summary = "Line protocol, InfluxDB 1.x",
+		.doc = &write_v1_doc,
 	},
 	{
 		.path = "/api/v2/write",
@@ -135,12 +172,14 @@ const struct session_route api_write_routes[] = {
 		.streaming = true,
 		.ops = &write_v2_ops,
 		.summary = "Line protocol, InfluxDB 2.x",
+		.doc = &write_v2_doc,
 	},
 	{
 		.path = "/ping",
 		.methods = SESSION_GET | SESSION_POST,
 		.ops = &ping_ops,
 		.summary = "Whether a writer may write here, as InfluxDB answers it",
+		.doc = &ping_doc,
 	},
 	{.path = NULL},
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "openapi.h"
 #include "process.h"
 #include "server_priv.h"
 #include "thread.h"
@@ -81,7 +82,11 @@ routes_create(struct server *server)
 	const struct session_route *tables[API_TABLES_MAX];
 	size_t counts[API_TABLES_MAX];
 	size_t count = api_routes(tables, counts);
-	return session_routes_create(tables, counts, count, &server->routes);
+	int error = session_routes_create(tables, counts, count, &server->routes);
+	if (!error)
+		error = openapi_create(api_groups, &server->openapi);
+	server->api.openapi = server->openapi;
+	return error;
 }
 
 /* ── start ── */
@@ -310,6 +315,7 @@ server_destroy(struct server *server)
 	}
 	mailbox_destroy(server->box);
 	session_routes_destroy(server->routes);
+	openapi_destroy(server->openapi);
 	journal_close(server->journal);
 	if (server->admin_listens && data_path(server->options.data, "admin.sock", path) == 0)
 		env_unlink(server->env, path);

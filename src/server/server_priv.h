@@ -67,6 +67,7 @@ struct server {
 	struct workers *workers, *queries;
 	struct flow *flow;
 	struct session_routes *routes;
+	struct openapi *openapi;
 	struct api api;
 
 	struct store_key **keys;     /* while starting */

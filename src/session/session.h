@@ -48,6 +48,31 @@ struct session_route_ops {
 	void (*gone)(struct session_request *request, bool broken);
 };
 
+/* What the OpenAPI document says of a route beyond its row in the table; api reads it. A type is
+ * written as openapi_type.h explains: "{name: Name, ttl_s?: integer}". A name that ends with '?'
+ * may be left out. */
+struct session_doc_param {
+	const char *name, *type, *help;
+};
+
+struct session_doc_answer {
+	unsigned status;
+	const char *content;        /* a type (JSON), "MEDIA/TYPE type", or "": no body (from 400
+					on: a problem) */
+	const char *help;
+};
+
+struct session_doc {
+	const char *help;           /* what the summary does not say; or NULL */
+	bool always;                /* served while the server starts or stops, too */
+	struct session_doc_param path[4];    /* in any order; the names are those of the path */
+	struct session_doc_param query[12];
+	struct session_doc_param headers[4];
+	const char *body[3];        /* contents, as of answers; none: the body is not looked at */
+	struct session_doc_answer answers[8]; /* what every route may answer goes without saying;
+					rows of one status stand together */
+};
+
 struct session_route {
 	const char *path;           /* "/api/v1/channels/{channel}/renew"; "{x...}" the rest */
 	unsigned methods;           /* HEAD comes with GET */
@@ -61,6 +86,7 @@ struct session_route {
 					own is 404 there, not 405 */
 	const struct session_route_ops *ops; /* NULL members allowed but for end (or begin) */
 	const char *summary;        /* for the OpenAPI document */
+	const struct session_doc *doc;
 };
 
 /* Matched in one pass over a tree built at start. Routes and ctx must outlive the server. */
