@@ -28,7 +28,12 @@ async function bundle(dir) {
   }
   const result = await esbuild.build({
     absWorkingDir: dir,
-    entryPoints: { app: 'src/main.ts', style: 'src/style.css' },
+    entryPoints: [
+      { in: 'src/main.ts', out: 'app' },
+      { in: 'src/style.css', out: 'style' },
+      { in: 'src/docs.ts', out: 'docs' },
+      { in: 'src/docs.css', out: 'docs' },
+    ],
     outdir: 'out',
     bundle: true,
     minify: true,
@@ -55,7 +60,7 @@ const types = {
 
 async function web(dir, out, depfile) {
   const { files, inputs } = await bundle(dir);
-  for (const name of ['index.html', 'favicon.svg']) {
+  for (const name of ['index.html', 'docs.html', 'favicon.svg']) {
     files.push([name, readFileSync(join(dir, name))]);
     inputs.push(resolve(dir, name));
   }
@@ -65,7 +70,7 @@ async function web(dir, out, depfile) {
     const id = name.replace(/\W/g, '_');
     const gzip = gzipSync(bytes, { level: 9 });
     const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 16);
-    const path = name === 'index.html' ? '/' : '/' + name;
+    const path = '/' + name.replace(/^index\.html$|\.html$/, '');
     arrays.push(bytesInC(id, bytes), bytesInC(id + '_gzip', gzip));
     rows.push(
       `\t{"${path}", "${types[name.split('.').pop()]}", "\\"${hash}\\"",\n` +
