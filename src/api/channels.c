@@ -78,8 +78,8 @@ subscribe_end(struct session_request *request, struct span whole)
 static const struct session_route_ops subscribe_ops = {.end = subscribe_end};
 
 static const struct session_doc subscribe_doc = {
-	.help = "With Accept: text/event-stream (or mode=sse) an event stream: id is a cursor, data "
-	    "the message; a gap event first when the past that was asked for is not there. With "
+	.help = "With Accept: text/event-stream (or mode=sse) an event stream: id is a cursor, "
+	    "data the message; a gap event first when the past that was asked for is not there. With "
 	    "Upgrade: websocket one text frame a message, and the client may send "
 	    "{\"subscribe\":[…]}, {\"unsubscribe\":[…]} and "
 	    "{\"publish\":[…],\"data\":…}, each with a ref that is answered. A WebSocket "

@@ -141,8 +141,8 @@ static const struct {
 	{403, "Forbidden", "The credentials lack the right that is needed here."},
 	{413, "TooLarge", "The body has more bytes than may be."},
 	{415, "UnknownEncoding", "The body's Content-Encoding is neither gzip nor deflate."},
-	{503, "Unavailable", "The server starts, stops, or has too much to do, or its disk is full. "
-	    "Retry-After says when to come again."},
+	{503, "Unavailable", "The server starts, stops, or has too much to do, or its disk is "
+	    "full. Retry-After says when to come again."},
 };
 
 void

@@ -36,12 +36,12 @@ const struct openapi_schema openapi_schemas[] = {
 	{"QueryResult",
 	    "{series: [{metric: string, tags: Tags, columns?: [string], points: [[Value|null]]}], "
 	    "warnings?: [string]}",
-	    "points: rows that begin with their time; then the value, or the aggregates that columns "
-	    "names. warnings: what could not be read."},
+	    "points: rows that begin with their time; then the value, or the aggregates that "
+	    "columns names. warnings: what could not be read."},
 	{"RawLine",
 	    "{time?: Time, message?: any, text?: string, base64?: string, warning?: string}",
-	    "A message as it came, at its arrival, credentials as *: JSON as message, line protocol "
-	    "as text, what is no UTF-8 as base64. warning: a damaged stretch of the journal."},
+	    "A message as it came, at its arrival, credentials as *: JSON as message, line "
+	    "protocol as text, what is no UTF-8 as base64. warning: a damaged stretch of the journal."},
 	{"Reading",
 	    "{time?: Time|string, *: number|boolean}",
 	    "Values of one time (arrival when it is left out); every other member is a metric."},

@@ -195,8 +195,8 @@ static const struct session_doc query_doc = {
 		{"from?", "When", "The first time; -1h."},
 		{"to?", "When", "The end, exclusive; now."},
 		{"step?", "string", "Length of buckets, like 5m; without it, points as they are."},
-		{"agg?", "string", "Of each bucket: some of avg, min, max, count, sum, first, last, "
-		    "p50, p99, split by commas; avg."},
+		{"agg?", "string", "Of each bucket: some of avg, min, max, count, sum, first, "
+		    "last, p50, p99, split by commas; avg."},
 		{"fill?", "'null'|'previous'", "What empty buckets hold; they are left out."},
 		{"limit?", "integer", "Points of a series, at most."},
 	},

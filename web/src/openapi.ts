@@ -50,7 +50,9 @@ export interface Document {
 const lastWord = (ref: string) => ref.slice(ref.lastIndexOf('/') + 1);
 
 /** A type as text: strings, and names of other types as what `link` makes of them. */
-export function typeText<T>(schema: Schema, link: (name: string) => T, indent = ''): (string | T)[] {
+export function typeText<T>(
+  schema: Schema, link: (name: string) => T, indent = '',
+): (string | T)[] {
   if (schema.$ref) return [link(lastWord(schema.$ref))];
   if (schema.const !== undefined) return [`"${schema.const}"`];
   if (schema.anyOf)

@@ -159,10 +159,9 @@ every_route_and_method_is_in_the_document_and_nothing_else(void **state)
 		assert_int_equal(known, routes[i]->methods);
 	}
 	struct json_object *paths = get(((struct document *)*state)->root, "paths");
-	json_object_object_foreach(paths, path, operations) {
-		(void)path;
-		found += (size_t)json_object_object_length(operations);
-	}
+	struct json_object_iter path;
+	json_object_object_foreachC(paths, path)
+		found += (size_t)json_object_object_length(path.val);
 	assert_int_equal(found, expected);
 }
 
@@ -177,9 +176,9 @@ every_path_parameter_is_described_and_no_other(void **state)
 		struct json_object *item = path_item(*state, routes[i]->path);
 		for (; open; open = strchr(open + 1, '{')) {
 			struct span name = span_of(open + 1, strcspn(open + 1, ".}"));
-			json_object_object_foreach(item, method, operation) {
-				(void)method;
-				struct json_object *param = find_param(operation, "path", name);
+			struct json_object_iter at;
+			json_object_object_foreachC(item, at) {
+				struct json_object *param = find_param(at.val, "path", name);
 				assert_non_null(param);
 				assert_true(json_object_get_boolean(get(param, "required")));
 				if (!get(param, "description"))
@@ -250,13 +249,14 @@ check_references(struct json_object *root, struct json_object *value)
 	}
 	if (!json_object_is_type(value, json_type_object))
 		return;
-	json_object_object_foreach(value, name, member) {
-		if (strcmp(name, "$ref") == 0) {
+	struct json_object_iter at;
+	json_object_object_foreachC(value, at) {
+		if (strcmp(at.key, "$ref") == 0) {
 			struct json_object *target;
 			assert_int_equal(json_pointer_get(root,
-				json_object_get_string(member) + 1, &target), 0);
+				json_object_get_string(at.val) + 1, &target), 0);
 		}
-		check_references(root, member);
+		check_references(root, at.val);
 	}
 }
 
@@ -300,11 +300,11 @@ every_operation_has_its_own_id_and_a_known_tag(void **state)
 		assert_null(get(tags, name));
 		json_object_object_add(tags, name, json_object_new_boolean(true));
 	}
-	json_object_object_foreach(get(document->root, "paths"), path, item) {
-		(void)path;
-		json_object_object_foreach(item, method, operation) {
+	struct json_object_iter path, method;
+	json_object_object_foreachC(get(document->root, "paths"), path) {
+		json_object_object_foreachC(path.val, method) {
+			struct json_object *operation = method.val;
 			const char *id = json_object_get_string(get(operation, "operationId"));
-			(void)method;
 			assert_null(get(seen, id));
 			json_object_object_add(seen, id, json_object_new_boolean(true));
 			assert_non_null(get(tags, json_object_get_string(
