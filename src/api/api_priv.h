@@ -33,6 +33,10 @@ void api_answer_constant(struct session_request *request, const char *content_ty
 /* 503: memory was out. */
 void api_no_memory(struct session_request *request);
 
+/* Whether a body is one JSON document; else answered 400. Syntax comes before meaning, so this
+ * comes before a handler reads the members; it meets no JSON_ERROR then. */
+bool api_json_check(struct session_request *request, struct span whole);
+
 /* A time from the URL, or the default when it is absent. false: answered 400. */
 bool api_query_time(struct session_request *request, const char *name, int64_t absent_ms,
     int64_t *ret_ms);

@@ -79,8 +79,8 @@ static const struct session_route_ops subscribe_ops = {.end = subscribe_end};
 
 static const struct session_doc subscribe_doc = {
 	.help = "With Accept: text/event-stream (or mode=sse) an event stream: id is a cursor, "
-	    "data the message; a gap event first when the past that was asked for is not there. With "
-	    "Upgrade: websocket one text frame a message, and the client may send "
+	    "data the message; a gap event first when the past that was asked for is not there. "
+	    "With Upgrade: websocket one text frame a message, and the client may send "
 	    "{\"subscribe\":[…]}, {\"unsubscribe\":[…]} and "
 	    "{\"publish\":[…],\"data\":…}, each with a ref that is answered. A WebSocket "
 	    "without credentials sends {\"token\":…} first.",

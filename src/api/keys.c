@@ -280,9 +280,7 @@ strings_take(struct key_call *call, struct json_reader *reader, const char *memb
 		if (token == JSON_ARRAY_END)
 			return true;
 	}
-	if (token != JSON_ERROR)
-		session_problem(call->request, 422, member,
-		    "must be a string or a list of strings");
+	session_problem(call->request, 422, member, "must be a string or a list of strings");
 	return false;
 }
 
@@ -304,21 +302,17 @@ member_take(struct key_call *call, struct json_reader *reader)
 	return false;
 }
 
-/* false: answered, or the reader stands at a syntax error. */
+/* The body is JSON. false: answered. */
 static bool
 key_parse(struct key_call *call, struct json_reader *reader)
 {
-	enum json_token token = json_next(reader);
-	if (token != JSON_OBJECT) {
-		if (token != JSON_ERROR)
-			session_problem(call->request, 422, NULL, "the body must be an object");
+	if (json_next(reader) != JSON_OBJECT) {
+		session_problem(call->request, 422, NULL, "the body must be an object");
 		return false;
 	}
-	while ((token = json_next(reader)) == JSON_KEY)
+	while (json_next(reader) == JSON_KEY)
 		if (!member_take(call, reader))
 			return false;
-	if (token != JSON_OBJECT_END || json_next(reader) != JSON_END)
-		return false;
 	if (!call->key.name.len || !call->key.rights) {
 		session_problem(call->request, 422, call->key.name.len ? "/rights" : "/name",
 		    "a key needs a name and rights");
@@ -332,15 +326,13 @@ key_parse(struct key_call *call, struct json_reader *reader)
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	struct key_call *call = call_create(request, KEY_ADD);
 	struct json_reader reader;
+	struct key_call *call = api_json_check(request, whole) ?
+	    call_create(request, KEY_ADD) : NULL;
 	if (!call)
 		return;
 	json_reader_init(&reader, whole, false);
 	if (!key_parse(call, &reader)) {
-		if (json_next(&reader) == JSON_ERROR && reader.reason)
-			session_problem(request, 400, NULL, "the body is no JSON: %s",
-			    reader.reason);
 		call_destroy(call);
 		return;
 	}

@@ -30,6 +30,10 @@ const struct openapi_schema openapi_schemas[] = {
 	{"Problem",
 	    "{type: string, title: string, status: integer, detail: string, pointer?: string}",
 	    "What went wrong (RFC 9457). pointer: the member of the body that is meant."},
+	{"Publication", "{channels: [string], data: any}", "channels: one name."},
+	{"Published",
+	    "{id: string, time: Time, delivered: integer}",
+	    "delivered: to how many subscriptions."},
 	{"QoldReport",
 	    "{device: Device, reading: {time?: integer, *: number|boolean}}",
 	    "One reading as Qold's gateways send it; time in seconds."},
@@ -41,7 +45,8 @@ const struct openapi_schema openapi_schemas[] = {
 	{"RawLine",
 	    "{time?: Time, message?: any, text?: string, base64?: string, warning?: string}",
 	    "A message as it came, at its arrival, credentials as *: JSON as message, line "
-	    "protocol as text, what is no UTF-8 as base64. warning: a damaged stretch of the journal."},
+	    "protocol as text, what is no UTF-8 as base64. warning: a damaged stretch of the "
+	    "journal."},
 	{"Reading",
 	    "{time?: Time|string, *: number|boolean}",
 	    "Values of one time (arrival when it is left out); every other member is a metric."},

@@ -160,9 +160,7 @@ static bool
 data_parse(struct json_reader *reader, struct parsed *parsed)
 {
 	struct json_reader start = *reader;
-	enum json_token token = json_next(reader);
-	if (json_skip(reader, token) == JSON_ERROR || token == JSON_ERROR)
-		return false;
+	json_skip(reader, json_next(reader));
 	const char *from = start.pos;
 	while (from < reader->pos && memchr(" \t\r\n:", *from, 5))
 		from++;
@@ -170,17 +168,15 @@ data_parse(struct json_reader *reader, struct parsed *parsed)
 	return true;
 }
 
-/* false: answered, or the reader stands at an error. */
+/* The body is JSON. false: answered. */
 static bool
 object_parse(struct session_request *request, struct json_reader *reader, struct parsed *parsed)
 {
-	enum json_token token = json_next(reader);
-	if (token != JSON_OBJECT) {
-		if (token != JSON_ERROR)
-			session_problem(request, 422, NULL, "the body must be an object");
+	if (json_next(reader) != JSON_OBJECT) {
+		session_problem(request, 422, NULL, "the body must be an object");
 		return false;
 	}
-	while ((token = json_next(reader)) == JSON_KEY) {
+	while (json_next(reader) == JSON_KEY) {
 		bool fine = false;
 		if (json_text_eq(reader, SPAN("channels")))
 			fine = channels_parse(request, reader, parsed);
@@ -192,8 +188,6 @@ object_parse(struct session_request *request, struct json_reader *reader, struct
 		if (!fine)
 			return false;
 	}
-	if (token != JSON_OBJECT_END || json_next(reader) != JSON_END)
-		return false;
 	if (parsed->channel.len && parsed->data.len)
 		return true;
 	session_problem(request, 422, parsed->channel.len ? "/data" : "/channels",
@@ -227,12 +221,10 @@ body_parse(struct session_request *request, struct span whole, struct parsed *pa
 	parsed->channel = session_query(request, "channel");
 	if (parsed->channel.ptr)
 		return raw_parse(request, whole, parsed);
+	if (!api_json_check(request, whole))
+		return false;
 	json_reader_init(&reader, whole, false);
-	if (object_parse(request, &reader, parsed))
-		return true;
-	if (json_next(&reader) == JSON_ERROR && reader.reason)
-		session_problem(request, 400, NULL, "the body is no JSON: %s", reader.reason);
-	return false;
+	return object_parse(request, &reader, parsed);
 }
 
 static void
@@ -282,6 +274,17 @@ publish_gone(struct session_request *request, bool broken)
 
 static const struct session_route_ops publish_ops = {.end = publish_end, .gone = publish_gone};
 
+static const struct session_doc publish_doc = {
+	.help = "With the parameter channel the body itself is the data: its text, or "
+	    "{\"base64\":…} where it is no UTF-8.",
+	.query = {{"channel?", "string", "The channel, for a body that is the data."}},
+	.body = {"Publication", "*/* string"},
+	.answers = {
+		{201, "Published", "It was delivered."},
+		{422, "", "A member is missing, unknown, or has no valid value."},
+	},
+};
+
 const struct session_route api_publish_routes[] = {
 	{
 		.path = "/api/v1/publish",
@@ -289,6 +292,7 @@ const struct session_route api_publish_routes[] = {
 		.rights = ACCESS_PUBLISH,
 		.ops = &publish_ops,
 		.summary = "A message on a channel",
+		.doc = &publish_doc,
 	},
 	{.path = NULL},
 };

@@ -54,7 +54,8 @@ static const struct session_route_ops readings_ops = {
 
 static const struct session_doc readings_doc = {
 	.help = "Answered when what is accepted is durable. Sending the same again changes "
-	    "nothing. NDJSON is unbounded, each line stands for itself; a document may have 16 MiB.",
+	    "nothing. NDJSON is unbounded, each line stands for itself; a document may have "
+	    "16 MiB.",
 	.body = {
 		"Report|QoldReport|[Report|QoldReport]",
 		"application/x-ndjson Report|QoldReport",

@@ -170,6 +170,22 @@ test('what is stored comes back as the schemas say', async () => {
   assert.equal((await call('/api/v1/subscribe', 'get', { target })).status, 406);
 });
 
+test('what is published is answered as the schema says', async () => {
+  const path = '/api/v1/publish';
+  const message = { channels: ['a'], data: { any: [1, null] } };
+  assert.equal((await call(path, 'post', { body: message })).status, 201);
+  const target = `${path}?channel=a`;
+  assert.equal((await call(path, 'post', { target, body: Buffer.from([0xff]) })).status, 201);
+  const view = { ...message, channels: ['readings/1/temp'] };
+  assert.equal((await call(path, 'post', { body: view })).status, 403);
+  for (const body of ['{"data":1}', '{"data":1} ', '{"channels":1}', '{"channels":[]}', '{"no":1}',
+    '[]', '7', '{}', '{"channels":["a",["b"]],"data":1}', '{"channels":["+"],"data":1}'])
+    assert.equal((await call(path, 'post', { body })).status, 422, body);
+  for (const body of ['[', '{"channels":["a"],"data":1', '{"channels":["a",', '{"channels":', '{',
+    '{"channels":["a"],"data":1} x', '{"data":x', '"', '{"channels":1,}', '[1', ''])
+    assert.equal((await call(path, 'post', { body })).status, 400, body);
+});
+
 test('the administrator finds keys as the schemas say', async () => {
   const local = (method, path, body) => within(new Promise((done, fail) => {
     const out = http.request({ socketPath: join(server.data, 'admin.sock'), method, path },
@@ -182,7 +198,7 @@ test('the administrator finds keys as the schemas say', async () => {
         }));
       });
     out.on('error', fail);
-    out.end(body && JSON.stringify(body));
+    out.end(typeof body === 'object' ? JSON.stringify(body) : body);
   }), `${method} ${path}`);
   const keys = '/api/v1/admin/keys';
   const expect = async (status, path, method, target, body) => {
@@ -195,6 +211,11 @@ test('the administrator finds keys as the schemas say', async () => {
   await expect(409, keys, 'post', keys, made);
   await expect(422, keys, 'post', keys, { ...made, rights: 'fly' });
   await expect(400, keys, 'post', keys);
+  for (const body of ['{"rights":"read"}', '{"name":"x"}', '{}', '{"name":1}', '{"name":"A"}', '[]',
+    '{"no":1}', '{"rights":[1]}', '{"channels":[""]}'])
+    await expect(422, keys, 'post', keys, body);
+  for (const body of ['{', '[', '{"name":"A",}', '{"name":', '{"name":"x"', '{"rights":["read",', '"', '{"name":"x"} x'])
+    await expect(400, keys, 'post', keys, body);
   await expect(200, keys, 'get', keys);
   await expect(204, `${keys}/{name}`, 'delete', `${keys}/documented`);
   await expect(404, `${keys}/{name}`, 'delete', `${keys}/documented`);
