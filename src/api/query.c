@@ -192,13 +192,14 @@ static const struct session_doc query_doc = {
 	.query = {
 		{"metric", "string", "Which metric."},
 		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
-		{"from?", "When", "The first time; -1h."},
-		{"to?", "When", "The end, exclusive; now."},
+		{"from?", "When", "The first time; by default -1h."},
+		{"to?", "When", "The end, exclusive; by default now."},
 		{"step?", "string", "Length of buckets, like 5m; without it, points as they are."},
 		{"agg?", "string", "Of each bucket: some of avg, min, max, count, sum, first, "
-		    "last, p50, p99, split by commas; avg."},
-		{"fill?", "'null'|'previous'", "What empty buckets hold; they are left out."},
-		{"limit?", "integer", "Points of a series, at most."},
+		    "last, p50, p99, split by commas; by default avg."},
+		{"fill?", "'null'|'previous'", "What empty buckets hold; by default "
+		    "they are left out."},
+		{"limit?", "integer", "Points of a series, at most; by default all."},
 	},
 	.headers = {{"Accept?", "string", "text/csv gives CSV."}},
 	.answers = {

@@ -152,9 +152,9 @@ static const struct session_route_ops raw_ops = {
 static const struct session_doc raw_doc = {
 	.query = {
 		{"device?", "string", "Only messages of this device."},
-		{"from?", "When", "The first arrival; -1h."},
-		{"to?", "When", "The end, exclusive; no end."},
-		{"limit?", "integer", "Messages, at most."},
+		{"from?", "When", "The first arrival; by default -1h."},
+		{"to?", "When", "The end, exclusive; by default there is none."},
+		{"limit?", "integer", "Messages, at most; by default all."},
 	},
 	.answers = {
 		{200, "application/x-ndjson RawLine", "A message a line, as they arrived."},

@@ -217,7 +217,7 @@ static const struct session_route_ops series_ops = {.end = series_end, .gone = s
 static const struct session_doc series_doc = {
 	.query = {
 		{"metric?", "string", "Only of this metric."},
-		{"limit?", "integer", "How many, from 1 to 1000; 100."},
+		{"limit?", "integer", "How many, from 1 to 1000; by default 100."},
 		{"cursor?", "string", "The next of the page before."},
 		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
 	},

@@ -121,7 +121,8 @@ static const struct session_route_ops ping_ops = {.end = ping_end};
 
 #define WRITE_QUERY                                                                       \
 	{                                                                                 \
-		{"precision?", "'ns'|'us'|'ms'|'s'|'m'|'h'", "Unit of times; ns."},       \
+		{"precision?", "'ns'|'us'|'ms'|'s'|'m'|'h'",                              \
+		    "Unit of times; by default ns."},                                     \
 		{"p?", "string", "The key, where agents send it as a password."},         \
 		{"u?", "string", "A user; ignored."},                                     \
 		{"db?", "string", "Ignored, as bucket, org and rp are."},                 \
