@@ -26,7 +26,7 @@ static const struct kind kinds[] = {
     {"json", "JSON readings in, answered when durable", bench_json,
 	{.readings = 5000000, .series = 1000, .batch = 5000, .connections = 4}},
     {"live", "from the durable answer to the subscriber, SSE and WebSocket", bench_live,
-	{.rate = 1000, .duration_ms = 10000, .subscribers = 1, .connections = 4}},
+	{.rate = 1000, .duration_ms = 10000, .subscribers = 1, .connections = 16}},
     {"start", "from exec to ready, after kill -9 and after SIGTERM", bench_start,
 	{.readings = 10000000, .series = 1000, .batch = 5000, .connections = 4}},
     {"idle", "memory and CPU of a server that nobody asks", bench_idle,
