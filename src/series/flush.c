@@ -3,7 +3,9 @@
  *
  * The frozen head does not change any more, so a worker reads it while the owner takes points
  * into the new one. Files are written and synced, then the directory; only then rows and cursor
- * commit. A run that fails removes what it made and may be repeated under new ids.
+ * commit. A run that fails removes what it made and may be repeated under new ids. A transaction
+ * that fails does not: its sync may have failed, and then it may yet be found after a crash, with
+ * the files that it names. They are kept and committed by the next flush.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +54,11 @@ series_partition_freeze(struct series_partition *partition, _Atomic uint64_t *ne
 		.head = partition->frozen,
 		.cursor = partition->frozen ? partition->frozen->cursor : partition->applied,
 		.next_id = next_part_id,
+		.parts = partition->written,
+		.part_count = partition->written_count,
 	};
+	partition->written = NULL;
+	partition->written_count = 0;
 	partition->flushing = true;
 	return flush;
 }
@@ -228,9 +234,10 @@ flush_drop_parts(struct series_flush *flush, bool doomed)
 int
 series_flush_run(struct series_flush *flush)
 {
-	if (!flush->head)
-		return 0;
-	flush_drop_parts(flush, true);
+	if (!flush->head || flush->part_count)
+		return 0; /* nothing to write, or only the transaction failed the last time */
+	free(flush->parts);
+	flush->parts = NULL;
 	struct flush_plan plan;
 	int error = flush_plan_init(&plan, flush->head);
 	if (error == 0) {
@@ -278,8 +285,14 @@ series_partition_flushed(struct series_partition *partition, struct series_flush
 		}
 		partition->cursor = MAX(partition->cursor, flush->cursor);
 	}
+	if (!committed) {
+		partition->written = flush->parts;
+		partition->written_count = flush->part_count;
+		flush->parts = NULL;
+		flush->part_count = 0;
+	}
 	/* Committed, but no memory to take the parts in: their files stay, the frozen head is
 	 * flushed once more, and the points that are then there twice are read as one. */
-	flush_drop_parts(flush, !committed);
+	flush_drop_parts(flush, false);
 	free(flush);
 }

@@ -357,7 +357,8 @@ series_partition_merged(struct series_partition *partition, struct series_merge 
 		/* There is room: at least two have just gone. */
 		check(partition_add_part(partition, merge->output) == 0);
 	} else if (merge->output) {
-		atomic_store_explicit(&merge->output->doomed, true, memory_order_relaxed);
+		/* A transaction whose sync failed may yet be found after a crash, so the file that
+		 * it names stays; without a row it is swept at the next start. */
 		part_unref(merge->output);
 	}
 	free(merge->inputs);

@@ -66,6 +66,9 @@ series_partition_destroy(struct series_partition *partition)
 	for (size_t i = 0; i < partition->part_count; i++)
 		part_unref(partition->parts[i]);
 	free(partition->parts);
+	for (size_t i = 0; i < partition->written_count; i++)
+		part_unref(partition->written[i]);
+	free(partition->written);
 	head_destroy(partition->head);
 	head_destroy(partition->frozen);
 	roster_finish(&partition->roster);

@@ -17,6 +17,8 @@ struct series_partition {
 	struct roster roster;
 	struct head *head;         /* takes new points */
 	struct head *frozen;       /* being flushed, or left from a flush that failed; or NULL */
+	struct part **written;     /* of `frozen`, when only their transaction failed; or NULL */
+	size_t written_count;
 	bool flushing;             /* a worker has `frozen` */
 	bool merging;
 	uint64_t cursor;           /* the parts hold everything up to here */
