@@ -267,7 +267,9 @@ judge_replay(struct judge *judge, const struct journal_record *record,
 		.judge = judge,
 		.body = &body,
 		.skip = record->rejects,
-		.skip_end = record->rejects + record->reject_count,
+		/* No list is a null pointer, which has no end. */
+		.skip_end = record->reject_count ? record->rejects + record->reject_count :
+						   record->rejects,
 	};
 	int error = series_batch_create(judge->partitions, &run.batch);
 	if (error)

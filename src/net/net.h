@@ -93,6 +93,10 @@ int net_send(struct net_conn *conn, struct span bytes);
  * not called. */
 int net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx), void *ctx);
 
+/* Writes what the socket takes now instead of in LOOP_WRITE: for a burst within one turn that would
+ * go over the limit though its reader is not slow. */
+void net_write_now(struct net_conn *conn);
+
 size_t net_out_bytes(const struct net_conn *conn);
 size_t net_out_room(const struct net_conn *conn); /* bytes that net_send would still take */
 

@@ -147,19 +147,12 @@ net_out_queue_write(struct net_conn *conn)
 	loop_task_queue(net->loop, LOOP_WRITE, &net->write_task);
 }
 
-static int write_out(struct net_conn *conn);
-
-/* Whether `len` more bytes may be queued. A burst within one turn is no slow reader: what the
- * socket takes leaves at once before anything is refused. */
+/* Whether `len` more bytes may be queued. */
 static int
 admit(struct net_conn *conn, size_t len)
 {
 	if (conn->state != NET_OPEN)
 		return -EPIPE;
-	if (len > net_out_room(conn) && !conn->blocked) {
-		write_out(conn); /* an error shows again in LOOP_WRITE */
-		net_out_queue_write(conn);
-	}
 	if (len > net_out_room(conn)) {
 		conn->want_drained = true;
 		return -EMSGSIZE;
@@ -424,6 +417,15 @@ flush(struct net_conn *conn)
 	if (conn->blocked != ((conn->io.events & EPOLLOUT) != 0))
 		net_conn_update_watch(conn);
 	tell_drained(conn);
+}
+
+void
+net_write_now(struct net_conn *conn)
+{
+	if (conn->state != NET_OPEN || conn->blocked)
+		return;
+	write_out(conn); /* an error shows again in LOOP_WRITE */
+	net_out_queue_write(conn);
 }
 
 void

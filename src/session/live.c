@@ -171,6 +171,8 @@ live_send_form(struct live *live, struct hub_message *message, enum hub_form for
 {
 	struct span bytes;
 	int error = hub_message_form(message, form, encode, &bytes);
+	if (!error && bytes.len > net_out_room(live->conn))
+		net_write_now(live->conn);
 	if (!error && bytes.len <= COPY_BYTES_MAX) {
 		error = net_send(live->conn, bytes);
 	} else if (!error) {

@@ -123,7 +123,7 @@ static bool
 find_address(struct bench_server *s)
 {
 	static const char event[] = "event=listening", member[] = "address=";
-	const char *at = memmem(s->log.ptr, s->log.len, event, strlen(event));
+	const char *at = s->log.len ? memmem(s->log.ptr, s->log.len, event, strlen(event)) : NULL;
 	if (!at)
 		return false;
 	const char *end = s->log.ptr + s->log.len;
@@ -134,7 +134,9 @@ find_address(struct bench_server *s)
 	if (!address)
 		return false;
 	address += strlen(member);
-	size_t len = strcspn(address, " \"\n");
+	size_t len = 0;
+	while (address + len < line_end && address[len] != ' ' && address[len] != '"')
+		len++;
 	if (len >= sizeof(s->address))
 		return false;
 	memcpy(s->address, address, len);

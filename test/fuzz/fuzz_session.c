@@ -263,8 +263,10 @@ converse(struct span in, size_t piece, struct buf *out)
 static void
 blank_dates(struct buf *out)
 {
+	if (!out->ptr)
+		return;
 	char *at = out->ptr, *end = out->ptr + out->len;
-	while (at && (at = memmem(at, (size_t)(end - at), "\r\nDate: ", 8)))
+	while ((at = memmem(at, (size_t)(end - at), "\r\nDate: ", 8)))
 		for (at += 8; at < end && *at != '\r'; at++)
 			*at = '-';
 }

@@ -62,6 +62,9 @@ scripted_read(struct scripted_server *s, int fd, bool only_head)
 		if (got <= 0)
 			return false;
 		check(buf_append(&s->heard, bytes, (size_t)got) == 0);
+		/* A NUL behind it: tests look at it with the functions of string.h. */
+		check(buf_append_byte(&s->heard, '\0') == 0);
+		s->heard.len--;
 	}
 }
 
