@@ -24,19 +24,12 @@
 #include "store.h"
 
 #define PATTERNS_MAX 1000
-#define SECRET_BYTES 32
-#define KEY_RIGHTS (ACCESS_READ | ACCESS_WRITE | ACCESS_PUBLISH | ACCESS_SUBSCRIBE)
+#define KEY_RIGHTS ACCESS_RIGHTS_COMMON
 
 struct entry {
 	uint64_t id, version;
 	unsigned char hash[ACCESS_HASH_BYTES];
 	struct access_principal *principal;
-};
-
-struct access {
-	unsigned char *secret; /* sodium_malloc: guarded, locked into memory, read-only */
-	struct map by_hash, by_id; /* of struct entry */
-	struct access_principal *local;
 };
 
 /* ── principals ── */
@@ -67,53 +60,85 @@ copy_text(char **place, struct span text)
 	return copy;
 }
 
-/* A principal and all it points to in one block: the struct, its patterns, their text. `patterns`
- * is an array of strings or NULL. */
-static struct access_principal *
-principal_create(struct span tenant, struct span prefix, struct span name,
-    struct json_object *patterns)
+/* The strings of `list`, copied to `spans` and *place; how many. */
+static unsigned
+copy_list(char **place, struct span *spans, struct json_object *list)
 {
-	size_t count = patterns ? json_object_array_length(patterns) : 0;
-	size_t bytes = tenant.len + prefix.len + name.len;
-	struct access_principal *principal;
+	size_t count = list ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *text = json_object_array_get_idx(list, i);
+
+		spans[i] = copy_text(place, span_of(json_object_get_string(text),
+		    (size_t)json_object_get_string_len(text)));
+	}
+	return (unsigned)count;
+}
+
+static size_t
+list_bytes(struct json_object *list)
+{
+	size_t count = list ? json_object_array_length(list) : 0, bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += (size_t)json_object_get_string_len(json_object_array_get_idx(list, i));
+	return bytes + count * sizeof(struct span);
+}
+
+/* One block: the struct, its patterns, their text. */
+struct access_principal *
+access_principal_create(struct span tenant, struct span prefix, struct span name,
+    struct json_object *patterns, struct json_object *publish)
+{
+	struct access_principal *principal = calloc(1, sizeof(*principal) + tenant.len +
+	    prefix.len + name.len + list_bytes(patterns) + list_bytes(publish));
 	struct span *spans;
 	char *place;
 
-	for (size_t i = 0; i < count; i++)
-		bytes += (size_t)json_object_get_string_len(json_object_array_get_idx(patterns, i));
-	principal = calloc(1, sizeof(*principal) + count * sizeof(*spans) + bytes);
 	if (principal == NULL)
 		return NULL;
 	spans = (struct span *)(principal + 1);
-	place = (char *)(spans + count);
+	place = (char *)(spans + (patterns ? json_object_array_length(patterns) : 0) +
+	    (publish ? json_object_array_length(publish) : 0));
 	refcount_init(&principal->refs);
 	principal->tenant = copy_text(&place, tenant);
 	principal->name = span_of(place, prefix.len + name.len);
 	copy_text(&place, prefix);
 	copy_text(&place, name);
-	for (size_t i = 0; i < count; i++) {
-		struct json_object *pattern = json_object_array_get_idx(patterns, i);
-
-		spans[i] = copy_text(&place, span_of(json_object_get_string(pattern),
-		    (size_t)json_object_get_string_len(pattern)));
-	}
-	principal->pattern_count = (unsigned)count;
-	principal->patterns = count ? spans : NULL;
+	principal->pattern_count = copy_list(&place, spans, patterns);
+	principal->patterns = principal->pattern_count ? spans : NULL;
+	spans += principal->pattern_count;
+	principal->publish_count = copy_list(&place, spans, publish);
+	principal->publish = principal->publish_count ? spans : NULL;
 	return principal;
+}
+
+static bool
+list_allows(const struct span *patterns, unsigned count, struct span name_or_pattern)
+{
+	if (!access_pattern_valid(name_or_pattern))
+		return false;
+	for (unsigned i = 0; i < count; i++) {
+		if (access_pattern_contains(patterns[i], name_or_pattern))
+			return true;
+	}
+	return false;
+}
+
+bool
+access_may_publish(const struct access_principal *principal, struct span name)
+{
+	if (principal->kind != ACCESS_SUBSCRIBER)
+		return access_may_channel(principal, name);
+	return list_allows(principal->publish, principal->publish_count, name);
 }
 
 bool
 access_may_channel(const struct access_principal *principal, struct span name_or_pattern)
 {
-	if (principal->pattern_count == 0)
+	if (principal->pattern_count == 0 && principal->kind != ACCESS_SUBSCRIBER)
 		return true;
-	if (!access_pattern_valid(name_or_pattern))
-		return false;
-	for (unsigned i = 0; i < principal->pattern_count; i++) {
-		if (access_pattern_contains(principal->patterns[i], name_or_pattern))
-			return true;
-	}
-	return false;
+	return list_allows(principal->patterns, principal->pattern_count, name_or_pattern);
 }
 
 /* ── the index ── */
@@ -164,17 +189,17 @@ access_create(const unsigned char secret[32], struct access **ret_access)
 
 	if (access == NULL || sodium_init() < 0)
 		goto fail;
-	map_init(&access->by_hash);
-	map_init(&access->by_id);
-	access->secret = sodium_malloc(SECRET_BYTES);
+	access->secret = sodium_malloc(ACCESS_SECRET_BYTES);
 	if (access->secret == NULL)
 		goto fail;
-	memcpy(access->secret, secret, SECRET_BYTES);
+	memcpy(access->secret, secret, ACCESS_SECRET_BYTES);
 	sodium_mprotect_readonly(access->secret);
-	access->local = principal_create(SPAN("main"), SPAN(""), SPAN("local"), NULL);
+	access_registry_init(access);
+	access->local = access_principal_create(SPAN("main"), SPAN(""), SPAN("local"), NULL, NULL);
 	if (access->local == NULL)
 		goto fail;
-	access->local->rights = KEY_RIGHTS | ACCESS_ADMIN;
+	access->local->kind = ACCESS_LOCAL;
+	access->local->rights = KEY_RIGHTS | ACCESS_ADMIN | ACCESS_ACCOUNTS | ACCESS_NODE;
 	*ret_access = access;
 	return 0;
 
@@ -195,12 +220,30 @@ access_destroy(struct access *access)
 		entry_destroy(entry);
 	map_finish(&access->by_hash);
 	map_finish(&access->by_id);
+	access_registry_finish(access);
 	access_principal_unref(access->local);
 	sodium_free(access->secret);
 	free(access);
 }
 
 /* ── keys ── */
+
+bool
+access_patterns_valid(struct json_object *patterns)
+{
+	if (!json_object_is_type(patterns, json_type_array) ||
+	    json_object_array_length(patterns) > PATTERNS_MAX)
+		return false;
+	for (size_t i = 0; i < json_object_array_length(patterns); i++) {
+		struct json_object *pattern = json_object_array_get_idx(patterns, i);
+
+		if (!json_object_is_type(pattern, json_type_string) ||
+		    !access_pattern_valid(span_of(json_object_get_string(pattern),
+			(size_t)json_object_get_string_len(pattern))))
+			return false;
+	}
+	return true;
+}
 
 /* The key's list of patterns. 0 with NULL when it has none; -EINVAL when any of it is no pattern:
  * a list that cannot be read must not end up as a right to everything. */
@@ -224,17 +267,9 @@ patterns_parse(struct span text, struct json_object **ret_patterns)
 	patterns = json_tokener_parse_ex(tokener, text.ptr, (int)text.len);
 	good = json_tokener_get_error(tokener) == json_tokener_success &&
 	    json_tokener_get_parse_end(tokener) == text.len &&
-	    json_object_is_type(patterns, json_type_array) &&
-	    json_object_array_length(patterns) <= PATTERNS_MAX;
+	    json_object_is_type(patterns, json_type_array);
 	json_tokener_free(tokener);
-	for (size_t i = 0; good && i < json_object_array_length(patterns); i++) {
-		struct json_object *pattern = json_object_array_get_idx(patterns, i);
-
-		good = json_object_is_type(pattern, json_type_string) &&
-		    access_pattern_valid(span_of(json_object_get_string(pattern),
-			(size_t)json_object_get_string_len(pattern)));
-	}
-	if (!good) {
+	if (!good || !access_patterns_valid(patterns)) {
 		json_object_put(patterns);
 		return -EINVAL;
 	}
@@ -256,7 +291,8 @@ entry_create(const struct store_key *key, struct entry **ret_entry)
 		return error;
 	entry = calloc(1, sizeof(*entry));
 	if (entry)
-		entry->principal = principal_create(key->tenant, SPAN("app-"), key->name, patterns);
+		entry->principal = access_principal_create(key->tenant, SPAN("app-"), key->name,
+		    patterns, NULL);
 	json_object_put(patterns);
 	if (entry == NULL || entry->principal == NULL) {
 		entry_destroy(entry);

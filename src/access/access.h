@@ -1,9 +1,10 @@
 /*
- * access.h: who is it, and may it. First form: application keys with rights and channel patterns.
+ * access.h: who is it, and may it: principals, the index of application keys, channels. Devices,
+ * gateways, persons and JWTs are in access_registry.h, the rules of rights in access_may.h.
  *
  * Each loop has an index of its own (struct access), so a known key costs no look-up elsewhere;
  * changes come to every loop by mail in version order. A principal is immutable and counted: a
- * request keeps the one it began with. Issue B adds users, gateways, devices, JWTs, tenants.
+ * request keeps the one it began with.
  */
 #ifndef WEIR_ACCESS_H
 #define WEIR_ACCESS_H
@@ -22,7 +23,19 @@ enum access_right {
 	ACCESS_WRITE = 2,
 	ACCESS_PUBLISH = 4,
 	ACCESS_SUBSCRIBE = 8,
-	ACCESS_ADMIN = 16,   /* only the local socket has it in the first form */
+	ACCESS_ADMIN = 16,    /* administers a tenant */
+	ACCESS_ACCOUNTS = 32, /* its accounts, too */
+	ACCESS_NODE = 64,     /* governs all tenants */
+};
+
+/* Who it is. */
+enum access_kind {
+	ACCESS_APPLICATION, /* a key */
+	ACCESS_LOCAL,       /* admin.sock */
+	ACCESS_PERSON,
+	ACCESS_GATEWAY,
+	ACCESS_DEVICE,
+	ACCESS_SUBSCRIBER,  /* a JWT that an application signed */
 };
 
 /* "read,write,publish,subscribe" in any order. 0 or -EINVAL (with the offending word). */
@@ -31,12 +44,20 @@ int access_rights_parse(struct span text, uint32_t *ret_rights, struct span *ret
 struct access_principal {
 	refcount refs;
 	struct span tenant;  /* "main" */
-	struct span name;    /* "app-NAME"; "local" for admin.sock */
+	struct span name;    /* "app-NAME", "user-NAME", "gateway-7", "device-ID", "sub-SUB";
+				"local" for admin.sock */
+	enum access_kind kind;
+	bool limited;        /* a person who sees his own devices and venues only */
+	bool may_enrol;      /* a gateway that may register devices */
 	uint32_t rights;
-	uint64_t id;         /* the key's; 0: local */
+	uint64_t id;         /* of the key, user, gateway or signing secret; 0: local, device */
+	int64_t expires_ms;  /* nobody from then on; 0: never */
 	bool revoked;        /* written and read by the owning loop only */
 	unsigned pattern_count;
-	const struct span *patterns; /* channels it may use; none: all of its tenant */
+	const struct span *patterns; /* channels it may use; none: all of its tenant. Of a
+					subscriber: those it may subscribe to, none: none */
+	unsigned publish_count;      /* a subscriber's only */
+	const struct span *publish;
 };
 
 struct access_principal *access_principal_ref(struct access_principal *principal);
@@ -44,6 +65,9 @@ void access_principal_unref(struct access_principal *principal);
 
 /* Whether a channel name (or a subscription pattern, which must lie inside) is allowed. */
 bool access_may_channel(const struct access_principal *principal, struct span name_or_pattern);
+
+/* Whether it may publish there, as far as its lists say. */
+bool access_may_publish(const struct access_principal *principal, struct span name);
 
 struct access;
 

@@ -207,7 +207,7 @@ local_principal_may_everything(void **state)
 
 	(void)state;
 	assert_true(span_eq(local->name, SPAN("local")) && span_eq(local->tenant, SPAN("main")));
-	assert_int_equal(local->rights, 31);
+	assert_int_equal(local->rights, 127);
 	assert_true(local->id == 0);
 	assert_true(access_may_channel(local, SPAN("#")));
 	access_destroy(access);
