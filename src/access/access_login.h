@@ -25,8 +25,8 @@ bool access_password_check(struct span hash, struct span password);
 /* ── throttle ──
  * Wrong passwords cost: each account, address, and pair of both may fail a few times at once and
  * then as fast as its bucket empties. Bounded: 4,096 buckets; where there is no room the one with
- * the fewest failures goes, so to be forgotten one must be the least of those in its row. Belongs to
- * one thread. */
+ * the fewest failures goes, so to be forgotten one must be the least of those in its row. Belongs
+ * to one thread. */
 struct access_throttle;
 
 int access_throttle_create(struct env *env, struct access_throttle **ret_throttle); /* -ENOMEM */

@@ -1,6 +1,6 @@
 /*
- * access_may.c: the table of rights. A row is what one kind of principal may do; a rule says what it
- * takes. Whoever adds a verb or an object fills its column: a rule that is not there is NEVER.
+ * access_may.c: the table of rights. A row is what one kind of principal may do; a rule says what
+ * it takes. Whoever adds a verb or an object fills its column: a rule that is not there is NEVER.
  */
 #include "access_may.h"
 

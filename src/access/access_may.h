@@ -45,8 +45,8 @@ enum access_answer {
 };
 
 /* Which of the objects exist is not asked, but for devices: who may only see his own, or write for
- * those bound to him, is told by the index. Things of another tenant are unseen by all but those who
- * govern the node. */
+ * those bound to him, is told by the index. Things of another tenant are unseen by all but those
+ * who govern the node. */
 enum access_answer access_may(const struct access *access,
     const struct access_principal *principal, enum access_verb verb,
     const struct access_object *object);

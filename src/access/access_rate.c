@@ -1,5 +1,5 @@
 /*
- * access_rate.c: the bucket is the moment at which it will be full; taking moves it into the future.
+ * access_rate.c: the bucket is the moment at which it will be full; taking moves it on.
  */
 #include "access_rate.h"
 

@@ -125,8 +125,8 @@ size_t access_seal(struct env *env, const unsigned char node_secret[32],
 ssize_t access_jwt_issue(const struct access *access, uint64_t user, int64_t now_ms,
     int64_t lifetime_ms, char *ret_token, size_t size);
 
-/* Whose JWT this is: a person's or a subscriber's; NULL: nobody's. A reference. The same token gives
- * the same principal, so a known one costs one hash. */
+/* Whose JWT this is: a person's or a subscriber's; NULL: nobody's. A reference. The same token
+ * gives the same principal, so a known one costs one hash. */
 struct access_principal *access_authenticate_jwt(struct access *access, struct span token,
     int64_t now_ms);
 

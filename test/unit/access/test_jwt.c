@@ -6,6 +6,10 @@
 #define KEY "application's secret of 43 characters or so"
 #define USER_KEY "the node's own secret"
 #define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"5\"}"
+#define FORGED_PERSON "{\"iss\":\"weir\",\"aud\":\"weir-user\",\"sub\":\"ana@main\"," \
+	"\"exp\":1700000060,\"uid\":3,\"gen\":1}"
+#define NESTED(weir) "{\"aud\":\"weir\",\"exp\":1700000060," weir "," \
+	"\"x\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}"
 #define CLAIMS(more) "{\"aud\":\"weir\",\"exp\":1700000060,\"weir\":" \
 	"{\"subscribe\":[\"a/#\"],\"publish\":[\"b\"]}" more "}"
 
@@ -156,11 +160,9 @@ claims_that_are_refused(void **state)
 		"{\"aud\":\"weir\",\"exp\":1700000060,\"weir\":{\"subscribe\":[\"a/#/b\"]}}",
 		"{\"aud\":\"weir\",\"exp\":1700000060,\"weir\":{\"publish\":null}}",
 		"{\"aud\":\"weir\",\"exp\":1700000060,\"sub\":\"a\\r\\nb\"," WEIR "}",
-		"{\"aud\":\"weir\",\"exp\":1700000060," WEIR
-		    ",\"x\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}",
+		NESTED(WEIR),
 		/* An application does not make persons. */
-		"{\"iss\":\"weir\",\"aud\":\"weir-user\",\"sub\":\"ana@main\",\"exp\":1700000060,"
-		    "\"uid\":3,\"gen\":1}",
+		FORGED_PERSON,
 		"[]",
 		"",
 	};
@@ -267,7 +269,8 @@ person_is_known_by_the_token_he_was_given(void **state)
 	assert_int_equal(access_jwt_issue(access, 99, NOW_MS, 1000, token, sizeof(token)),
 	    -ENOENT);
 	for (size_t size = 0; size < 220; size++)
-		assert_int_equal(access_jwt_issue(access, 3, NOW_MS, 1000, token, size), -ENOBUFS);
+		assert_int_equal(access_jwt_issue(access, 3, NOW_MS, 1000, token, size),
+		    -ENOBUFS);
 	access_secret_remove(access, 1);
 	assert_true(principal->revoked);
 	assert_int_equal(access_jwt_issue(access, 3, NOW_MS, 1000, token, sizeof(token)),

@@ -75,7 +75,8 @@ right_password_forgives_the_address(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100; i++) { /* people who log in and never fail are not held up */
-		assert_true(access_throttle_try(throttle, SPAN("ana"), SPAN("10.0.0.1"), 1000) == 0);
+		assert_true(access_throttle_try(throttle, SPAN("ana"), SPAN("10.0.0.1"),
+		    1000) == 0);
 		access_throttle_right(throttle, SPAN("ana"), SPAN("10.0.0.1"), 1000);
 	}
 	assert_int_equal(tries(throttle, "ana", "10.0.0.1", 1000), 5);

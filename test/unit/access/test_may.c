@@ -68,13 +68,15 @@ world_setup(void **state)
 	access_set_developer_accounts(world->access, false);
 	put_user(world->access, 6, MAIN, SPAN("dev2"), STORE_DEVELOPER, false);
 	world->principals[PLAIN_DEVELOPER] = log_in(world->access, 6);
-	world->principals[GATEWAY] = access_authenticate_gateway(world->access, MAIN, 7, SPAN("t"));
+	world->principals[GATEWAY] = access_authenticate_gateway(world->access, MAIN, 7,
+	    SPAN("t"));
 	world->principals[DEVICE] = access_authenticate_device(world->access, MAIN, SPAN("7"),
 	    SPAN("t"));
 	world->principals[WRITER] = access_authenticate(world->access, SPAN("w"));
 	world->principals[READER] = access_authenticate(world->access, SPAN("r"));
 	jwt_make(token, "{\"alg\":\"HS256\",\"kid\":\"5\"}", "{\"aud\":\"weir\","
-	    "\"exp\":1700000060,\"weir\":{\"subscribe\":[\"blog/#\"],\"publish\":[\"talk\"]}}", "a");
+	    "\"exp\":1700000060,\"weir\":{\"subscribe\":[\"blog/#\"],\"publish\":[\"talk\"]}}",
+	    "a");
 	world->principals[SUBSCRIBER] = access_authenticate_jwt(world->access, span_str(token),
 	    NOW_MS);
 	*state = world;
