@@ -21,6 +21,8 @@ const struct api_group api_groups[] = {
 	{"Channels", "Messages to any number of subscribers, live.", api_channels_routes},
 	{"Channels", NULL, api_publish_routes},
 	{"Keys", "Application keys: who may read, write, publish, subscribe.", api_keys_routes},
+	{"Administration", "What there is, and who may do what with it.",
+	    api_admin_devices_routes},
 	{"Operation", "For those who run the server.", api_ops_routes},
 	{"Pages", "For people, and this document.", api_openapi_routes},
 	{"Pages", NULL, api_page_routes},

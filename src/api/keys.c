@@ -1,47 +1,25 @@
 /*
  * keys.c: application keys: POST, GET and DELETE /api/v1/admin/keys. For the local administrator
  * (DATA/admin.sock); the same code serves persons once they have accounts.
- *
- * Each call is one unit of the store. The unit outlives its request.
  */
 #include <errno.h>
 #include <sodium.h>
-#include <stdlib.h>
 
-#include "api_priv.h"
+#include "admin_call.h"
+#include "admin_json.h"
 #include "check.h"
-#include "json.h"
+#include "registry.h"
 
-#define KEY_NAME_BYTES_MAX 64
 #define KEY_CHANNELS_BYTES_MAX 16384
 
-enum key_verb { KEY_ADD, KEY_LIST, KEY_REMOVE };
-
 struct key_call {
-	struct session_request *request;  /* NULL: gone */
-	const struct api *api;
-	struct mailbox *box;
-	enum key_verb verb;
-	struct store_unit unit;
-	struct mail mail;
-	int error;
-	struct store_key key;             /* spans lie in what follows */
-	char name[KEY_NAME_BYTES_MAX];
+	struct admin_call call;
+	struct store_key key;             /* its spans are kept by the call */
+	struct buf channels;              /* JSON array; moved into the call's memory */
 	char text[ACCESS_KEY_BYTES];      /* the new key, shown once */
 	unsigned char hash[ACCESS_HASH_BYTES];
-	struct buf channels;              /* JSON array */
-	struct buf out;
 	bool any;
 };
-
-static void
-call_destroy(struct key_call *call)
-{
-	sodium_memzero(call->text, sizeof call->text);
-	buf_finish(&call->channels);
-	buf_finish(&call->out);
-	free(call);
-}
 
 static void
 rights_write(struct buf *out, uint32_t rights)
@@ -79,308 +57,228 @@ key_write(struct buf *out, const struct store_key *key)
 /* ── on the store's thread ── */
 
 static int
+add_apply(struct admin_call *call, struct store_tx *tx)
+{
+	struct key_call *kc = (struct key_call *)call;
+	struct store_key *key = &kc->key;
+	int error = store_key_add(tx, key, &key->id, &key->version);
+	struct span shown;
+
+	if (error == -EEXIST)
+		return admin_call_refuse(call, 409, "/name",
+		    "there is a key named '%.*s' already", SPAN_ARG(key->name));
+	if (error)
+		return error;
+	key_write(&call->out, key);
+	buf_append_byte(&call->out, '}');
+	shown = admin_call_keep(call, buf_span(&call->out));
+	error = admin_call_audit(call, tx, "key.add", key->name, SPAN(""), shown);
+	call->out.len--;
+	buf_append_str(&call->out, ",\"key\":");
+	json_write_string(&call->out, span_of(kc->text, sizeof kc->text));
+	buf_append_byte(&call->out, '}');
+	call->status = 201;
+	return error;
+}
+
+static int
 list_each(void *ctx, const struct store_key *key)
 {
-	struct key_call *call = ctx;
-	if (!span_eq(key->tenant, call->key.tenant))
+	struct key_call *kc = ctx;
+	struct buf *out = &kc->call.out;
+
+	if (!span_eq(key->tenant, kc->call.tenant))
 		return 0;
-	if (call->any)
-		buf_append_byte(&call->out, ',');
-	call->any = true;
-	key_write(&call->out, key);
-	return buf_append_byte(&call->out, '}');
+	if (kc->any)
+		buf_append_byte(out, ',');
+	kc->any = true;
+	key_write(out, key);
+	return buf_append_byte(out, '}');
+}
+
+static int
+list_apply(struct admin_call *call, struct store_tx *tx)
+{
+	int error;
+
+	buf_append_str(&call->out, "{\"items\":[");
+	error = store_keys_load(store_tx_store(tx), list_each, call);
+	buf_append_str(&call->out, "],\"next\":null}");
+	return error;
 }
 
 static int
 find_each(void *ctx, const struct store_key *key)
 {
-	struct key_call *call = ctx;
-	if (span_eq(key->tenant, call->key.tenant) && span_eq(key->name, call->key.name))
-		call->key.id = key->id;
-	return 0;
+	struct key_call *kc = ctx;
+
+	kc->key.id = key->id;
+	key_write(&kc->call.out, key);
+	return buf_append_byte(&kc->call.out, '}');
 }
 
 static int
-call_apply(struct store_unit *unit, struct store_tx *tx)
+remove_apply(struct admin_call *call, struct store_tx *tx)
 {
-	struct key_call *call = CONTAINER_OF(unit, struct key_call, unit);
-	struct store_key *key = &call->key;
-	if (call->verb == KEY_ADD)
-		return store_key_add(tx, key, &key->id, &key->version);
-	if (call->verb == KEY_LIST)
-		return store_keys_load(store_tx_store(tx), list_each, call);
-	int error = store_keys_load(store_tx_store(tx), find_each, call);
-	return error ? error : store_key_remove(tx, key->tenant, key->name, &key->version);
-}
+	struct key_call *kc = (struct key_call *)call;
+	struct store_key *key = &kc->key;
+	int error = store_key_find(store_tx_store(tx), key->tenant, key->name, find_each, kc);
 
-static void
-call_stored(struct store_unit *unit, int error)
-{
-	struct key_call *call = CONTAINER_OF(unit, struct key_call, unit);
-	call->error = error;
-	mailbox_send(call->box, &call->mail);
+	if (error == 0)
+		error = store_key_remove(tx, key->tenant, key->name, &key->version);
+	if (error == -ENOENT)
+		return admin_call_refuse(call, 404, NULL, "there is no key named '%.*s'",
+		    SPAN_ARG(key->name));
+	if (error == 0)
+		error = admin_call_audit(call, tx, "key.remove", key->name,
+		    admin_call_keep(call, buf_span(&call->out)), SPAN(""));
+	buf_clear(&call->out);
+	call->status = 204;
+	return error;
 }
 
 /* ── back on the loop ── */
 
 static void
-call_fail(const struct key_call *call)
+add_changed(struct admin_call *call)
 {
-	struct session_request *request = call->request;
-	if (call->error == -EEXIST)
-		session_problem(request, 409, "/name", "there is a key named '%.*s' already",
-		    SPAN_ARG(call->key.name));
-	else if (call->error == -ENOENT)
-		session_problem(request, 404, NULL, "there is no key named '%.*s'",
-		    SPAN_ARG(call->key.name));
-	else if (call->error == -ENOSPC)
-		session_problem(request, 503, NULL, "the disk is full");
-	else
-		session_problem(request, 500, NULL, "the store failed");
+	call->api->key_changed(call->api->ctx, &((struct key_call *)call)->key, 0);
 }
 
 static void
-call_answer(struct key_call *call)
+remove_changed(struct admin_call *call)
 {
-	struct session_request *request = call->request;
-	if (call->verb == KEY_REMOVE) {
-		session_answer(request, 204, NULL, span_of(NULL, 0));
-		return;
-	}
-	if (call->verb == KEY_LIST) {
-		buf_append_str(&call->out, "],\"next\":null}");
-		api_answer_buf(request, 200, "application/json", &call->out);
-		return;
-	}
-	key_write(&call->out, &call->key);
-	buf_append_str(&call->out, ",\"key\":");
-	json_write_string(&call->out, span_of(call->text, sizeof call->text));
-	buf_append_byte(&call->out, '}');
-	api_answer_buf(request, 201, "application/json", &call->out);
-}
-
-static void
-call_back(struct mail *mail)
-{
-	struct key_call *call = CONTAINER_OF(mail, struct key_call, mail);
-	const struct api *api = call->api;
-	if (!call->error && call->verb == KEY_ADD)
-		api->key_changed(api->ctx, &call->key, 0);
-	if (!call->error && call->verb == KEY_REMOVE)
-		api->key_changed(api->ctx, NULL, call->key.id);
-	if (call->request) {
-		session_set_state(call->request, NULL);
-		if (call->error)
-			call_fail(call);
-		else
-			call_answer(call);
-	}
-	call_destroy(call);
+	call->api->key_changed(call->api->ctx, NULL, ((struct key_call *)call)->key.id);
 }
 
 /* ── from the request ── */
 
-static struct key_call *
-call_create(struct session_request *request, enum key_verb verb)
+static int
+name_take(struct key_call *kc, struct span name, const char *pointer)
 {
-	const struct api_loop *al = session_app(request);
-	struct key_call *call = calloc(1, sizeof *call);
-	if (!call) {
-		api_no_memory(request);
-		return NULL;
-	}
-	call->request = request;
-	call->api = al->api;
-	call->box = al->box;
-	call->verb = verb;
-	call->mail.deliver = call_back;
-	call->unit.apply = call_apply;
-	call->unit.done = call_stored;
-	call->unit.urgent = true;
-	call->key.tenant = SPAN("main");
-	buf_init(&call->channels, KEY_CHANNELS_BYTES_MAX);
-	buf_init(&call->out, 0);
-	return call;
-}
-
-static void
-call_submit(struct key_call *call)
-{
-	session_set_state(call->request, call);
-	store_writer_submit(call->api->store, &call->unit);
-}
-
-static bool
-name_valid(struct span name)
-{
-	if (name.len == 0 || name.len > KEY_NAME_BYTES_MAX)
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if (!name.ptr[i] || !strchr("abcdefghijklmnopqrstuvwxyz0123456789._-", name.ptr[i]))
-			return false;
-	return true;
-}
-
-static bool
-name_take(struct key_call *call, struct span name)
-{
-	if (!name_valid(name)) {
-		session_problem(call->request, 422, "/name",
-		    "name must be 1 to %d characters of a-z 0-9 . _ -", KEY_NAME_BYTES_MAX);
-		return false;
-	}
-	memcpy(call->name, name.ptr, name.len);
-	call->key.name = span_of(call->name, name.len);
-	return true;
+	if (!store_name_valid(name))
+		return admin_call_refuse(&kc->call, 422, pointer,
+		    "name must be 1 to %d characters of a-z 0-9 . _ -", STORE_NAME_BYTES_MAX);
+	kc->key.name = admin_call_keep(&kc->call, name);
+	return 0;
 }
 
 /* One word of the member "rights", in a list or alone. */
-static bool
-right_take(struct key_call *call, struct span word)
+static int
+right_take(struct admin_call *call, struct span word, const char *pointer)
 {
 	uint32_t rights;
 	struct span bad;
-	if (access_rights_parse(word, &rights, &bad)) {
-		session_problem(call->request, 422, "/rights",
-		    "'%.*s' is no right; there are read, write, publish, subscribe", SPAN_ARG(bad));
-		return false;
-	}
-	call->key.rights |= rights;
-	return true;
+
+	if (access_rights_parse(word, &rights, &bad))
+		return admin_call_refuse(call, 422, pointer,
+		    "'%.*s' is no right; there are read, write, publish, subscribe",
+		    SPAN_ARG(bad));
+	((struct key_call *)call)->key.rights |= rights;
+	return 0;
 }
 
-static bool
-channel_take(struct key_call *call, struct span text)
+static int
+channel_take(struct admin_call *call, struct span text, const char *pointer)
 {
-	char plain[HUB_NAME_BYTES_MAX * 6];
+	struct key_call *kc = (struct key_call *)call;
 	const char *reason = "a pattern has at most 255 bytes";
-	size_t len = text.len <= sizeof plain ? json_string_decode(text, plain) : 0;
-	if (len == 0 || hub_pattern_check(span_of(plain, len), &reason)) {
-		session_problem(call->request, 422, "/channels", "'%.*s' is no channel pattern: %s",
-		    (int)MIN(text.len, 255u), text.ptr, reason);
-		return false;
-	}
-	buf_append_byte(&call->channels, call->channels.len ? ',' : '[');
-	json_write_string(&call->channels, span_of(plain, len));
-	return true;
+
+	if (text.len == 0 || text.len > HUB_NAME_BYTES_MAX || hub_pattern_check(text, &reason))
+		return admin_call_refuse(call, 422, pointer, "'%.*s' is no channel pattern: %s",
+		    (int)MIN(text.len, 100u), text.ptr, reason);
+	buf_append_byte(&kc->channels, kc->channels.len ? ',' : '[');
+	json_write_string(&kc->channels, text);
+	return 0;
 }
 
-/* A string, or a list of strings, each given to take(). */
-static bool
-strings_take(struct key_call *call, struct json_reader *reader, const char *member,
-    bool (*take)(struct key_call *call, struct span text))
+static int
+key_read(struct key_call *kc, struct span body)
 {
-	enum json_token token = json_next(reader);
-	if (token == JSON_STRING)
-		return take(call, reader->text);
-	if (token == JSON_ARRAY) {
-		while ((token = json_next(reader)) == JSON_STRING)
-			if (!take(call, reader->text))
-				return false;
-		if (token == JSON_ARRAY_END)
-			return true;
-	}
-	session_problem(call->request, 422, member, "must be a string or a list of strings");
-	return false;
+	static const char *const known[] = {"name", "rights", "channels", NULL};
+	struct admin_call *call = &kc->call;
+	const struct admin_member *member;
+	struct admin_object object;
+	struct span name = {NULL, 0};
+	int error = admin_json_body(call, body, false, &object);
+
+	if (error == 0)
+		error = admin_json_only(call, &object, known);
+	if (error == 0)
+		error = admin_json_text(call, &object, "name", STORE_NAME_BYTES_MAX, &name);
+	if (error == 0)
+		error = name_take(kc, name, "/name");
+	member = error ? NULL : admin_json_get(&object, "rights");
+	if (member)
+		error = admin_json_strings(call, member, right_take);
+	if (error == 0 && !kc->key.rights)
+		return admin_call_refuse(call, 422, "/rights", "a key needs rights");
+	member = error ? NULL : admin_json_get(&object, "channels");
+	if (member)
+		error = admin_json_strings(call, member, channel_take);
+	if (error == 0 && kc->channels.len)
+		buf_append_byte(&kc->channels, ']');
+	if (error == 0 && !buf_ok(&kc->channels))
+		return admin_call_refuse(call, 422, "/channels", "these are too many");
+	return error;
 }
 
-static bool
-member_take(struct key_call *call, struct json_reader *reader)
+static struct key_call *
+key_call_create(struct session_request *request, const struct admin_call_ops *ops)
 {
-	if (json_text_eq(reader, SPAN("name"))) {
-		if (json_next(reader) == JSON_STRING)
-			return name_take(call, reader->text);
-		session_problem(call->request, 422, "/name", "name must be a string");
-		return false;
-	}
-	if (json_text_eq(reader, SPAN("rights")))
-		return strings_take(call, reader, "/rights", right_take);
-	if (json_text_eq(reader, SPAN("channels")))
-		return strings_take(call, reader, "/channels", channel_take);
-	session_problem(call->request, 422, NULL, "'%.*s' is no member of a key",
-	    SPAN_ARG(reader->text));
-	return false;
-}
+	struct key_call *kc = admin_call_create(request, sizeof *kc, ops);
 
-/* The body is JSON. false: answered. */
-static bool
-key_parse(struct key_call *call, struct json_reader *reader)
-{
-	if (json_next(reader) != JSON_OBJECT) {
-		session_problem(call->request, 422, NULL, "the body must be an object");
-		return false;
-	}
-	while (json_next(reader) == JSON_KEY)
-		if (!member_take(call, reader))
-			return false;
-	if (!call->key.name.len || !call->key.rights) {
-		session_problem(call->request, 422, call->key.name.len ? "/rights" : "/name",
-		    "a key needs a name and rights");
-		return false;
-	}
-	if (call->channels.len)
-		buf_append_byte(&call->channels, ']');
-	return true;
+	if (kc)
+		kc->key.tenant = kc->call.tenant;
+	return kc;
 }
 
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	struct json_reader reader;
-	struct key_call *call = api_json_check(request, whole) ?
-	    call_create(request, KEY_ADD) : NULL;
-	if (!call)
+	static const struct admin_call_ops ops = {add_apply, add_changed};
+	struct key_call *kc = key_call_create(request, &ops);
+	int error;
+
+	if (!kc)
 		return;
-	json_reader_init(&reader, whole, false);
-	if (!key_parse(call, &reader)) {
-		call_destroy(call);
-		return;
-	}
-	access_key_generate(call->api->env, call->text);
-	access_key_hash(call->api->secret, span_of(call->text, sizeof call->text), call->hash);
-	call->key.hash = span_of((const char *)call->hash, sizeof call->hash);
-	call->key.channels = buf_span(&call->channels);
-	call->key.created_ms = env_now_ms(call->api->env);
-	call_submit(call);
+	buf_init(&kc->channels, KEY_CHANNELS_BYTES_MAX);
+	error = key_read(kc, whole);
+	access_key_generate(kc->call.api->env, kc->text);
+	access_key_hash(kc->call.api->secret, span_of(kc->text, sizeof kc->text), kc->hash);
+	kc->key.hash = span_of((const char *)kc->hash, sizeof kc->hash);
+	kc->key.channels = admin_call_keep(&kc->call, buf_span(&kc->channels));
+	kc->key.created_ms = kc->call.now_ms;
+	buf_finish(&kc->channels);
+	admin_call_run(&kc->call, error);
 }
 
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	struct key_call *call = call_create(request, KEY_LIST);
+	static const struct admin_call_ops ops = {list_apply, NULL};
+	struct key_call *kc = key_call_create(request, &ops);
+
 	(void)whole;
-	if (!call)
-		return;
-	buf_append_str(&call->out, "{\"items\":[");
-	call_submit(call);
+	if (kc)
+		admin_call_run(&kc->call, 0);
 }
 
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	struct key_call *call = call_create(request, KEY_REMOVE);
+	static const struct admin_call_ops ops = {remove_apply, remove_changed};
+	struct key_call *kc = key_call_create(request, &ops);
+
 	(void)whole;
-	if (!call)
-		return;
-	if (!name_take(call, session_path_param(request, "name"))) {
-		call_destroy(call);
-		return;
-	}
-	call_submit(call);
+	if (kc)
+		admin_call_run(&kc->call,
+		    name_take(kc, session_path_param(request, "name"), "/name"));
 }
 
-static void
-call_gone(struct session_request *request, bool broken)
-{
-	struct key_call *call = session_state(request);
-	(void)broken;
-	if (call)
-		call->request = NULL;
-}
-
-static const struct session_route_ops add_ops = {.end = add_end, .gone = call_gone};
-static const struct session_route_ops list_ops = {.end = list_end, .gone = call_gone};
-static const struct session_route_ops remove_ops = {.end = remove_end, .gone = call_gone};
+static const struct session_route_ops add_ops = {.end = add_end, .gone = admin_call_gone};
+static const struct session_route_ops list_ops = {.end = list_end, .gone = admin_call_gone};
+static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 
 static const struct session_doc add_doc = {
 	.body = {"KeyNew"},

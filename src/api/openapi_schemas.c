@@ -9,6 +9,25 @@ const struct openapi_schema openapi_schemas[] = {
 	{"Device",
 	    "{id: integer|string, auth?: string|integer}",
 	    "A device by its id; auth is its token, as a string or a literal integer."},
+	{"DeviceChange",
+	    "{name?: string|null, group?: string|null, place?: string|null, "
+	    "users?: string|[string]|null, gateway?: integer|null}",
+	    "users: names of those who may see it. gateway: the only one that may write for it."},
+	{"DeviceFull",
+	    "{id: DeviceId, state: boolean, config?: Tags, name: string, group: string, "
+	    "place: string, gateway?: integer, users: [string]}",
+	    NULL},
+	{"DeviceId", "integer|string", "A number up to 2^53, a string for what is no such number."},
+	{"DeviceLegacy",
+	    "{Id: DeviceId, Auth: string, State: boolean, "
+	    "Config?: {maxTemp: number, minTemp: number}}",
+	    NULL},
+	{"DeviceMade", "{id: DeviceId, auth: string, state: boolean}", NULL},
+	{"DeviceNew",
+	    "{id?: DeviceId, auth?: string|integer, name?: string|null, group?: string|null, "
+	    "place?: string|null, users?: string|[string]|null, gateway?: integer|null}",
+	    NULL},
+	{"DeviceShort", "{id: DeviceId, state: boolean, config?: Tags}", NULL},
 	{"Intake",
 	    "{accepted: integer, rejected: [Rejected], rejected_count: integer}",
 	    "What became of a report. accepted counts readings; rejected lists the first 100."},
@@ -26,6 +45,7 @@ const struct openapi_schema openapi_schemas[] = {
 	{"LatestList",
 	    "{series: [{metric: string, tags: Tags, time: Time, value: Value}]}",
 	    NULL},
+	{"Login", "{auth: string|integer}", NULL},
 	{"Name", "string", "1 to 64 characters of a-z 0-9 . _ -"},
 	{"Problem",
 	    "{type: string, title: string, status: integer, detail: string, pointer?: string}",

@@ -1,0 +1,245 @@
+/*
+ * admin_call.c: one call of administration: a request, its unit of the store, its answer.
+ *
+ * Ownership passes with the unit and the mail: the loop has the call until it is submitted, the
+ * store's thread until done(), then the loop again. `request` is the loop's alone.
+ */
+#include "admin_call.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "num.h"
+#include "registry.h"
+
+struct admin_kept {
+	struct admin_kept *next;
+	size_t size;
+	char bytes[];
+};
+
+static void
+call_destroy(struct admin_call *call)
+{
+	struct admin_kept *kept = call->kept;
+
+	while (kept) {
+		struct admin_kept *next = kept->next;
+
+		sodium_memzero(kept->bytes, kept->size);
+		free(kept);
+		kept = next;
+	}
+	if (call->out.ptr)
+		sodium_memzero(call->out.ptr, call->out.cap);
+	buf_finish(&call->out);
+	sodium_memzero(call, call->size);
+	free(call);
+}
+
+void *
+admin_call_alloc(struct admin_call *call, size_t size)
+{
+	struct admin_kept *kept = malloc(sizeof *kept + size);
+
+	if (!kept) {
+		call->no_memory = true;
+		return NULL;
+	}
+	kept->size = size;
+	kept->next = call->kept;
+	call->kept = kept;
+	return kept->bytes;
+}
+
+struct span
+admin_call_keep(struct admin_call *call, struct span bytes)
+{
+	char *copy = bytes.len ? admin_call_alloc(call, bytes.len) : NULL;
+
+	if (!copy)
+		return span_of(NULL, 0);
+	memcpy(copy, bytes.ptr, bytes.len);
+	return span_of(copy, bytes.len);
+}
+
+int
+admin_call_refuse(struct admin_call *call, unsigned status, const char *pointer,
+    const char *detail_format, ...)
+{
+	va_list args;
+
+	call->refused = status;
+	snprintf(call->pointer, sizeof call->pointer, "%s", pointer ? pointer : "");
+	va_start(args, detail_format);
+	vsnprintf(call->detail, sizeof call->detail, detail_format, args);
+	va_end(args);
+	return -ECANCELED;
+}
+
+int
+admin_call_match(struct admin_call *call, uint64_t version)
+{
+	struct span rest = call->if_match;
+	char tag[32];
+	int len = snprintf(tag, sizeof tag, "\"%llu\"", (unsigned long long)version);
+
+	if (rest.len == 0 || span_eq(rest, SPAN("*")))
+		return 0;
+	while (rest.len >= (size_t)len) {
+		if (span_starts(rest, span_of(tag, (size_t)len)))
+			return 0;
+		rest = span_skip(rest, 1);
+	}
+	return admin_call_refuse(call, 412, NULL,
+	    "it was changed since: it is at version %s now", tag);
+}
+
+int
+admin_call_audit(struct admin_call *call, struct store_tx *tx, const char *what,
+    struct span object, struct span before, struct span after)
+{
+	struct store_audit audit = {
+		.tenant = call->tenant,
+		.time_ms = call->now_ms,
+		.who = call->who,
+		.what = span_str(what),
+		.object = object,
+		.from = call->from,
+		.before = before,
+		.after = after,
+	};
+
+	return store_audit_add(tx, &audit);
+}
+
+/* ── on the store's thread ── */
+
+static int
+call_apply(struct store_unit *unit, struct store_tx *tx)
+{
+	struct admin_call *call = CONTAINER_OF(unit, struct admin_call, unit);
+	int error = call->ops->apply(call, tx);
+
+	if (error == 0 && (call->no_memory || !buf_ok(&call->out)))
+		error = -ENOMEM;
+	return error;
+}
+
+static void
+call_stored(struct store_unit *unit, int error)
+{
+	struct admin_call *call = CONTAINER_OF(unit, struct admin_call, unit);
+
+	call->error = error;
+	mailbox_send(call->box, &call->mail);
+}
+
+/* ── on the loop ── */
+
+static void
+call_fail(const struct admin_call *call)
+{
+	struct session_request *request = call->request;
+
+	if (call->error == -ECANCELED)
+		session_problem(request, call->refused, call->pointer[0] ? call->pointer : NULL,
+		    "%s", call->detail);
+	else if (call->error == -ENOMEM)
+		api_no_memory(request);
+	else if (call->error == -ENOSPC)
+		session_problem(request, 503, NULL, "the disk is full");
+	else if (call->error == -EMSGSIZE)
+		session_problem(request, 422, NULL, "it is longer than the registry keeps");
+	else
+		session_problem(request, 500, NULL, "the store failed");
+}
+
+static void
+call_answer(struct admin_call *call)
+{
+	struct session_request *request = call->request;
+	char tag[32];
+
+	if (call->version) {
+		int len = snprintf(tag, sizeof tag, "\"%llu\"", (unsigned long long)call->version);
+
+		session_add_header(request, "ETag", span_of(tag, (size_t)len));
+	}
+	session_answer(request, call->status, call->out.len ? "application/json" : NULL,
+	    buf_span(&call->out));
+}
+
+static void
+call_back(struct mail *mail)
+{
+	struct admin_call *call = CONTAINER_OF(mail, struct admin_call, mail);
+
+	if (!call->error && call->ops->changed)
+		call->ops->changed(call);
+	if (call->request) {
+		session_set_state(call->request, NULL);
+		if (call->error)
+			call_fail(call);
+		else
+			call_answer(call);
+	}
+	call_destroy(call);
+}
+
+void *
+admin_call_create(struct session_request *request, size_t size, const struct admin_call_ops *ops)
+{
+	const struct api_loop *al = session_app(request);
+	const struct access_principal *principal = session_principal(request);
+	struct admin_call *call = calloc(1, size);
+
+	check(size >= sizeof *call);
+	if (!call) {
+		api_no_memory(request);
+		return NULL;
+	}
+	call->request = request;
+	call->api = al->api;
+	call->ops = ops;
+	call->box = al->box;
+	call->size = size;
+	call->mail.deliver = call_back;
+	call->unit.apply = call_apply;
+	call->unit.done = call_stored;
+	call->unit.urgent = true;
+	call->tenant = admin_call_keep(call, principal->tenant);
+	call->who = admin_call_keep(call, principal->name);
+	call->from = admin_call_keep(call, span_str(session_peer(request)));
+	call->if_match = admin_call_keep(call, session_header(request, "If-Match"));
+	call->now_ms = env_now_ms(al->api->env);
+	call->status = 200;
+	buf_init(&call->out, 0);
+	return call;
+}
+
+void
+admin_call_run(struct admin_call *call, int error)
+{
+	call->error = call->no_memory ? -ENOMEM : error;
+	if (call->error) {
+		call_fail(call);
+		call_destroy(call);
+		return;
+	}
+	session_set_state(call->request, call);
+	store_writer_submit(call->api->store, &call->unit);
+}
+
+void
+admin_call_gone(struct session_request *request, bool broken)
+{
+	struct admin_call *call = session_state(request);
+
+	(void)broken;
+	if (call)
+		call->request = NULL;
+}

@@ -1,0 +1,76 @@
+/*
+ * admin_call.h: one call of administration: a request, its unit of the store, its answer.
+ *
+ * A call is made on the loop, applied on the store's thread within a transaction, and answered on
+ * the loop. It outlives its request: what is committed is committed, and told to the others,
+ * also when the client has left. All that a call keeps lies in its own memory, which is wiped when
+ * it ends, for it may hold tokens and passwords.
+ *
+ * Whoever finds something wrong, on either thread, says it with admin_call_refuse and returns what
+ * that returns; on the store's thread this also undoes what the call did so far.
+ */
+#ifndef WEIR_ADMIN_CALL_H
+#define WEIR_ADMIN_CALL_H
+
+#include "api_priv.h"
+#include "mail.h"
+#include "store.h"
+
+struct admin_call;
+struct admin_kept;
+
+struct admin_call_ops {
+	/* On the store's thread: 0 with `status` and `out` set, or a negative errno. */
+	int (*apply)(struct admin_call *call, struct store_tx *tx);
+	/* On the loop, after the commit, whether or not the client is still there. May be NULL. */
+	void (*changed)(struct admin_call *call);
+};
+
+struct admin_call {
+	struct session_request *request; /* NULL: gone */
+	const struct api *api;
+	const struct admin_call_ops *ops;
+	struct mailbox *box;
+	struct store_unit unit;
+	struct mail mail;
+	struct admin_kept *kept;
+	size_t size;
+	int error;
+	bool no_memory;           /* admin_call_keep had none; then nothing is applied */
+	struct span tenant;       /* the caller's */
+	struct span who, from;    /* for the audit */
+	struct span if_match;     /* the header; empty: none */
+	int64_t now_ms;
+	unsigned status;          /* of the answer */
+	uint64_t version;         /* of what is answered, for its ETag; 0: none */
+	struct buf out;           /* JSON; empty: no body */
+	unsigned refused;         /* the problem's status, and the problem */
+	char pointer[96], detail[256];
+};
+
+/* A zeroed object of `size` bytes that begins with a struct admin_call. NULL: answered. */
+void *admin_call_create(struct session_request *request, size_t size,
+    const struct admin_call_ops *ops);
+
+/* error 0: submits the call to the store; otherwise answers with what is wrong and ends it. */
+void admin_call_run(struct admin_call *call, int error);
+
+/* session_route_ops.gone of all routes whose calls these are. */
+void admin_call_gone(struct session_request *request, bool broken);
+
+/* Says what is wrong; `pointer` (JSON pointer) may be NULL. Always -ECANCELED. */
+int admin_call_refuse(struct admin_call *call, unsigned status, const char *pointer,
+    const char *detail_format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Memory that lives as long as the call. NULL: there is none, and the call will say so. */
+void *admin_call_alloc(struct admin_call *call, size_t size);
+struct span admin_call_keep(struct admin_call *call, struct span bytes);
+
+/* If-Match against the version of what is to be changed: 0, or refused with 412. */
+int admin_call_match(struct admin_call *call, uint64_t version);
+
+/* An entry of the audit in the same transaction. Documents without secrets; empty: none. */
+int admin_call_audit(struct admin_call *call, struct store_tx *tx, const char *what,
+    struct span object, struct span before, struct span after);
+
+#endif
