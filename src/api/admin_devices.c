@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "access_registry.h"
 #include "admin_things.h"
 #include "check.h"
 #include "num.h"
@@ -240,7 +241,7 @@ device_insert(struct device_call *dc, struct store_tx *tx)
 	}
 	if (dc->token.len == 0)
 		dc->token = admin_things_token(call);
-	device->hash = admin_things_hash(call, dc->token);
+	device->hash = admin_things_hash(call, ACCESS_TOKEN_DEVICE, device->id, dc->token);
 	if (call->no_memory)
 		return -ENOMEM;
 	device->created_ms = call->now_ms;
@@ -405,7 +406,7 @@ login_apply(struct admin_call *call, struct store_tx *tx)
 	call->version = 0;
 	if (error && error != -ENOENT)
 		return error;
-	error = admin_things_login(call, dc->token, dc->device.hash);
+	error = admin_things_login(call, ACCESS_TOKEN_DEVICE, id, dc->token, dc->device.hash);
 	return error ? error : buf_append_str(&call->out, "{}");
 }
 

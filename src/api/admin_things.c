@@ -4,8 +4,8 @@
 #include "admin_things.h"
 
 #include <errno.h>
-#include <sodium.h>
 
+#include "access_registry.h"
 #include "check.h"
 #include "registry.h"
 
@@ -14,25 +14,22 @@
 struct span
 admin_things_token(struct admin_call *call)
 {
-	char *token = admin_call_alloc(call, ADMIN_TOKEN_BYTES + 1);
-	unsigned char random[ADMIN_TOKEN_BYTES / 2];
+	char *token = admin_call_alloc(call, ACCESS_TOKEN_BYTES);
 
 	if (!token)
 		return span_of(NULL, 0);
-	env_random(call->api->env, random, sizeof random);
-	sodium_bin2hex(token, ADMIN_TOKEN_BYTES + 1, random, sizeof random);
-	sodium_memzero(random, sizeof random);
-	return span_of(token, ADMIN_TOKEN_BYTES);
+	access_token_generate(call->api->env, token);
+	return span_of(token, ACCESS_TOKEN_BYTES);
 }
 
 struct span
-admin_things_hash(struct admin_call *call, struct span token)
+admin_things_hash(struct admin_call *call, const char *kind, struct span id, struct span token)
 {
 	unsigned char *hash = admin_call_alloc(call, ACCESS_HASH_BYTES);
 
 	if (!hash)
 		return span_of(NULL, 0);
-	access_key_hash(call->api->secret, token, hash);
+	access_token_hash(call->api->secret, kind, call->tenant, id, token, hash);
 	return span_of((const char *)hash, ACCESS_HASH_BYTES);
 }
 
@@ -56,9 +53,10 @@ admin_things_auth(struct admin_call *call, struct span body, struct span *ret_to
 }
 
 int
-admin_things_login(struct admin_call *call, struct span token, struct span hash)
+admin_things_login(struct admin_call *call, const char *kind, struct span id,
+    struct span token, struct span hash)
 {
-	struct span mine = admin_things_hash(call, token);
+	struct span mine = admin_things_hash(call, kind, id, token);
 
 	if (mine.len && access_secret_equal(mine, hash))
 		return 0;

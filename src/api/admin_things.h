@@ -6,21 +6,23 @@
 
 #include "admin_json.h"
 
-#define ADMIN_TOKEN_BYTES 40        /* of one that we make: hexadecimal digits of 160 bits */
 #define ADMIN_TOKEN_BYTES_MAX 128   /* of one that is brought along */
 #define ADMIN_CONFIG_VALUE_BYTES_MAX 1024
 
 /* A new token, in the call's memory. */
 struct span admin_things_token(struct admin_call *call);
 
-/* The hash that the registry keeps of a token. */
-struct span admin_things_hash(struct admin_call *call, struct span token);
+/* The hash that the registry keeps of the token of the thing of this kind (ACCESS_TOKEN_DEVICE …)
+ * and id. */
+struct span admin_things_hash(struct admin_call *call, const char *kind, struct span id,
+    struct span token);
 
 /* The body {"auth": …} of a login. */
 int admin_things_auth(struct admin_call *call, struct span body, struct span *ret_token);
 
 /* 0: the token is the one of the hash; otherwise refused with 401. An empty hash is nobody's. */
-int admin_things_login(struct admin_call *call, struct span token, struct span hash);
+int admin_things_login(struct admin_call *call, const char *kind, struct span id,
+    struct span token, struct span hash);
 
 /* Merges `changes` into a stored configuration: a string or number is set (and kept as a string),
  * null deletes. own() is asked first and returns 1 for a member that it takes for itself, 0, or a
