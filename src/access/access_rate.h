@@ -1,7 +1,7 @@
 /*
  * access_rate.h: how much one principal may do a second: requests, readings, bytes. Token buckets
- * by the generic cell rate algorithm (ITU-T I.371, virtual scheduling): a bucket is one time, so loops
- * share it without a lock.
+ * by the generic cell rate algorithm (ITU-T I.371, virtual scheduling): a bucket is one time, so
+ * loops share it without a lock.
  */
 #ifndef WEIR_ACCESS_RATE_H
 #define WEIR_ACCESS_RATE_H

@@ -244,8 +244,8 @@ large_token_is_refused(void **state)
 
 	(void)state;
 	check(claims);
-	snprintf(claims, 9000, "{\"aud\":\"weir\",\"exp\":1700000060,\"weir\":{},\"x\":\"%08000d\"}",
-	    0);
+	snprintf(claims, 9000, "{\"aud\":\"weir\",\"exp\":1700000060,\"weir\":{},"
+	    "\"x\":\"%08000d\"}", 0);
 	assert_false(accepted(access, jwt_make(token, HEADER, claims, KEY)));
 	free(claims);
 	access_destroy(access);
