@@ -14,8 +14,8 @@
 
 struct access_change;
 
-/* Empty. `secret`: the node's, for opening signing secrets; must outlive the noting. NULL: memory is
- * out. */
+/* Empty. `secret`: the node's, for opening signing secrets; must outlive the noting. NULL: memory
+ * is out. */
 struct access_change *access_change_create(const unsigned char secret[32]);
 struct access_change *access_change_ref(struct access_change *change);
 void access_change_unref(struct access_change *change); /* NULL ok; any thread */
