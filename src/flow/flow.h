@@ -50,7 +50,8 @@ struct flow_options {
 
 int flow_create(const struct flow_options *options, struct flow **ret_flow);
 
-/* After every loop stopped and every flow_loop was destroyed. Stops the committer. NULL ok. */
+/* After every loop stopped, every flow_loop was destroyed, and the workers, too: one of them may
+ * still be handing the committer his mail. Stops the committer. NULL ok. */
 void flow_destroy(struct flow *flow);
 
 /* `loop`, `box` and `hub` are the loop's own; the partitions whose number modulo the loops is its

@@ -275,8 +275,8 @@ world_close(struct world *world, bool flush)
 		flow_loop_destroy(world->loops[i].flow);
 		hub_local_destroy(world->loops[i].hub);
 	}
-	flow_destroy(world->flow);
 	workers_destroy(world->workers);
+	flow_destroy(world->flow);
 	for (unsigned i = 0; i < world->loop_count; i++) {
 		mailbox_destroy(world->loops[i].box);
 		loop_destroy(world->loops[i].loop);
