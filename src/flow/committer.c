@@ -71,9 +71,10 @@ batch_commit(struct mail *mail)
 		flow->options.fatal(flow->options.ctx, "the journal cannot be written",
 		    batch->error);
 	flow_count(&flow->counters.commits, 1);
+	/* Before the batch goes: when nothing is in flight any more the workers may end. */
+	prepare_start(committer);
 	batch->mail.deliver = batch_done;
 	mailbox_send(committer->reply_to, &batch->mail);
-	prepare_start(committer);
 }
 
 static void
