@@ -1,8 +1,9 @@
 /*
  * admin_call.c: one call of administration: a request, its unit of the store, its answer.
  *
- * Ownership passes with the unit and the mail: the loop has the call until it is submitted, the
- * store's thread until done(), then the loop again. `request` is the loop's alone.
+ * Ownership passes with the job, the unit and the mails: the loop has the call until it is
+ * submitted, a worker until it submits it to the store, the store's thread until done(), then the
+ * loop again, when all mails are there. `request` is the loop's alone.
  */
 #include "admin_call.h"
 
@@ -174,10 +175,10 @@ call_answer(struct admin_call *call)
 }
 
 static void
-call_back(struct mail *mail)
+call_back(struct admin_call *call)
 {
-	struct admin_call *call = CONTAINER_OF(mail, struct admin_call, mail);
-
+	if (--call->awaited > 0)
+		return;
 	if (!call->error && call->ops->changed)
 		call->ops->changed(call);
 	if (call->request) {
@@ -188,6 +189,32 @@ call_back(struct mail *mail)
 			call_answer(call);
 	}
 	call_destroy(call);
+}
+
+static void
+call_stored_deliver(struct mail *mail)
+{
+	call_back(CONTAINER_OF(mail, struct admin_call, mail));
+}
+
+static void
+call_worked_deliver(struct mail *mail)
+{
+	call_back(CONTAINER_OF(mail, struct admin_call, job.mail));
+}
+
+/* On a worker. The store is told from here: the workers end before the store's thread does, while
+ * the loops may have ended already. */
+static void
+call_work(struct job *job)
+{
+	struct admin_call *call = CONTAINER_OF(job, struct admin_call, job);
+	int error = call->ops->work(call);
+
+	if (error)
+		call_stored(&call->unit, error);
+	else
+		store_writer_submit(call->api->store, &call->unit);
 }
 
 void *
@@ -207,7 +234,7 @@ admin_call_create(struct session_request *request, size_t size, const struct adm
 	call->ops = ops;
 	call->box = al->box;
 	call->size = size;
-	call->mail.deliver = call_back;
+	call->mail.deliver = call_stored_deliver;
 	call->unit.apply = call_apply;
 	call->unit.done = call_stored;
 	call->unit.urgent = true;
@@ -231,7 +258,20 @@ admin_call_run(struct admin_call *call, int error)
 		return;
 	}
 	session_set_state(call->request, call);
-	store_writer_submit(call->api->store, &call->unit);
+	if (!call->ops->work) {
+		call->awaited = 1;
+		store_writer_submit(call->api->store, &call->unit);
+		return;
+	}
+	call->awaited = 2;
+	call->job.reply_to = call->box;
+	call->job.run = call_work;
+	call->job.mail.deliver = call_worked_deliver;
+	if (workers_submit(call->api->queries, &call->job) == 0)
+		return;
+	session_set_state(call->request, NULL);
+	session_problem(call->request, 503, NULL, "the server has too much to do; try again");
+	call_destroy(call);
 }
 
 void

@@ -1,12 +1,12 @@
 /*
  * admin_call.h: one call of administration: a request, its unit of the store, its answer.
  *
- * A call is made on the loop, applied on the store's thread within a transaction, and answered on
- * the loop. It outlives its request: what is committed is committed, and told to the others,
- * also when the client has left. All that a call keeps lies in its own memory, which is wiped when
- * it ends, for it may hold tokens and passwords.
+ * A call is made on the loop, worked on by a worker where it takes long, applied on the store's
+ * thread within a transaction, and answered on the loop. It outlives its request: what is committed
+ * is committed, and told to the others, also when the client has left. All that a call keeps lies
+ * in its own memory, which is wiped when it ends, for it may hold tokens and passwords.
  *
- * Whoever finds something wrong, on either thread, says it with admin_call_refuse and returns what
+ * Whoever finds something wrong, on any thread, says it with admin_call_refuse and returns what
  * that returns; on the store's thread this also undoes what the call did so far.
  */
 #ifndef WEIR_ADMIN_CALL_H
@@ -15,6 +15,7 @@
 #include "api_priv.h"
 #include "mail.h"
 #include "store.h"
+#include "workers.h"
 
 struct admin_call;
 struct admin_kept;
@@ -22,6 +23,8 @@ struct admin_kept;
 struct admin_call_ops {
 	/* On the store's thread: 0 with `status` and `out` set, or a negative errno. */
 	int (*apply)(struct admin_call *call, struct store_tx *tx);
+	/* On a worker, before: what takes long. 0 or a negative errno. May be NULL. */
+	int (*work)(struct admin_call *call);
 	/* On the loop, after the commit, whether or not the client is still there. May be NULL. */
 	void (*changed)(struct admin_call *call);
 };
@@ -33,6 +36,8 @@ struct admin_call {
 	struct mailbox *box;
 	struct store_unit unit;
 	struct mail mail;
+	struct job job;
+	unsigned awaited;         /* mails to come: the store's, the worker's */
 	struct admin_kept *kept;
 	size_t size;
 	int error;

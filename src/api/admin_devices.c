@@ -572,7 +572,7 @@ add_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"id", "auth", "name", "group", "place", "users",
 	    "gateway", NULL};
-	static const struct admin_call_ops ops = {add_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = add_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 	int error;
 
@@ -591,7 +591,7 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {list_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = list_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 
 	(void)whole;
@@ -602,7 +602,7 @@ list_end(struct session_request *request, struct span whole)
 static void
 get_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {get_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = get_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 
 	(void)whole;
@@ -614,7 +614,7 @@ static void
 put_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"name", "group", "place", "users", "gateway", NULL};
-	static const struct admin_call_ops ops = {put_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = put_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 
 	if (dc)
@@ -624,7 +624,7 @@ put_end(struct session_request *request, struct span whole)
 static void
 config_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {config_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = config_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 
 	if (dc)
@@ -635,7 +635,7 @@ config_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {remove_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = remove_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 
 	(void)whole;
@@ -646,7 +646,7 @@ remove_end(struct session_request *request, struct span whole)
 static void
 login_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {login_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = login_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 
 	if (dc)
@@ -657,7 +657,7 @@ static void
 legacy_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"comfort_interval", "group", "name", "user", NULL};
-	static const struct admin_call_ops ops = {legacy_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = legacy_apply};
 	struct device_call *dc = device_call_create(request, &ops);
 	struct admin_call *call = &dc->call;
 	int error;

@@ -314,7 +314,7 @@ static void
 add_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"auth", "name", "may_enrol", NULL};
-	static const struct admin_call_ops ops = {add_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = add_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 	int error;
 
@@ -330,7 +330,7 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {list_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = list_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	(void)whole;
@@ -341,7 +341,7 @@ list_end(struct session_request *request, struct span whole)
 static void
 get_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {get_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = get_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	(void)whole;
@@ -353,7 +353,7 @@ static void
 put_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"name", "may_enrol", NULL};
-	static const struct admin_call_ops ops = {put_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = put_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	if (gc)
@@ -363,7 +363,7 @@ put_end(struct session_request *request, struct span whole)
 static void
 config_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {config_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = config_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	if (gc)
@@ -374,7 +374,7 @@ config_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {remove_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = remove_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	(void)whole;
@@ -385,7 +385,7 @@ remove_end(struct session_request *request, struct span whole)
 static void
 login_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {login_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = login_apply};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	if (gc)

@@ -236,7 +236,7 @@ key_call_create(struct session_request *request, const struct admin_call_ops *op
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {add_apply, add_changed};
+	static const struct admin_call_ops ops = {.apply = add_apply, .changed = add_changed};
 	struct key_call *kc = key_call_create(request, &ops);
 	int error;
 
@@ -256,7 +256,7 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {list_apply, NULL};
+	static const struct admin_call_ops ops = {.apply = list_apply};
 	struct key_call *kc = key_call_create(request, &ops);
 
 	(void)whole;
@@ -267,7 +267,7 @@ list_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {remove_apply, remove_changed};
+	static const struct admin_call_ops ops = {.apply = remove_apply, .changed = remove_changed};
 	struct key_call *kc = key_call_create(request, &ops);
 
 	(void)whole;

@@ -56,6 +56,7 @@ const struct openapi_schema openapi_schemas[] = {
 	    NULL},
 	{"Login", "{auth: string|integer}", NULL},
 	{"Name", "string", "1 to 64 characters of a-z 0-9 . _ -"},
+	{"Permission", "'admin'|'developer'|'user'", NULL},
 	{"Problem",
 	    "{type: string, title: string, status: integer, detail: string, pointer?: string}",
 	    "What went wrong (RFC 9457). pointer: the member of the body that is meant."},
@@ -93,6 +94,19 @@ const struct openapi_schema openapi_schemas[] = {
 	    "next: the cursor of the next page; null: there is none."},
 	{"Tags", "{*: string}", NULL},
 	{"Time", "integer", "Milliseconds since 1970."},
+	{"User",
+	    "{username: Name, permission: Permission, contacts?: Tags, language?: string, "
+	    "tz?: string, created: Time}",
+	    "An account; never its password."},
+	{"UserChange",
+	    "{password?: string, permission?: Permission, contacts?: {*: string|number|null}, "
+	    "language?: string|null, tz?: string|null}",
+	    "contacts are merged; null deletes one."},
+	{"UserNew",
+	    "{username: Name, password: string, permission: Permission, "
+	    "contacts?: {*: string|number|null}, language?: string|null, tz?: string|null}",
+	    "password: 8 to 256 bytes."},
+	{"UserPage", "{items: [User], next: string|null}", NULL},
 	{"Value",
 	    "number|'NaN'|'Infinity'|'-Infinity'",
 	    NULL},
