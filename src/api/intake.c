@@ -65,16 +65,18 @@ intake_destroy(struct intake *intake)
 	free(intake);
 }
 
-/* Answers once; what is still under way finishes by itself. */
+/* Once: what is still under way finishes by itself, the rest is dropped. NULL: answered already, or
+ * nobody waits any more. */
 static struct session_request *
 intake_take_answer(struct intake *intake)
 {
-	struct session_request *request = intake->request;
-	if (!request || intake->answered)
+	if (intake->answered)
 		return NULL;
 	intake->answered = true;
 	buf_finish(&intake->body);
-	return request;
+	record_destroy(intake->pending);
+	intake->pending = NULL;
+	return intake->request;
 }
 
 static void
@@ -101,7 +103,7 @@ intake_settle(struct intake *intake)
 		if (request)
 			intake->kind.answer(request, &intake->result);
 	}
-	if (!intake->request && intake->records == 0)
+	if (!intake->request && intake->answered && intake->records == 0)
 		intake_destroy(intake);
 }
 
@@ -115,10 +117,10 @@ record_done(struct flow_ticket *ticket, int error)
 	free(sent);
 	if (error)
 		intake_fail(intake, error);
-	if (intake->request && !intake->answered)
-		intake_go_on(intake);
-	else
+	if (intake->answered)
 		intake_settle(intake);
+	else
+		intake_go_on(intake);
 }
 
 static void
@@ -408,13 +410,18 @@ intake_gone(struct session_request *request, bool broken)
 	if (!intake)
 		return;
 	session_set_state(request, NULL);
-	loop_timer_cancel(intake->al->loop, &intake->retry);
+	intake->request = NULL;
+	if (intake->kind.format == JOURNAL_FORMAT_NONE && !intake->answered)
+		intake->kind.format = format_guess(intake);
+	intake->ended = true;
+	if (intake->answered) {
+		intake_settle(intake);
+		return;
+	}
 	bool lines = intake->kind.format == JOURNAL_FORMAT_LINE ||
 	    intake->kind.format == JOURNAL_FORMAT_NDJSON;
-	struct span body = buf_span(&intake->body);
-	const char *lf = body.len ? memrchr(body.ptr, '\n', body.len) : NULL;
-	intake->request = NULL;
-	if (broken && !intake->answered && lines && lf)
-		intake_submit(intake, (size_t)(lf - body.ptr) + 1);
-	intake_settle(intake);
+	struct buf *body = &intake->body;
+	const char *lf = broken && lines && body->len ? memrchr(body->ptr, '\n', body->len) : NULL;
+	body->len = lf ? (size_t)(lf - body->ptr) + 1 : 0;
+	intake_go_on(intake);
 }

@@ -176,3 +176,19 @@ test('a device id may be text', async () => {
   await post(readings('fridge/7 "a"', { time: t0, temp: 5 }));
   assert.deepEqual(await points(encodeURIComponent('fridge/7 "a"')), [[t0, 5]]);
 });
+
+test('NDJSON: when the connection breaks, complete lines stay', async () => {
+  const raw = await server.connect();
+  raw.send('POST /api/v1/readings HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n' +
+    `Authorization: Bearer ${server.key}\r\n\r\n`);
+  const lines = [0, 1, 2].map((i) => JSON.stringify(readings('cut', { time: t0 + i, temp: i })));
+  const body = lines.join('\n').slice(0, -5);
+  raw.send(`${body.length.toString(16)}\r\n${body}`);
+  raw.socket.end();
+  await raw.ended();
+  raw.close();
+  for (let i = 0; (await points('cut')).length !== 2; i++) {
+    assert.ok(i < 500, 'the complete lines are stored');
+    await new Promise((wake) => setTimeout(wake, 10));
+  }
+});
