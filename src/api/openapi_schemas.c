@@ -5,6 +5,10 @@
 #include "openapi_priv.h"
 
 const struct openapi_schema openapi_schemas[] = {
+	{"Audit",
+	    "{time: Time, who: string, what: string, object: string, from: string, before: any, "
+	    "after: any}",
+	    "A change. before and after are what there was and is, without secrets, or null."},
 	{"DemoKey", "{key: string}", NULL},
 	{"Device",
 	    "{id: integer|string, auth?: string|integer}",
