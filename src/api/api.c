@@ -26,6 +26,7 @@ const struct api_group api_groups[] = {
 	{"Administration", NULL, api_admin_gateways_routes},
 	{"Administration", NULL, api_admin_users_routes},
 	{"Administration", NULL, api_admin_audit_routes},
+	{"Administration", NULL, api_admin_venues_routes},
 	{"Operation", "For those who run the server.", api_ops_routes},
 	{"Pages", "For people, and this document.", api_openapi_routes},
 	{"Pages", NULL, api_page_routes},

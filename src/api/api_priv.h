@@ -22,6 +22,7 @@ extern const struct session_route api_admin_devices_routes[];
 extern const struct session_route api_admin_gateways_routes[];
 extern const struct session_route api_admin_users_routes[];
 extern const struct session_route api_admin_audit_routes[];
+extern const struct session_route api_admin_venues_routes[];
 extern const struct session_route api_openapi_routes[];
 extern const struct session_route api_page_routes[];
 
