@@ -81,6 +81,8 @@ item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bo
 		    json_text_eq(reader, SPAN("id"));
 	}
 	text_copy(raw->scratch, from, reader->pos);
+	if (!buf_ok(raw->scratch))
+		return -ENOMEM;
 	*ret_wanted = wanted;
 	return 0;
 }
