@@ -321,7 +321,11 @@ users_apply(struct admin_call *call, struct store_tx *tx)
 	struct venue_call *vc = (struct venue_call *)call;
 	int error = venue_find(vc, tx);
 
-	return error ? error : users_write(vc->store, &vc->venue, &call->out);
+	buf_append_str(&call->out, "{\"items\":");
+	if (error == 0)
+		error = users_write(vc->store, &vc->venue, &call->out);
+	buf_append_str(&call->out, ",\"next\":null}");
+	return error;
 }
 
 static int
@@ -386,13 +390,14 @@ venue_call_create(struct session_request *request, const struct admin_call_ops *
 }
 
 static int
-body_read(struct venue_call *vc, struct span whole)
+body_read(struct venue_call *vc, struct span whole, const char *const *known)
 {
-	static const char *const known[] = {"name", "items", "users", NULL};
 	int error = admin_json_body(&vc->call, whole, false, &vc->body);
 
 	return error ? error : admin_json_only(&vc->call, &vc->body, known);
 }
+
+static const char *const venue_members[] = {"name", "items", "users", NULL};
 
 static void
 add_end(struct session_request *request, struct span whole)
@@ -401,7 +406,7 @@ add_end(struct session_request *request, struct span whole)
 	struct venue_call *vc = venue_call_create(request, &ops);
 
 	if (vc)
-		admin_call_run(&vc->call, body_read(vc, whole));
+		admin_call_run(&vc->call, body_read(vc, whole, venue_members));
 }
 
 static void
@@ -466,13 +471,25 @@ put_end(struct session_request *request, struct span whole)
 	struct venue_call *vc = venue_call_create(request, &ops);
 
 	if (vc)
-		admin_call_run(&vc->call, body_read(vc, whole));
+		admin_call_run(&vc->call, body_read(vc, whole, venue_members));
+}
+
+static void
+give_end(struct session_request *request, struct span whole)
+{
+	static const char *const known[] = {"users", NULL};
+	static const struct admin_call_ops ops = {.apply = put_apply};
+	struct venue_call *vc = venue_call_create(request, &ops);
+
+	if (vc)
+		admin_call_run(&vc->call, body_read(vc, whole, known));
 }
 
 static const struct session_route_ops add_ops = {.end = add_end, .gone = admin_call_gone};
 static const struct session_route_ops list_ops = {.end = list_end, .gone = admin_call_gone};
 static const struct session_route_ops get_ops = {.end = get_end, .gone = admin_call_gone};
 static const struct session_route_ops users_ops = {.end = users_end, .gone = admin_call_gone};
+static const struct session_route_ops give_ops = {.end = give_end, .gone = admin_call_gone};
 static const struct session_route_ops put_ops = {.end = put_end, .gone = admin_call_gone};
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 
@@ -503,7 +520,17 @@ static const struct session_doc get_doc = {
 
 static const struct session_doc users_doc = {
 	.path = ID_PATH,
-	.answers = {{200, "[Name]", "Names of those who may see it."}, NOT_THERE, STORE_FAILED},
+	.answers = {{200, "{items: [Name], next: null}", "Names of those who may see it."},
+	    NOT_THERE, STORE_FAILED},
+};
+
+static const struct session_doc give_doc = {
+	.help = "Replaces the list.",
+	.path = ID_PATH,
+	.headers = IF_MATCH,
+	.body = {"{users: Name|[Name]}"},
+	.answers = {{200, "Venue", "The venue as it is now."}, NOT_THERE, CHANGED_SINCE,
+	    NOT_VALID, STORE_FAILED},
 };
 
 static const struct session_doc put_doc = {
@@ -534,5 +561,6 @@ const struct session_route api_admin_venues_routes[] = {
 	ROUTE("/api/v1/venues/{id}", SESSION_PUT, put, "Changes a venue"),
 	ROUTE("/api/v1/venues/{id}", SESSION_DELETE, remove, "Removes a venue"),
 	ROUTE("/api/v1/venues/{id}/users", SESSION_GET, users, "Who may see a venue"),
+	ROUTE("/api/v1/venues/{id}/users", SESSION_PUT, give, "Says who may see a venue"),
 	{.path = NULL},
 };

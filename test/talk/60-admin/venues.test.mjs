@@ -24,7 +24,12 @@ test('a venue is made, shown, changed, removed', async () => {
   assert.equal((await call('POST', '/api/v1/admin/users', user)).status, 201);
   const put = await call('PUT', path, { users: ['ana'], items: [] });
   assert.deepEqual(put.json(), { id, name: 'Haus', items: [], users: ['ana'] });
-  assert.deepEqual((await call('GET', `${path}/users`)).json(), ['ana']);
+  const whose = `${path}/users`;
+  assert.deepEqual((await call('GET', whose)).json(), { items: ['ana'], next: null });
+  assert.deepEqual((await call('PUT', whose, { users: [] })).json().users, []);
+  assert.deepEqual((await call('GET', whose)).json(), { items: [], next: null });
+  assertProblem(await call('PUT', whose, { users: ['nobody'] }), 422);
+  assertProblem(await call('PUT', whose, { name: 'x' }), 422);
   const old = { 'if-match': made.headers.etag };
   assertProblem(await call('PUT', path, { name: 'b' }, old), 412);
   assertProblem(await call('DELETE', path, undefined, old), 412);
