@@ -4,7 +4,7 @@
  * What a token says of itself is not believed before the signature is: of the header only `alg`
  * (must be HS256, RFC 7518 3.2) and `kid` are read, and which secret may sign what is decided by
  * the secret's row, not by the token. A token with `crit` is refused: it wants rules that are not
- * kept here. Base64url is read strictly (no padding, spare bits zero), so a token has one text only.
+ * kept here. Base64url is read strictly (no padding, spare bits zero), so a token has one text.
  *
  * A principal that was made from a token is kept in the index while somebody else holds it, so that
  * it can be marked revoked, and so that the same token again costs one hash.

@@ -240,8 +240,8 @@ take_payload(struct live_ws *ws, struct span bytes)
 		net_close(ws->live.conn, NET_CLOSE_MEMORY);
 		return bytes.len;
 	}
-	char *piece = message->ptr + message->len - len;
 	if (len) {
+		char *piece = message->ptr + message->len - len;
 		ws_unmask(input->frame.mask, input->got, piece, len);
 		input->utf8 = utf8_continue(input->utf8, span_of(piece, len));
 	}
