@@ -185,7 +185,7 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 		return -EIO;
 	uint64_t number = ++journal->number_last;
 	if (blocks <= journal->segment_blocks - JOURNAL_BLOCK_FIRST)
-		slot = spare_move(journal, JOURNAL_SPARE_READY, JOURNAL_SPARE_NONE);
+		slot = spare_move(journal, JOURNAL_SPARE_READY, JOURNAL_SPARE_MAKING);
 	check(journal_segment_path(journal, number, to)); /* the longest was tried at open */
 	if (slot >= 0)
 		check(journal_segment_spare_path(journal, (unsigned)slot, from));
@@ -199,6 +199,9 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 	r = segment_name_file(journal, file, &head, from, to);
 	if (r < 0)
 		goto fail;
+	/* Not before it has its new name: else a new spare could take the old one from under it. */
+	if (slot >= 0)
+		spare_set(journal, slot, JOURNAL_SPARE_NONE);
 	struct journal_segment segment = {
 		.number = number,
 		.generation = head.generation,
@@ -218,6 +221,8 @@ fail:
 	env_close(file);
 	env_unlink(journal->env, from);
 	env_unlink(journal->env, to);
+	if (slot >= 0)
+		spare_set(journal, slot, JOURNAL_SPARE_NONE);
 	return r;
 }
 
