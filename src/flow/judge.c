@@ -207,6 +207,22 @@ judge_points_commit(struct judge_run *run)
 	return error;
 }
 
+int
+judge_each_line(struct judge_run *run, int (*take)(struct judge_run *run, struct span line))
+{
+	const char *at = run->body->bytes, *end = at + run->body->len;
+	while (at < end) {
+		const char *lf = memchr(at, '\n', (size_t)(end - at));
+		const char *stop = lf ? lf : end;
+		int error = take(run, span_of(at, (size_t)(stop - at)));
+		if (error)
+			return error;
+		run->item++;
+		at = stop + 1;
+	}
+	return 0;
+}
+
 static int
 judge_format(struct judge_run *run, char *ret_error, size_t error_size)
 {

@@ -114,15 +114,5 @@ line_take(struct judge_run *run, struct span text)
 int
 judge_lines(struct judge_run *run)
 {
-	const char *at = run->body->bytes, *end = at + run->body->len;
-	while (at < end) {
-		const char *lf = memchr(at, '\n', (size_t)(end - at));
-		const char *stop = lf ? lf : end;
-		int error = line_take(run, span_of(at, (size_t)(stop - at)));
-		if (error)
-			return error;
-		run->item++;
-		at = stop + 1;
-	}
-	return 0;
+	return judge_each_line(run, line_take);
 }

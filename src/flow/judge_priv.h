@@ -68,6 +68,10 @@ int judge_point_add(struct judge_run *run, struct span key, uint32_t partition, 
 int judge_points_commit(struct judge_run *run);
 void judge_points_drop(struct judge_run *run);
 
+/* Gives each line of the body, without its LF, to take() and counts it as an item, blank ones too.
+ * Stops at a nonzero return and returns it. */
+int judge_each_line(struct judge_run *run, int (*take)(struct judge_run *run, struct span line));
+
 /* The formats. 0, -ENOMEM, -EBADMSG. */
 int judge_json(struct judge_run *run, char *ret_error, size_t error_size);
 int judge_ndjson(struct judge_run *run);
