@@ -85,11 +85,11 @@ access_change_count(const struct access_change *change)
 
 /* ── noting ── */
 
-/* With room for text. */
+/* With room for text. NULL also when there is no change to note it in. */
 static struct record *
-record_create(enum kind kind, size_t text_bytes)
+record_create(const struct access_change *change, enum kind kind, size_t text_bytes)
 {
-	struct record *record = calloc(1, sizeof(*record) + text_bytes);
+	struct record *record = change ? calloc(1, sizeof(*record) + text_bytes) : NULL;
 
 	if (record)
 		record->kind = kind;
@@ -122,7 +122,7 @@ record_note(struct access_change *change, struct record *record)
 int
 access_change_device(struct access_change *change, const struct store_device *device)
 {
-	struct record *record = record_create(DEVICE, 0);
+	struct record *record = record_create(change, DEVICE, 0);
 	int error;
 
 	if (record == NULL)
@@ -138,7 +138,7 @@ access_change_device(struct access_change *change, const struct store_device *de
 int
 access_change_secret(struct access_change *change, const struct store_secret *secret)
 {
-	struct record *record = record_create(SECRET, 0);
+	struct record *record = record_create(change, SECRET, 0);
 	int error;
 
 	if (record == NULL)
@@ -154,8 +154,8 @@ access_change_secret(struct access_change *change, const struct store_secret *se
 int
 access_change_gateway(struct access_change *change, const struct store_gateway *gateway)
 {
-	struct record *record = record_create(GATEWAY, gateway->tenant.len + gateway->state.len +
-	    gateway->hash.len);
+	struct record *record = record_create(change, GATEWAY,
+	    gateway->tenant.len + gateway->state.len + gateway->hash.len);
 
 	if (record == NULL)
 		return -ENOMEM;
@@ -169,7 +169,8 @@ access_change_gateway(struct access_change *change, const struct store_gateway *
 int
 access_change_user(struct access_change *change, const struct store_user *user)
 {
-	struct record *record = record_create(USER, user->tenant.len + user->name.len);
+	struct record *record = record_create(change, USER,
+	    user->tenant.len + user->name.len);
 
 	if (record == NULL)
 		return -ENOMEM;
@@ -183,8 +184,8 @@ access_change_user(struct access_change *change, const struct store_user *user)
 int
 access_change_key(struct access_change *change, const struct store_key *key)
 {
-	struct record *record = record_create(KEY, key->tenant.len + key->name.len +
-	    key->hash.len + key->channels.len);
+	struct record *record = record_create(change, KEY,
+	    key->tenant.len + key->name.len + key->hash.len + key->channels.len);
 
 	if (record == NULL)
 		return -ENOMEM;
@@ -198,7 +199,7 @@ static int
 note_gone(struct access_change *change, enum kind kind, struct span tenant, struct span id,
     uint64_t number)
 {
-	struct record *record = record_create(kind, tenant.len + id.len);
+	struct record *record = record_create(change, kind, tenant.len + id.len);
 
 	if (record == NULL)
 		return -ENOMEM;

@@ -21,7 +21,8 @@ struct access_change *access_change_ref(struct access_change *change);
 void access_change_unref(struct access_change *change); /* NULL ok; any thread */
 
 /* Note what was put, with the version the store gave it (the rows are copied), or removed. They are
- * applied in the order of noting. -ENOMEM, or what the index's own put says of the row. */
+ * applied in the order of noting. -ENOMEM (also for a change that is NULL), or what the index's own
+ * put says of the row. */
 int access_change_device(struct access_change *change, const struct store_device *device);
 int access_change_gateway(struct access_change *change, const struct store_gateway *gateway);
 int access_change_user(struct access_change *change, const struct store_user *user);

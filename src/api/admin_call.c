@@ -3,7 +3,8 @@
  *
  * Ownership passes with the job, the unit and the mails: the loop has the call until it is
  * submitted, a worker until it submits it to the store, the store's thread until done(), then the
- * loop again, when all mails are there. `request` is the loop's alone.
+ * loop again, when all mails are there: the store's comes after every loop knows of the change.
+ * `request` is the loop's alone.
  */
 #include "admin_call.h"
 
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "access_change.h"
 #include "check.h"
 #include "num.h"
 #include "registry.h"
@@ -37,6 +39,7 @@ call_destroy(struct admin_call *call)
 	if (call->out.ptr)
 		sodium_memzero(call->out.ptr, call->out.cap);
 	buf_finish(&call->out);
+	access_change_unref(call->change);
 	sodium_memzero(call, call->size);
 	free(call);
 }
@@ -79,6 +82,16 @@ admin_call_refuse(struct admin_call *call, unsigned status, const char *pointer,
 	vsnprintf(call->detail, sizeof call->detail, detail_format, args);
 	va_end(args);
 	return -ECANCELED;
+}
+
+struct access_change *
+admin_call_change(struct admin_call *call)
+{
+	if (!call->change)
+		call->change = access_change_create(call->api->secret);
+	if (!call->change)
+		call->no_memory = true;
+	return call->change;
 }
 
 int
@@ -136,7 +149,10 @@ call_stored(struct store_unit *unit, int error)
 	struct admin_call *call = CONTAINER_OF(unit, struct admin_call, unit);
 
 	call->error = error;
-	mailbox_send(call->box, &call->mail);
+	if (!error && call->change)
+		call->api->registry_changed(call->api->ctx, call->change, call->box, &call->mail);
+	else
+		mailbox_send(call->box, &call->mail);
 }
 
 /* ── on the loop ── */
@@ -179,8 +195,6 @@ call_back(struct admin_call *call)
 {
 	if (--call->awaited > 0)
 		return;
-	if (!call->error && call->ops->changed)
-		call->ops->changed(call);
 	if (call->request) {
 		session_set_state(call->request, NULL);
 		if (call->error)

@@ -3,7 +3,7 @@
  *
  * A call is made on the loop, worked on by a worker where it takes long, applied on the store's
  * thread within a transaction, and answered on the loop. It outlives its request: what is committed
- * is committed, and told to the others, also when the client has left. All that a call keeps lies
+ * is committed, and told to every loop, also when the client has left. All that a call keeps lies
  * in its own memory, which is wiped when it ends, for it may hold tokens and passwords.
  *
  * Whoever finds something wrong, on any thread, says it with admin_call_refuse and returns what
@@ -25,8 +25,6 @@ struct admin_call_ops {
 	int (*apply)(struct admin_call *call, struct store_tx *tx);
 	/* On a worker, before: what takes long. 0 or a negative errno. May be NULL. */
 	int (*work)(struct admin_call *call);
-	/* On the loop, after the commit, whether or not the client is still there. May be NULL. */
-	void (*changed)(struct admin_call *call);
 };
 
 struct admin_call {
@@ -39,6 +37,7 @@ struct admin_call {
 	struct job job;
 	unsigned awaited;         /* mails to come: the store's, the worker's */
 	struct admin_kept *kept;
+	struct access_change *change; /* NULL: no loop needs to hear of it */
 	size_t size;
 	int error;
 	bool no_memory;           /* admin_call_keep had none; then nothing is applied */
@@ -70,6 +69,11 @@ int admin_call_refuse(struct admin_call *call, unsigned status, const char *poin
 /* Memory that lives as long as the call. NULL: there is none, and the call will say so. */
 void *admin_call_alloc(struct admin_call *call, size_t size);
 struct span admin_call_keep(struct admin_call *call, struct span bytes);
+
+/* For apply: where to note what it changes in the registry (access_change_*), so that every loop
+ * hears of it when it is committed; the answer leaves when all of them have. NULL: memory is out,
+ * and the call will say so. */
+struct access_change *admin_call_change(struct admin_call *call);
 
 /* If-Match against the version of what is to be changed: 0, or refused with 412. */
 int admin_call_match(struct admin_call *call, uint64_t version);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "access_change.h"
 #include "access_registry.h"
 #include "admin_things.h"
 #include "check.h"
@@ -250,6 +251,8 @@ device_insert(struct device_call *dc, struct store_tx *tx)
 		return admin_call_refuse(call, 409, "/id", "there is a device '%.*s' already",
 		    SPAN_ARG(device->id));
 	if (error == 0)
+		error = access_change_device(admin_call_change(call), device);
+	if (error == 0)
 		error = device_write(dc, &after);
 	if (error == 0)
 		error = admin_call_audit(call, tx, "device.add", device->id, SPAN(""), after);
@@ -334,6 +337,9 @@ device_change(struct device_call *dc, struct store_tx *tx, const char *what,
 		error = change(dc);
 	if (error == 0)
 		error = store_device_put(tx, &dc->device, &call->version);
+	dc->device.version = call->version;
+	if (error == 0)
+		error = access_change_device(admin_call_change(call), &dc->device);
 	if (error == 0)
 		error = device_write(dc, &after);
 	if (error == 0)
@@ -388,6 +394,9 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 	if (error == 0)
 		error = store_device_remove(tx, call->tenant, dc->device.id, &version);
 	if (error == 0)
+		error = access_change_device_gone(admin_call_change(call), call->tenant,
+		    dc->device.id);
+	if (error == 0)
 		error = admin_call_audit(call, tx, "device.remove", dc->device.id, before,
 		    SPAN(""));
 	call->version = 0;
@@ -420,7 +429,6 @@ owner_take(struct device_call *dc, struct store_tx *tx)
 	struct store_user user = {.tenant = call->tenant, .name = dc->owner,
 	    .permission = STORE_USER, .created_ms = call->now_ms};
 	struct buf contacts;
-	uint64_t version;
 	int error = store_user_find(dc->store, call->tenant, dc->owner, user_found, dc);
 
 	if (error != -ENOENT)
@@ -433,7 +441,10 @@ owner_take(struct device_call *dc, struct store_tx *tx)
 	call->no_memory |= !buf_ok(&contacts);
 	user.contacts = admin_call_keep(call, buf_span(&contacts));
 	buf_finish(&contacts);
-	error = store_user_add(tx, &user, &user.id, &version);
+	error = store_user_add(tx, &user, &user.id, &user.version);
+	user.generation = 1;
+	if (error == 0)
+		error = access_change_user(admin_call_change(call), &user);
 	if (error == 0)
 		error = admin_call_audit(call, tx, "user.add", user.name, SPAN(""),
 		    user.contacts);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "access_change.h"
 #include "access_registry.h"
 #include "admin_things.h"
 #include "check.h"
@@ -134,6 +135,8 @@ add_apply(struct admin_call *call, struct store_tx *tx)
 	gateway->created_ms = call->now_ms;
 	error = store_gateway_add(tx, gateway, &gateway->version);
 	if (error == 0)
+		error = access_change_gateway(admin_call_change(call), gateway);
+	if (error == 0)
 		error = admin_call_audit(call, tx, "gateway.add", id_text(gc), SPAN(""),
 		    gateway_write(gc));
 	buf_printf(&call->out, "{\"id\":%llu,\"auth\":", (unsigned long long)gateway->id);
@@ -200,6 +203,9 @@ gateway_change(struct gateway_call *gc, struct store_tx *tx, const char *what,
 	error = change(gc);
 	if (error == 0)
 		error = store_gateway_put(tx, &gc->gateway, &call->version);
+	gc->gateway.version = call->version;
+	if (error == 0)
+		error = access_change_gateway(admin_call_change(call), &gc->gateway);
 	if (error)
 		return error;
 	after = gateway_write(gc);
@@ -257,6 +263,9 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 		error = admin_call_match(call, call->version);
 	if (error == 0)
 		error = store_gateway_remove(tx, call->tenant, gc->gateway.id, &version);
+	if (error == 0)
+		error = access_change_gateway_gone(admin_call_change(call), call->tenant,
+		    gc->gateway.id);
 	if (error == 0)
 		error = admin_call_audit(call, tx, "gateway.remove", id_text(gc),
 		    gateway_write(gc), SPAN(""));

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "access_change.h"
 #include "access_login.h"
 #include "admin_things.h"
 #include "check.h"
@@ -159,6 +160,10 @@ add_apply(struct admin_call *call, struct store_tx *tx)
 	if (error == -EEXIST)
 		return admin_call_refuse(call, 409, "/username",
 		    "there is a user '%.*s' already", SPAN_ARG(user->name));
+	user->version = call->version;
+	user->generation = 1;
+	if (error == 0)
+		error = access_change_user(admin_call_change(call), user);
 	if (error)
 		return error;
 	after = user_document(uc);
@@ -230,6 +235,9 @@ put_apply(struct admin_call *call, struct store_tx *tx)
 	uc->user.generation += uc->password.len > 0 || uc->user.permission != permission;
 	if (error == 0)
 		error = store_user_put(tx, &uc->user, &call->version);
+	uc->user.version = call->version;
+	if (error == 0)
+		error = access_change_user(admin_call_change(call), &uc->user);
 	if (error)
 		return error;
 	after = user_document(uc);
@@ -249,6 +257,8 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 		error = admin_call_match(call, call->version);
 	if (error == 0)
 		error = store_user_remove(tx, call->tenant, uc->user.name, &uc->user.id, &version);
+	if (error == 0)
+		error = access_change_user_gone(admin_call_change(call), uc->user.id);
 	if (error == 0)
 		error = admin_call_audit(call, tx, "user.remove", uc->user.name,
 		    user_document(uc), SPAN(""));

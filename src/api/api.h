@@ -15,6 +15,7 @@
 #include "flow.h"
 #include "session.h"
 
+struct access_change;
 struct openapi;
 
 /* What the whole server shares; immutable after start but for the atomics behind the calls. */
@@ -34,8 +35,11 @@ struct api {
 	 * `loop`), and `out` is the receiver's to finish. NULL: out of memory. */
 	void (*metrics)(void *ctx, unsigned loop, void (*done)(void *arg, struct buf *out),
 	    void *arg);
-	/* Tells every loop's access of a new key, or of a removed one (key NULL). Any loop. */
-	void (*key_changed)(void *ctx, const struct store_key *key, uint64_t removed_id);
+	/* Tells every loop's access of a change that was committed, in the order of these calls;
+	 * `applied` goes to `box` when all of them have applied it. From a unit's done(), which the
+	 * store's thread calls. */
+	void (*registry_changed)(void *ctx, struct access_change *change, struct mailbox *box,
+	    struct mail *applied);
 	bool (*ready)(void *ctx);
 	void *ctx;
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sodium.h>
 
+#include "access_change.h"
 #include "admin_call.h"
 #include "admin_json.h"
 #include "check.h"
@@ -67,6 +68,8 @@ add_apply(struct admin_call *call, struct store_tx *tx)
 	if (error == -EEXIST)
 		return admin_call_refuse(call, 409, "/name",
 		    "there is a key named '%.*s' already", SPAN_ARG(key->name));
+	if (error == 0)
+		error = access_change_key(admin_call_change(call), key);
 	if (error)
 		return error;
 	key_write(&call->out, key);
@@ -130,25 +133,13 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 		return admin_call_refuse(call, 404, NULL, "there is no key named '%.*s'",
 		    SPAN_ARG(key->name));
 	if (error == 0)
+		error = access_change_key_gone(admin_call_change(call), key->id);
+	if (error == 0)
 		error = admin_call_audit(call, tx, "key.remove", key->name,
 		    admin_call_keep(call, buf_span(&call->out)), SPAN(""));
 	buf_clear(&call->out);
 	call->status = 204;
 	return error;
-}
-
-/* ── back on the loop ── */
-
-static void
-add_changed(struct admin_call *call)
-{
-	call->api->key_changed(call->api->ctx, &((struct key_call *)call)->key, 0);
-}
-
-static void
-remove_changed(struct admin_call *call)
-{
-	call->api->key_changed(call->api->ctx, NULL, ((struct key_call *)call)->key.id);
 }
 
 /* ── from the request ── */
@@ -236,7 +227,7 @@ key_call_create(struct session_request *request, const struct admin_call_ops *op
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = add_apply, .changed = add_changed};
+	static const struct admin_call_ops ops = {.apply = add_apply};
 	struct key_call *kc = key_call_create(request, &ops);
 	int error;
 
@@ -267,7 +258,7 @@ list_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = remove_apply, .changed = remove_changed};
+	static const struct admin_call_ops ops = {.apply = remove_apply};
 	struct key_call *kc = key_call_create(request, &ops);
 
 	(void)whole;

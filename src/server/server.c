@@ -63,7 +63,7 @@ api_init(struct server *server)
 	    .chunk_bytes = settings->intake.chunk_bytes,
 	    .demo_key = server->options.demo_key,
 	    .metrics = metrics_hook,
-	    .key_changed = server_loop_key_changed,
+	    .registry_changed = server_registry_changed,
 	    .ready = api_ready,
 	    .ctx = server,
 	};
@@ -129,6 +129,7 @@ loops_create(struct server *server)
 	int error = mailbox_create_blocking(&server->box);
 	for (unsigned i = 0; i < server->loop_count && !error; i++)
 		error = server_loop_create(server, i);
+	server_registry_forget(server);
 	return error;
 }
 
@@ -321,7 +322,7 @@ server_destroy(struct server *server)
 		env_unlink(server->env, path);
 	data_close(&server->data);
 	explicit_bzero(server->api.secret, sizeof server->api.secret);
-	server_open_forget(server);
+	server_registry_forget(server);
 	free(server->loops);
 	free(server->listeners);
 	free(server);

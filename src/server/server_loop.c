@@ -126,7 +126,7 @@ server_loop_create(struct server *server, unsigned index)
 	if (!error)
 		error = access_create(server->data.secret, &sl->access);
 	if (!error)
-		error = server_open_keys(server, sl->access);
+		error = server_registry_put(server, sl->access);
 	demo_key_put(sl, &error);
 	if (!error)
 		error = hub_local_create(sl->loop, flow_hub_hooks(), server->flow, &sl->hub);
@@ -296,51 +296,4 @@ server_loop_reload(struct server_loop *sl, const struct settings *settings)
 	reload->mail.deliver = reload_deliver;
 	mailbox_send(sl->box, &reload->mail);
 	return 0;
-}
-
-/* ── keys ── */
-
-struct key_change {
-	struct mail mail;
-	struct server_loop *sl;
-	struct store_key *key; /* NULL: removed */
-	uint64_t removed_id;
-};
-
-static void
-key_deliver(struct mail *mail)
-{
-	struct key_change *change = CONTAINER_OF(mail, struct key_change, mail);
-	struct server_loop *sl = change->sl;
-	int error = 0;
-	if (change->key)
-		error = access_key_put(sl->access, change->key);
-	else
-		access_key_remove(sl->access, change->removed_id);
-	if (error)
-		log_event(sl->server->log, LOG_ERROR, "key_not_known",
-		    LOG_FIELDS(
-			LOG_NUMBER("id", change->key->id), LOG_TEXT("error", strerror(-error))));
-	session_revoked(sl->sessions);
-	free(change->key);
-	free(change);
-}
-
-/* Only loop 0 serves admin.sock and so makes changes: mails are in the order of versions. */
-void
-server_loop_key_changed(void *ctx, const struct store_key *key, uint64_t removed_id)
-{
-	struct server *server = ctx;
-	for (unsigned i = 0; i < server->loop_count; i++) {
-		struct key_change *change = calloc(1, sizeof *change);
-		struct store_key *copy = key ? server_open_copy_key(key) : NULL;
-		/* A loop that goes on with a key that was removed is worse than none. */
-		if (!change || (key && !copy))
-			server_fatal(server, "no memory to tell of a key", -ENOMEM);
-		change->sl = &server->loops[i];
-		change->key = copy;
-		change->removed_id = removed_id;
-		change->mail.deliver = key_deliver;
-		mailbox_send(change->sl->box, &change->mail);
-	}
 }

@@ -22,7 +22,6 @@ struct lists {
 	struct store_part *parts;
 	size_t part_count, part_cap;
 	uint64_t cursors[FLOW_PARTITIONS_MAX];
-	size_t key_cap;
 };
 
 static int
@@ -41,52 +40,6 @@ part_take(void *ctx, const struct store_part *part)
 	return 0;
 }
 
-static struct span
-copy_span(char **place, struct span from)
-{
-	struct span copy = span_of(*place, from.len);
-	if (from.len)
-		memcpy(*place, from.ptr, from.len);
-	*place += from.len;
-	return copy;
-}
-
-struct store_key *
-server_open_copy_key(const struct store_key *key)
-{
-	struct store_key *copy = malloc(
-	    sizeof *copy + key->tenant.len + key->name.len + key->hash.len + key->channels.len);
-	if (!copy)
-		return NULL;
-	char *place = (char *)(copy + 1);
-	*copy = *key;
-	copy->tenant = copy_span(&place, key->tenant);
-	copy->name = copy_span(&place, key->name);
-	copy->hash = copy_span(&place, key->hash);
-	copy->channels = copy_span(&place, key->channels);
-	return copy;
-}
-
-static int
-key_take(void *ctx, const struct store_key *key)
-{
-	struct lists *lists = ctx;
-	struct server *server = lists->server;
-	if (server->key_count == lists->key_cap) {
-		size_t cap = lists->key_cap ? lists->key_cap * 2 : 16;
-		void *grown = realloc(server->keys, cap * sizeof(struct store_key *));
-		if (!grown)
-			return -ENOMEM;
-		server->keys = grown;
-		lists->key_cap = cap;
-	}
-	struct store_key *copy = server_open_copy_key(key);
-	if (!copy)
-		return -ENOMEM;
-	server->keys[server->key_count++] = copy;
-	return 0;
-}
-
 static int
 lists_load(struct server *server, struct lists *lists, uint32_t partitions, char *ret_reason)
 {
@@ -95,37 +48,11 @@ lists_load(struct server *server, struct lists *lists, uint32_t partitions, char
 	for (uint32_t p = 0; p < partitions && !error; p++)
 		error = store_cursor_get(store, "points", p, &lists->cursors[p]);
 	if (!error)
-		error = store_keys_load(store, key_take, lists);
+		error = server_registry_load(server);
 	if (error)
 		data_explain(ret_reason, "weir.db in %s cannot be read: %s", server->options.data,
 		    store_error(store));
 	return error;
-}
-
-int
-server_open_keys(const struct server *server, struct access *access)
-{
-	for (size_t i = 0; i < server->key_count; i++) {
-		const struct store_key *key = server->keys[i];
-		int error = access_key_put(access, key);
-		if (error == -ENOMEM)
-			return error;
-		/* One that cannot be read is refused, not guessed at. */
-		if (error)
-			log_event(server->log, LOG_ERROR, "key_unreadable",
-			    LOG_FIELDS(LOG_NUMBER("id", key->id)));
-	}
-	return 0;
-}
-
-void
-server_open_forget(struct server *server)
-{
-	for (size_t i = 0; i < server->key_count; i++)
-		free(server->keys[i]);
-	free(server->keys);
-	server->keys = NULL;
-	server->key_count = 0;
 }
 
 /* ── damage ── */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "access_change.h"
 #include "api.h"
 #include "data.h"
 #include "journal.h"
@@ -70,8 +71,7 @@ struct server {
 	struct openapi *openapi;
 	struct api api;
 
-	struct store_key **keys;     /* while starting */
-	size_t key_count;
+	struct access_change *registry; /* all of it, while starting */
 
 	struct server_loop *loops;
 	unsigned loop_count;
@@ -95,14 +95,21 @@ struct server {
 /* ── server_open.c: from a directory to a flow whose partitions have their parts ── */
 int server_open(struct server *server, char *ret_reason);
 
-/* Puts the keys that the store had at start into a loop's index. 0 or -ENOMEM. */
-int server_open_keys(const struct server *server, struct access *access);
+/* ── server_registry.c: the registry on its way to every loop ── */
+
+/* Reads it from the store, which still belongs to this thread. 0, -ENOMEM or as the store says;
+ * rows that cannot be read are logged and left out. */
+int server_registry_load(struct server *server);
+
+/* Puts it into a loop's index before the loop runs. 0 or -ENOMEM. */
+int server_registry_put(struct server *server, struct access *access);
 
 /* Frees what was only needed while starting. */
-void server_open_forget(struct server *server);
+void server_registry_forget(struct server *server);
 
-/* A copy in one allocation, for free(). NULL: out of memory. */
-struct store_key *server_open_copy_key(const struct store_key *key);
+/* api.registry_changed; ctx is the server. */
+void server_registry_changed(void *ctx, struct access_change *change, struct mailbox *box,
+    struct mail *applied);
 
 /* ── server_loop.c: a loop's world, and its orders ── */
 int server_loop_create(struct server *server, unsigned index);
@@ -113,9 +120,6 @@ void server_loop_order(struct server_loop *sl, enum server_order_kind kind);
 
 /* Live settings, by mail. 0 or -ENOMEM. */
 int server_loop_reload(struct server_loop *sl, const struct settings *settings);
-
-/* api.key_changed; ctx is the server. */
-void server_loop_key_changed(void *ctx, const struct store_key *key, uint64_t removed_id);
 
 /* ── server_listen.c ── */
 int server_listen(struct server *server, char *ret_reason);

@@ -55,6 +55,9 @@ struct settings {
 	struct {
 		uint64_t open;
 	} metrics;
+	struct {
+		uint64_t developer_manages_users;
+	} access;
 };
 
 /* The order of the words in the table. */

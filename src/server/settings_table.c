@@ -99,6 +99,8 @@ const struct settings_entry settings_table[] = {
     WORD(metrics.open, "loopback|yes|no", "loopback", RESTART,
 	"Whether /metrics needs no key: yes, no, or only if the server listens on nothing but"
 	" loopback."),
+    BOOL(access.developer_manages_users, "yes", RESTART,
+	"Whether persons with the permission developer make and change accounts and keys."),
 };
 
 const size_t settings_count = ARRAY_COUNT(settings_table);
