@@ -83,12 +83,30 @@ struct store_part {
 	uint64_t seq_first, seq_last; /* journal range it covers; orders parts of a day */
 	int64_t time_first, time_last;
 	uint64_t points, series, bytes;
+	uint32_t rollup;         /* 0: points; else of which roll-ups it is (series room) */
+	uint32_t rolled;         /* points: of which roll-ups hold all of it, a bit each */
 };
 
 int store_part_add(struct store_tx *tx, const struct store_part *part);
 int store_part_remove(struct store_tx *tx, uint64_t id); /* 0 also when it is gone */
+/* Which roll-ups hold all of a part, from now on. */
+int store_part_set_rolled(struct store_tx *tx, uint64_t id, uint32_t rolled);
 int store_parts_load(struct store *store, int (*each)(void *ctx, const struct store_part *part),
     void *ctx); /* by partition, day, seq_first */
+
+/* ── tombstones: devices whose data is erased ── */
+struct store_tombstone {
+	struct span tenant, device;
+	uint64_t seq;            /* records up to it are hidden */
+	uint64_t part_id;        /* parts of roll-ups below it are hidden */
+	int64_t created_ms;
+	int64_t series_done_ms, journal_done_ms; /* 0: not yet rewritten */
+};
+
+/* A later one of the same device takes the place of the earlier one. */
+int store_tombstone_put(struct store_tx *tx, const struct store_tombstone *tombstone);
+int store_tombstones_load(struct store *store,
+    int (*each)(void *ctx, const struct store_tombstone *tombstone), void *ctx);
 
 /* ── application keys (the rest of the registry: registry.h) ── */
 struct store_key {

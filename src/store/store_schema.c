@@ -169,6 +169,21 @@ static const char *const steps[] = {
 	"CREATE INDEX audit_tenant ON audit (tenant, id);"
 	"CREATE INDEX audit_time ON audit (time_ms);"
 	"PRAGMA user_version = 2;",
+
+	/* 3: roll-ups, and devices whose data is erased. */
+	"ALTER TABLE part ADD COLUMN rollup INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE part ADD COLUMN rolled INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE tombstone ("
+	"  tenant TEXT NOT NULL,"
+	"  device TEXT NOT NULL,"
+	"  seq INTEGER NOT NULL,"
+	"  part INTEGER NOT NULL,"
+	"  created_ms INTEGER NOT NULL,"
+	"  series_done_ms INTEGER NOT NULL,"
+	"  journal_done_ms INTEGER NOT NULL,"
+	"  PRIMARY KEY (tenant, device)"
+	") STRICT, WITHOUT ROWID;"
+	"PRAGMA user_version = 3;",
 };
 
 #define APPLICATION_ID 1464158546

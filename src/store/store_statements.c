@@ -36,11 +36,21 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	[STORE_CURSOR_PUT] = "INSERT INTO cursor (processor, partition, seq) VALUES (?1, ?2, ?3)"
 	    " ON CONFLICT (processor, partition) DO UPDATE SET seq = excluded.seq",
 	[STORE_PART_ADD] = "INSERT INTO part (id, partition, day, level, seq_first, seq_last,"
-	    " time_first, time_last, points, series, bytes)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	    " time_first, time_last, points, series, bytes, rollup, rolled)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 	[STORE_PART_REMOVE] = "DELETE FROM part WHERE id = ?1",
 	[STORE_PARTS] = "SELECT id, partition, day, level, seq_first, seq_last, time_first,"
-	    " time_last, points, series, bytes FROM part ORDER BY partition, day, seq_first, id",
+	    " time_last, points, series, bytes, rollup, rolled FROM part"
+	    " ORDER BY partition, rollup, day, seq_first, id",
+	[STORE_PART_SET_ROLLED] = "UPDATE part SET rolled = ?2 WHERE id = ?1",
+	[STORE_TOMBSTONE_PUT] = "INSERT INTO tombstone (tenant, device, seq, part, created_ms,"
+	    " series_done_ms, journal_done_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	    " ON CONFLICT (tenant, device) DO UPDATE SET seq = excluded.seq,"
+	    " part = excluded.part, created_ms = excluded.created_ms,"
+	    " series_done_ms = excluded.series_done_ms,"
+	    " journal_done_ms = excluded.journal_done_ms",
+	[STORE_TOMBSTONES] = "SELECT tenant, device, seq, part, created_ms, series_done_ms,"
+	    " journal_done_ms FROM tombstone ORDER BY tenant, device",
 	[STORE_VERSION_RAISE] = "UPDATE registry_version SET version = version + 1"
 	    " WHERE rowid = 1",
 	[STORE_KEY_ADD] = "INSERT INTO key (tenant, name, hash, rights, channels, created_ms,"

@@ -114,6 +114,8 @@ store_part_add(struct store_tx *tx, const struct store_part *part)
 	bind_u64(statement, 9, part->points);
 	bind_u64(statement, 10, part->series);
 	bind_u64(statement, 11, part->bytes);
+	bind_u64(statement, 12, part->rollup);
+	bind_u64(statement, 13, part->rolled);
 	return store_step(tx->store, statement);
 }
 
@@ -144,7 +146,22 @@ part_read(sqlite3_stmt *statement, struct store_part *ret_part)
 		.points = column_u64(statement, 8),
 		.series = column_u64(statement, 9),
 		.bytes = column_u64(statement, 10),
+		.rollup = (uint32_t)column_u64(statement, 11),
+		.rolled = (uint32_t)column_u64(statement, 12),
 	};
+}
+
+int
+store_part_set_rolled(struct store_tx *tx, uint64_t id, uint32_t rolled)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_PART_SET_ROLLED, &statement);
+
+	if (error)
+		return error;
+	bind_u64(statement, 1, id);
+	bind_u64(statement, 2, rolled);
+	return store_step(tx->store, statement);
 }
 
 int
@@ -166,6 +183,59 @@ store_parts_load(struct store *store, int (*each)(void *ctx, const struct store_
 	}
 	store_reset(statement);
 	return error;
+}
+
+/* ── tombstones ── */
+
+int
+store_tombstone_put(struct store_tx *tx, const struct store_tombstone *tombstone)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, STORE_TOMBSTONE_PUT, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tombstone->tenant);
+	bind_text(statement, 2, tombstone->device);
+	bind_u64(statement, 3, tombstone->seq);
+	bind_u64(statement, 4, tombstone->part_id);
+	bind_i64(statement, 5, tombstone->created_ms);
+	bind_i64(statement, 6, tombstone->series_done_ms);
+	bind_i64(statement, 7, tombstone->journal_done_ms);
+	return store_step(tx->store, statement);
+}
+
+struct tombstone_reader {
+	int (*each)(void *ctx, const struct store_tombstone *tombstone);
+	void *ctx;
+};
+
+static int
+tombstone_row(void *ctx, sqlite3_stmt *statement)
+{
+	const struct tombstone_reader *reader = ctx;
+	struct store_tombstone tombstone = {
+		.tenant = column_span(statement, 0),
+		.device = column_span(statement, 1),
+		.seq = column_u64(statement, 2),
+		.part_id = column_u64(statement, 3),
+		.created_ms = sqlite3_column_int64(statement, 4),
+		.series_done_ms = sqlite3_column_int64(statement, 5),
+		.journal_done_ms = sqlite3_column_int64(statement, 6),
+	};
+
+	return reader->each(reader->ctx, &tombstone);
+}
+
+int
+store_tombstones_load(struct store *store,
+    int (*each)(void *ctx, const struct store_tombstone *tombstone), void *ctx)
+{
+	struct tombstone_reader reader = {each, ctx};
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_TOMBSTONES, &statement);
+
+	return error ? error : store_rows(store, statement, tombstone_row, &reader);
 }
 
 /* ── keys ── */

@@ -53,6 +53,37 @@ find_version_2(struct store *store)
 	assert_int_equal(count, 2);
 }
 
+static int
+must_be_part(void *ctx, const struct store_part *part)
+{
+	assert_true(part->id == 5 && part->rollup == 2 && part->rolled == 4);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static int
+must_be_tombstone(void *ctx, const struct store_tombstone *tombstone)
+{
+	assert_true(span_eq(tombstone->tenant, SPAN("main")));
+	assert_true(span_eq(tombstone->device, SPAN("12")));
+	assert_true(tombstone->seq == 7 && tombstone->part_id == 8);
+	assert_true(tombstone->created_ms == 1 && tombstone->series_done_ms == 2);
+	assert_true(tombstone->journal_done_ms == 3);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static void
+find_version_3(struct store *store)
+{
+	unsigned count = 0;
+
+	find_version_1(store);
+	assert_int_equal(store_parts_load(store, must_be_part, &count), 0);
+	assert_int_equal(store_tombstones_load(store, must_be_tombstone, &count), 0);
+	assert_int_equal(count, 2);
+}
+
 static const struct {
 	const char *sql;
 	void (*find)(struct store *store);
@@ -77,6 +108,10 @@ static const struct {
 	 "INSERT INTO venue_user VALUES (2, 'acme', 1);"
 	 "INSERT INTO venue_plan VALUES ('acme', 1, 'image/png', x'00');"
 	 "INSERT INTO audit VALUES (1, 'acme', 5, '', '', '', '', '', '');", find_version_2},
+	{"INSERT INTO meta VALUES ('node', x'616263');"
+	 "INSERT INTO cursor VALUES ('series', 3, 77);"
+	 "INSERT INTO part VALUES (5, 3, 19000, 0, 1, 76, 10, 20, 100, 2, 900, 2, 4);"
+	 "INSERT INTO tombstone VALUES ('main', '12', 7, 8, 1, 2, 3);", find_version_3},
 };
 
 static void

@@ -102,7 +102,8 @@ cursors_are_kept_by_processor_and_partition(void **state)
 /* ── parts ── */
 
 static const struct store_part parts[] = {
-	{.id = 9, .partition = 1, .day = 3, .seq_first = 1, .seq_last = 2},
+	{.id = 9, .partition = 1, .day = 3, .seq_first = 1, .seq_last = 2, .rolled = 6},
+	{.id = 11, .partition = 0, .day = -90, .seq_first = 10, .seq_last = 11, .rollup = 2},
 	{.id = 3, .partition = 0, .day = 19000, .level = 2, .seq_first = 50, .seq_last = 60,
 	    .time_first = 1641600000000, .time_last = 1641686399999, .points = 123456789012,
 	    .series = 77, .bytes = 4096},
@@ -110,7 +111,7 @@ static const struct store_part parts[] = {
 	{.id = 7, .partition = 0, .day = -1, .seq_first = 90, .seq_last = 99,
 	    .time_first = -86400000, .time_last = -1},
 };
-static const unsigned parts_order[] = {3, 2, 1, 0}; /* by partition, day, seq_first */
+static const unsigned parts_order[] = {4, 3, 2, 1, 0}; /* by partition, roll-up, day, seq */
 
 struct loaded_parts {
 	struct store_part parts[8];
@@ -149,6 +150,7 @@ assert_part_equal(const struct store_part *a, const struct store_part *b)
 	assert_true(a->seq_first == b->seq_first && a->seq_last == b->seq_last);
 	assert_true(a->time_first == b->time_first && a->time_last == b->time_last);
 	assert_true(a->points == b->points && a->series == b->series && a->bytes == b->bytes);
+	assert_true(a->rollup == b->rollup && a->rolled == b->rolled);
 }
 
 static void
@@ -173,6 +175,65 @@ parts_load_in_order_with_all_fields(void **state)
 	assert_int_equal(run_one(store, remove_part, &gone), 0);
 	assert_int_equal(store_parts_load(store, collect_part, &left), 0);
 	assert_int_equal(left.count, ARRAY_COUNT(parts) - 1);
+	store_close(store);
+}
+
+static int
+roll_part(struct store_tx *tx, void *ctx)
+{
+	return store_part_set_rolled(tx, *(uint64_t *)ctx, 5);
+}
+
+static void
+what_is_rolled_up_is_remembered(void **state)
+{
+	struct place *place = *state;
+	struct store *store = store_must_open(place->env, place->dir);
+	struct loaded_parts loaded = {.count = 0};
+	struct store_part part = {.id = 4};
+
+	assert_int_equal(run_one(store, add_part, &part), 0);
+	assert_int_equal(run_one(store, roll_part, &part.id), 0);
+	store_close(store);
+	store = store_must_open(place->env, place->dir);
+	assert_int_equal(store_parts_load(store, collect_part, &loaded), 0);
+	assert_int_equal(loaded.parts[0].rolled, 5);
+	store_close(store);
+}
+
+/* ── tombstones ── */
+
+static int
+put_tombstone(struct store_tx *tx, void *ctx)
+{
+	return store_tombstone_put(tx, ctx);
+}
+
+static int
+see_tombstone(void *ctx, const struct store_tombstone *tombstone)
+{
+	*(struct store_tombstone *)ctx = *tombstone;
+	assert_true(span_eq(tombstone->tenant, SPAN("main")));
+	assert_true(span_eq(tombstone->device, SPAN("7/x")));
+	return 0;
+}
+
+static void
+a_later_tombstone_takes_the_place_of_the_earlier(void **state)
+{
+	struct place *place = *state;
+	struct store *store = store_must_open(place->env, place->dir);
+	struct store_tombstone one = {.tenant = SPAN("main"), .device = SPAN("7/x"), .seq = 5,
+	    .part_id = 6, .created_ms = 7, .series_done_ms = 8, .journal_done_ms = 9};
+	struct store_tombstone seen = {.seq = 0};
+
+	assert_int_equal(run_one(store, put_tombstone, &one), 0);
+	one.seq = 50;
+	one.series_done_ms = 0;
+	assert_int_equal(run_one(store, put_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_tombstone, &seen), 0);
+	assert_true(seen.seq == 50 && seen.part_id == 6 && seen.created_ms == 7);
+	assert_true(seen.series_done_ms == 0 && seen.journal_done_ms == 9);
 	store_close(store);
 }
 
@@ -306,6 +367,8 @@ main(void)
 		TEST(meta_value_may_be_empty),
 		TEST(cursors_are_kept_by_processor_and_partition),
 		TEST(parts_load_in_order_with_all_fields),
+		TEST(what_is_rolled_up_is_remembered),
+		TEST(a_later_tombstone_takes_the_place_of_the_earlier),
 		TEST(part_id_is_taken_once),
 		TEST(key_is_read_back_with_the_id_and_version_it_got),
 		TEST(key_names_are_unique_within_a_tenant),
