@@ -56,6 +56,28 @@ void judge_result_too_long(struct judge_result *result);
 int judge_create(uint32_t partitions, struct judge **ret_judge);
 void judge_destroy(struct judge *judge);
 
+/* Who an item says that it is of or from, and the token beside it: of an integer its digits. ptr
+ * NULL: not said. Not to be copied: the spans lie in the texts. */
+#define JUDGE_ID_BYTES_MAX 255
+#define JUDGE_AUTH_BYTES_MAX 768 /* as it stands in the body; of a longer one none is kept */
+#define JUDGE_TENANT_BYTES_MAX 64
+struct judge_named {
+	struct span id, auth, tenant;
+	char id_text[JUDGE_ID_BYTES_MAX];
+	char auth_text[JUDGE_AUTH_BYTES_MAX];
+	char tenant_text[JUDGE_TENANT_BYTES_MAX];
+};
+
+/* Who may report what, asked once an item when all of it was read, before it is accepted: 0 or an
+ * enum verdict. Live only: at replay the record's list says what came of it. */
+struct judge_gate {
+	/* The item's member "gateway", where it has one; asked before device(). */
+	uint32_t (*gateway)(void *ctx, const struct judge_named *gateway);
+	/* Its device; `readings` of it are good. */
+	uint32_t (*device)(void *ctx, const struct judge_named *device, uint64_t readings);
+	void *ctx;
+};
+
 struct judge_body {
 	enum journal_format format;
 	struct span tenant;
@@ -63,6 +85,7 @@ struct judge_body {
 	enum lp_precision precision;  /* JOURNAL_FORMAT_LINE */
 	char *bytes;                  /* auth values are overwritten in place */
 	size_t len;
+	const struct judge_gate *gate; /* NULL: everybody may report everything */
 };
 
 /* Judges a body: a whole JSON document (or several, one after another), or complete lines.
@@ -70,6 +93,11 @@ struct judge_body {
  * column, at most `error_size` bytes) and nothing is counted. */
 int judge_run(struct judge *judge, const struct judge_body *body, struct judge_result *result,
     char *ret_error, size_t error_size);
+
+/* The member "gateway" of the first item of a body of JSON or NDJSON, the rest of which may still
+ * be to come. 1: here it is; 0: not so far; -ENOENT: the item has none. Writes nothing but
+ * *ret_gateway. */
+int judge_first_gateway(struct span bytes, struct judge_named *ret_gateway);
 
 /* The points of a record, as they were accepted. 0, -ENOMEM, -EBADMSG (a body that its own verdict
  * list does not fit: a bug or damage the CRC did not see). */

@@ -2,8 +2,9 @@
  * judge_json.c: items of POST /api/v1/readings to points.
  *
  * One pass over an item. Members may come in any order: readings that come before the device are
- * remembered by a copy of the reader and judged at the item's end. Every member named `auth`, at
- * any depth, is a credential: its value is overwritten by '*' and is never a metric.
+ * remembered by a copy of the reader and judged at the item's end, where the gate is asked, too.
+ * Every member named `auth`, at any depth, is a credential: its value is overwritten by '*' and is
+ * never a metric. What the gate needs of them is kept apart until the item's end.
  */
 #include <errno.h>
 #include <math.h>
@@ -20,8 +21,9 @@
 struct item {
 	struct judge_run *run;
 	struct json_reader *reader;
-	struct span device;               /* NULL until known */
-	char device_text[JUDGE_NAME_BYTES_MAX];
+	struct judge_named device;        /* id: NULL until known */
+	struct judge_named gateway;
+	bool has_gateway;
 	uint32_t code;                    /* first thing wrong with the whole item; 0: nothing */
 	int32_t readings;                 /* seen so far */
 	uint64_t accepted;
@@ -124,20 +126,51 @@ judge_device_id(const struct json_reader *reader, enum json_token token, char *r
 	return span_of(room, text.len);
 }
 
+static void
+named_init(struct judge_named *named)
+{
+	named->id = named->auth = named->tenant = span_of(NULL, 0);
+}
+
+/* The first one counts, as of ids. */
+static void
+auth_keep(struct judge_named *named, const struct json_reader *reader, enum json_token token)
+{
+	struct span text = reader->text;
+	if (named->auth.ptr || (token != JSON_STRING && token != JSON_NUMBER))
+		return;
+	named->auth = span_of(named->auth_text,
+	    text.len > JUDGE_AUTH_BYTES_MAX ? 0 : json_string_decode(text, named->auth_text));
+}
+
+/* What is no tenant's name is kept as an empty one, which none has. */
+static void
+tenant_keep(struct judge_named *named, const struct json_reader *reader, enum json_token token)
+{
+	bool fits = token == JSON_STRING && reader->text.len <= JUDGE_TENANT_BYTES_MAX;
+	if (!named->tenant.ptr)
+		named->tenant = span_of(named->tenant_text,
+		    fits ? json_string_decode(reader->text, named->tenant_text) : 0);
+}
+
+/* The value of "device" or "gateway", whose first token was read. */
 static int
-device_take(struct item *item, enum json_token token)
+named_take(struct item *item, enum json_token token, struct judge_named *named)
 {
 	struct json_reader *reader = item->reader;
-	if (token != JSON_OBJECT) {
-		item->code = item->code ? item->code : VERDICT_BAD_DEVICE;
+	if (token != JSON_OBJECT)
 		return value_skip(item, token);
-	}
 	while ((token = json_next(reader)) == JSON_KEY) {
 		bool is_id = json_text_eq(reader, SPAN("id"));
 		bool is_auth = json_text_eq(reader, SPAN("auth"));
+		bool is_tenant = json_text_eq(reader, SPAN("tenant"));
 		token = json_next(reader);
-		if (is_id && !item->device.ptr)
-			item->device = judge_device_id(reader, token, item->device_text);
+		if (is_id && !named->id.ptr)
+			named->id = judge_device_id(reader, token, named->id_text);
+		if (is_auth)
+			auth_keep(named, reader, token);
+		if (is_tenant)
+			tenant_keep(named, reader, token);
 		int error = is_auth ? auth_star(item, token) : value_skip(item, token);
 		if (error)
 			return error;
@@ -258,9 +291,9 @@ reading_store(struct item *item, const struct reading *reading)
 {
 	struct judge_run *run = item->run;
 	struct judge *judge = run->judge;
-	struct series_tag tag = {SPAN("device"), item->device};
+	struct series_tag tag = {SPAN("device"), item->device.id};
 	uint32_t partition =
-	    series_partition_of(run->body->tenant, item->device, judge->partitions);
+	    series_partition_of(run->body->tenant, item->device.id, judge->partitions);
 	int64_t time_ms = reading->has_time ? reading->time_ms : run->body->arrival_ms;
 	for (size_t i = 0; i < reading->count; i++) {
 		int len = series_key_build(judge->key, sizeof judge->key, run->body->tenant,
@@ -354,6 +387,7 @@ member_take(struct item *item)
 {
 	struct json_reader *reader = item->reader;
 	bool device = json_text_eq(reader, SPAN("device"));
+	bool gateway = json_text_eq(reader, SPAN("gateway"));
 	bool many = json_text_eq(reader, SPAN("readings"));
 	bool one = json_text_eq(reader, SPAN("reading"));
 	bool auth = json_text_eq(reader, SPAN("auth"));
@@ -361,11 +395,16 @@ member_take(struct item *item)
 	enum json_token token = json_next(reader);
 	if (auth)
 		return auth_star(item, token);
+	if (device && token != JSON_OBJECT)
+		item->code = item->code ? item->code : VERDICT_BAD_DEVICE;
 	if (device)
-		return device_take(item, token);
+		return named_take(item, token, &item->device);
+	item->has_gateway |= gateway;
+	if (gateway)
+		return named_take(item, token, &item->gateway);
 	if (!many && !one)
 		return value_skip(item, token);
-	if (!item->device.ptr)
+	if (!item->device.id.ptr)
 		return readings_defer(item, token, one, &before);
 	return readings_take(item, token, one);
 }
@@ -396,6 +435,18 @@ item_settle(struct item *item)
 	return judge_reject(run, -1, item->code, 0, NULL, NULL);
 }
 
+static uint32_t
+gate_ask(struct item *item)
+{
+	const struct judge_gate *gate = item->run->body->gate;
+	uint32_t code = 0;
+	if (gate && item->has_gateway)
+		code = gate->gateway(gate->ctx, &item->gateway);
+	if (gate && !code)
+		code = gate->device(gate->ctx, &item->device, item->accepted);
+	return code;
+}
+
 /* The members of an item, and what must be true of it when all are known. */
 static int
 item_scan(struct item *item)
@@ -411,12 +462,14 @@ item_scan(struct item *item)
 		return -EBADMSG;
 	if (item->run->body->format == JOURNAL_FORMAT_NDJSON && json_next(reader) != JSON_END)
 		return -EBADMSG;
-	if (!item->code && !item->device.ptr)
+	if (!item->code && !item->device.id.ptr)
 		item->code = VERDICT_BAD_DEVICE;
 	if (!item->code)
 		error = pending_take(item);
 	if (!item->code && item->readings == 0)
 		item->code = VERDICT_BAD_ITEM;
+	if (!error && !item->code)
+		item->code = gate_ask(item);
 	return error;
 }
 
@@ -427,7 +480,9 @@ item_take(struct judge_run *run, struct json_reader *reader)
 	struct item item;
 	item.run = run;
 	item.reader = reader;
-	item.device = span_of(NULL, 0);
+	named_init(&item.device);
+	named_init(&item.gateway);
+	item.has_gateway = false;
 	item.code = 0;
 	item.readings = 0;
 	item.accepted = 0;
@@ -542,4 +597,31 @@ int
 judge_ndjson(struct judge_run *run)
 {
 	return judge_each_line(run, line_take);
+}
+
+int
+judge_first_gateway(struct span bytes, struct judge_named *ret_gateway)
+{
+	struct judge_run run = {.result = NULL}; /* so that nothing is overwritten */
+	struct json_reader reader;
+	struct item item;
+	int error = 0;
+	item.run = &run;
+	item.reader = &reader;
+	item.code = 0;
+	json_reader_init(&reader, bytes, false);
+	enum json_token token = json_next(&reader);
+	if (token == JSON_ARRAY)
+		token = json_next(&reader);
+	if (token != JSON_OBJECT)
+		return wrong_json(token) ? 0 : -ENOENT;
+	while (!error && (token = json_next(&reader)) == JSON_KEY) {
+		bool found = json_text_eq(&reader, SPAN("gateway"));
+		token = json_next(&reader);
+		named_init(ret_gateway);
+		error = found ? named_take(&item, token, ret_gateway) : value_skip(&item, token);
+		if (!error && found)
+			return 1;
+	}
+	return !error && token == JSON_OBJECT_END ? -ENOENT : 0;
 }

@@ -8,7 +8,7 @@
 #include "json.h"
 #include "judge.h"
 
-#define JUDGE_NAME_BYTES_MAX 255
+#define JUDGE_NAME_BYTES_MAX JUDGE_ID_BYTES_MAX
 #define JUDGE_METRICS_MAX 64      /* in one reading */
 #define JUDGE_TIME_MS_MIN (-62135596800000LL) /* year 1 */
 #define JUDGE_TIME_MS_MAX 253402300799999LL   /* year 9999 */

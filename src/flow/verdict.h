@@ -9,7 +9,7 @@
 
 #define VERDICTS(X)                                                                        \
 	X(UNKNOWN_DEVICE, 1, "unknown_device", "no such device is registered")             \
-	X(BAD_AUTH, 2, "bad_auth", "auth must be a string or an integer")                  \
+	X(BAD_AUTH, 2, "bad_auth", "auth, a string or an integer, is not the right one")    \
 	X(INACTIVE_DEVICE, 3, "inactive_device", "the device is registered but not active") \
 	X(BAD_VALUE, 4, "bad_value",                                                       \
 	    "a metric must be a number within what a double holds exactly, or a boolean")  \
@@ -23,7 +23,8 @@
 	X(NO_VALUES, 10, "no_values", "the reading has no metric")                         \
 	X(BAD_JSON, 11, "bad_json", "the line is not one JSON object")                     \
 	X(BAD_LINE, 12, "bad_line", "the line is no line protocol")                        \
-	X(TOO_LONG, 13, "too_long", "a line may have 1 MiB")
+	X(TOO_LONG, 13, "too_long", "a line may have 1 MiB")                               \
+	X(WRONG_GATEWAY, 14, "wrong_gateway", "the device is bound to another gateway")
 
 enum verdict {
 #define X(id, number, word, text) VERDICT_##id = number,

@@ -21,6 +21,7 @@ struct judging {
 	struct judge *judge, *replayer;
 	struct judge_result result;
 	struct judge_body body;
+	const struct judge_gate *gate;
 	struct buf points;      /* accepted, as text */
 	struct buf rejects;     /* "item reading word", a line each */
 	int error;
@@ -155,6 +156,7 @@ judging_run(struct judging *judging, enum journal_format format, enum lp_precisi
 		.precision = precision,
 		.bytes = bytes,
 		.len = text.len,
+		.gate = judging->gate,
 	};
 	judging->reason[0] = '\0';
 	judging->error = judge_run(judging->judge, &judging->body, &judging->result,
