@@ -162,6 +162,25 @@ struct flow_latest {
 
 void flow_latest(struct flow_loop *fl, struct flow_latest *latest);
 
+/* ── the periodic look at what is kept ── */
+
+/* Goes from loop to loop: each does and adds up what concerns its partitions. The caller's, flow's
+ * from flow_look until done(). What of the series is to go is asked here too: a loop begins it (its
+ * slots work one piece at a time) and the look does not wait for it. */
+struct flow_look {
+	void (*done)(struct flow_look *look); /* on the asking loop */
+
+	/* The answers. */
+	uint64_t cursor_seq;            /* every partition has all up to here in parts */
+	uint64_t part_bytes;
+
+	struct mail mail;               /* flow's, as all below */
+	struct flow_loop *origin;
+	unsigned at;
+};
+
+void flow_look(struct flow_loop *fl, struct flow_look *look);
+
 /* ── end ── */
 
 /* Flushes every head of this loop's partitions and makes each day one part; done(ctx) when all is

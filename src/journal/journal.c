@@ -42,6 +42,19 @@ journal_make_dir(struct journal *journal)
 	return env_sync_dir(journal->env, above);
 }
 
+static int
+journal_make_locks(struct journal *journal)
+{
+	int r = -pthread_mutex_init(&journal->lock, NULL);
+	if (r < 0)
+		return r;
+	r = -pthread_mutex_init(&journal->chores, NULL);
+	if (r < 0)
+		pthread_mutex_destroy(&journal->lock);
+	journal->locks_made = r == 0;
+	return r;
+}
+
 int
 journal_open(struct env *env, const struct journal_options *options, journal_damage_fn *report,
     void *report_ctx, struct journal **ret_journal)
@@ -60,10 +73,9 @@ journal_open(struct env *env, const struct journal_options *options, journal_dam
 	journal->direct = options->direct;
 	journal->next_seq = 1;
 	journal->commit_next = 1;
-	int r = -pthread_mutex_init(&journal->lock, NULL);
+	int r = journal_make_locks(journal);
 	if (r < 0)
 		goto fail;
-	journal->lock_made = true;
 	r = -ENOMEM;
 	journal->dir = strdup(options->dir);
 	if (!journal->dir)
@@ -94,8 +106,10 @@ journal_close(struct journal *journal)
 		return;
 	env_close(journal->file);
 	journal_frame_finish(&journal->frame);
-	if (journal->lock_made)
+	if (journal->locks_made) {
+		pthread_mutex_destroy(&journal->chores);
 		pthread_mutex_destroy(&journal->lock);
+	}
 	free(journal->segments);
 	free(journal->dir);
 	free(journal);
@@ -152,22 +166,19 @@ commit_leave_segment(struct journal *journal)
 static int
 commit_try(struct journal *journal, struct commit *commit)
 {
-	struct journal_segment *segment;
-	if (journal->file) {
-		segment = &journal->segments[journal->segment_count - 1];
-		if (commit->blocks > journal->capacity_blocks - segment->end_block)
-			commit_leave_segment(journal);
-	}
+	struct journal_segment segment = journal_segment_last(journal);
+	if (journal->file && commit->blocks > journal->capacity_blocks - segment.end_block)
+		commit_leave_segment(journal);
 	if (!journal->file) {
 		int r = journal_segment_create(journal, commit->blocks, commit->first_seq);
 		if (r < 0)
 			return r;
 		commit->written = false;
+		segment = journal_segment_last(journal);
 	}
-	segment = &journal->segments[journal->segment_count - 1];
 	commit->written = true;
-	int r = journal_frame_write(&journal->frame, journal->file, segment->generation,
-	    journal->commit_next++, segment->end_block, commit->blocks, commit->records,
+	int r = journal_frame_write(&journal->frame, journal->file, segment.generation,
+	    journal->commit_next++, segment.end_block, commit->blocks, commit->records,
 	    commit->count);
 	if (r < 0 || journal->durability != JOURNAL_FSYNC)
 		return r;
@@ -269,4 +280,40 @@ journal_stats(const struct journal *journal, struct journal_stats *ret_stats)
 	}
 	pthread_mutex_unlock(&j->lock);
 	*ret_stats = stats;
+}
+
+/* The segment's entry for those outside. */
+static struct journal_segment_info
+segment_info(const struct journal_segment *segment, bool last)
+{
+	return (struct journal_segment_info){
+		.number = segment->number,
+		.records = segment->records,
+		.disk_bytes = segment->file_bytes,
+		.first_seq = segment->first_seq,
+		.last_seq = segment->last_seq,
+		.arrival_min_ms = segment->arrival_min_ms,
+		.arrival_max_ms = segment->arrival_max_ms,
+		.last = last,
+	};
+}
+
+int
+journal_each_segment(const struct journal *journal,
+    int (*each)(void *ctx, const struct journal_segment_info *segment), void *ctx)
+{
+	struct journal *j = (struct journal *)journal; /* the lock is not part of the value */
+	pthread_mutex_lock(&j->lock);
+	size_t count = j->segment_count;
+	struct journal_segment *copies = malloc((count + 1) * sizeof copies[0]);
+	if (copies && count > 0)
+		memcpy(copies, j->segments, count * sizeof copies[0]);
+	pthread_mutex_unlock(&j->lock);
+	int r = copies ? 0 : -ENOMEM;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		struct journal_segment_info info = segment_info(&copies[i], i + 1 == count);
+		r = each(ctx, &info);
+	}
+	free(copies);
+	return r;
 }

@@ -68,15 +68,31 @@ int journal_commit(struct journal *journal, struct journal_record *const *record
 int journal_prepare(struct journal *journal);
 bool journal_wants_prepare(const struct journal *journal); /* any thread */
 
-/* Unlinks or recycles whole segments whose records all lie below `seq`. Committer's thread. */
+/* Unlinks or recycles whole segments, oldest first, whose records all lie below `seq`. The one
+ * written to stays. Any thread but the committer's: it waits for a seal or trim under way. */
 int journal_trim(struct journal *journal, uint64_t seq);
 
 struct journal_stats {
-	uint64_t commits, records, bytes, syncs_failed, segments, disk_bytes;
+	uint64_t commits, records, bytes, syncs_failed, segments;
+	uint64_t disk_bytes;   /* of segments and spares */
 	uint64_t first_seq;    /* of the oldest record kept; 0 when empty */
 	uint64_t durable_seq;  /* last seq (of the last record's range) that is durable */
+	uint64_t trimmed;      /* segments since journal_open */
 };
 void journal_stats(const struct journal *journal, struct journal_stats *ret_stats); /* any thread */
+
+/* A segment as it is now. */
+struct journal_segment_info {
+	uint64_t number, records, disk_bytes;
+	uint64_t first_seq, last_seq;          /* both 0 when it has no record */
+	int64_t arrival_min_ms, arrival_max_ms;
+	bool last;                             /* the one written to */
+};
+
+/* Calls each() for every segment by number; without a lock held. Stops at a nonzero return and
+ * returns that; -ENOMEM. Any thread. */
+int journal_each_segment(const struct journal *journal,
+    int (*each)(void *ctx, const struct journal_segment_info *segment), void *ctx);
 
 /* ── readers: any thread, each reader by one at a time ── */
 

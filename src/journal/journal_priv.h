@@ -11,7 +11,7 @@
 #include "journal_frame.h"
 
 #define JOURNAL_PATH_BYTES_MAX 4096u
-#define JOURNAL_SPARES_MAX 4u /* files kept for use again */
+#define JOURNAL_SPARES_MAX 2u /* files kept for use again */
 
 enum journal_spare {
 	JOURNAL_SPARE_NONE,
@@ -35,12 +35,13 @@ struct journal {
 	uint64_t next_seq;
 	struct journal_frame frame;
 
-	pthread_mutex_t lock;     /* guards what follows */
-	bool lock_made;
+	pthread_mutex_t chores;   /* held by whoever trims */
+	pthread_mutex_t lock;     /* guards what follows; taken last */
+	bool locks_made;
 	struct journal_segment *segments; /* by number; the last is the one written to */
 	size_t segment_count, segment_cap;
 	enum journal_spare spares[JOURNAL_SPARES_MAX];
-	struct journal_stats counts; /* commits, records, bytes, syncs_failed, durable_seq */
+	struct journal_stats counts; /* all but what the segments tell */
 };
 
 /* ── journal_segment.c: files ── */
@@ -66,8 +67,12 @@ int journal_segment_void(struct journal *journal, uint64_t blocks);
 
 bool journal_segment_has_spare(struct journal *journal);
 
-/* Room for one more in journal->segments. 0 or -ENOMEM. */
+/* Room for one more in journal->segments, besides the one that trimming may put back.
+ * 0 or -ENOMEM. */
 int journal_segment_reserve(struct journal *journal);
+
+/* A copy of the segment written to; number 0: there is none. */
+struct journal_segment journal_segment_last(struct journal *journal);
 
 /* The index of the first segment with a number > `number`. Under the lock. */
 size_t journal_segment_after(const struct journal *journal, uint64_t number);

@@ -73,17 +73,31 @@ journal_segment_open_file(const struct journal *journal, const char *path, int f
 int
 journal_segment_reserve(struct journal *journal)
 {
-	if (journal->segment_count < journal->segment_cap)
-		return 0;
-	size_t cap = journal->segment_cap ? journal->segment_cap * 2 : 16;
+	int r = 0;
 	pthread_mutex_lock(&journal->lock);
-	struct journal_segment *segments = realloc(journal->segments, cap * sizeof segments[0]);
-	if (segments) {
-		journal->segments = segments;
-		journal->segment_cap = cap;
+	if (journal->segment_count + 1 >= journal->segment_cap) {
+		size_t cap = journal->segment_cap ? journal->segment_cap * 2 : 16;
+		struct journal_segment *segments = realloc(journal->segments,
+		    cap * sizeof segments[0]);
+		if (segments) {
+			journal->segments = segments;
+			journal->segment_cap = cap;
+		}
+		r = segments ? 0 : -ENOMEM;
 	}
 	pthread_mutex_unlock(&journal->lock);
-	return segments ? 0 : -ENOMEM;
+	return r;
+}
+
+struct journal_segment
+journal_segment_last(struct journal *journal)
+{
+	struct journal_segment last = {.number = 0};
+	pthread_mutex_lock(&journal->lock);
+	if (journal->segment_count > 0)
+		last = journal->segments[journal->segment_count - 1];
+	pthread_mutex_unlock(&journal->lock);
+	return last;
 }
 
 size_t
@@ -150,8 +164,7 @@ segment_next_head(struct journal *journal, uint64_t number, uint64_t first_seq)
 	};
 	while (head.generation == 0)
 		env_random(journal->env, &head.generation, sizeof head.generation);
-	if (journal->segment_count > 0)
-		head.before = journal->segments[journal->segment_count - 1];
+	head.before = journal_segment_last(journal);
 	return head;
 }
 
@@ -246,19 +259,19 @@ segment_zero(struct journal *journal, struct env_file *file, uint64_t block, uin
 int
 journal_segment_void(struct journal *journal, uint64_t blocks)
 {
-	const struct journal_segment *segment = &journal->segments[journal->segment_count - 1];
+	struct journal_segment segment = journal_segment_last(journal);
 	struct env_file *opened = NULL, *file = journal->file;
 	int r = 0;
 	if (!file) {
 		char path[JOURNAL_PATH_BYTES_MAX];
-		check(journal_segment_path(journal, segment->number, path));
+		check(journal_segment_path(journal, segment.number, path));
 		r = journal_segment_open_file(journal, path, ENV_WRITE, journal->direct, &opened);
 		if (r < 0)
 			return r;
 		file = opened;
 	}
-	r = journal->growing ? env_truncate(file, segment->end_block * JOURNAL_BLOCK_BYTES) :
-	    segment_zero(journal, file, segment->end_block, blocks);
+	r = journal->growing ? env_truncate(file, segment.end_block * JOURNAL_BLOCK_BYTES) :
+	    segment_zero(journal, file, segment.end_block, blocks);
 	if (r == 0)
 		r = env_sync(file);
 	env_close(opened);
@@ -388,11 +401,12 @@ trim_file(struct journal *journal, const struct journal_segment *segment, int *r
 	return r;
 }
 
-int
-journal_trim(struct journal *journal, uint64_t seq)
+/* Journal_trim, with the chores held. */
+static int
+trim_run(struct journal *journal, uint64_t seq)
 {
 	int slots[JOURNAL_SPARES_MAX], slot_count = 0, r = 0;
-	bool any = false;
+	uint64_t trimmed = 0;
 	struct journal_segment segment;
 	while (r == 0 && trim_take(journal, seq, &segment)) {
 		int slot = -1;
@@ -401,12 +415,25 @@ journal_trim(struct journal *journal, uint64_t seq)
 			r = 0;
 		if (r < 0)
 			trim_give_back(journal, &segment);
+		else
+			trimmed++;
 		if (slot >= 0)
 			slots[slot_count++] = slot;
-		any = true;
 	}
-	int synced = any ? env_sync_dir(journal->env, journal->dir) : 0;
+	int synced = trimmed > 0 ? env_sync_dir(journal->env, journal->dir) : 0;
 	for (int i = 0; i < slot_count; i++)
 		spare_set(journal, slots[i], synced < 0 ? JOURNAL_SPARE_NONE : JOURNAL_SPARE_READY);
+	pthread_mutex_lock(&journal->lock);
+	journal->counts.trimmed += trimmed;
+	pthread_mutex_unlock(&journal->lock);
 	return r < 0 ? r : synced;
+}
+
+int
+journal_trim(struct journal *journal, uint64_t seq)
+{
+	pthread_mutex_lock(&journal->chores);
+	int r = trim_run(journal, seq);
+	pthread_mutex_unlock(&journal->chores);
+	return r;
 }

@@ -37,6 +37,7 @@ struct figures {
 	struct flow_stats flow;
 	uint64_t intake_bytes;
 	struct journal_stats journal;
+	struct retention_stats retention;
 	struct process_figures process;
 	uint64_t disk_free_bytes;
 };
@@ -115,7 +116,10 @@ static const struct metric metrics[] = {
     ONE("weir_journal_syncs_failed_total", COUNTER, PLAIN, journal.syncs_failed,
 	"Syncs of the journal that failed."),
     ONE("weir_journal_segments", GAUGE, PLAIN, journal.segments, "Segment files."),
-    ONE("weir_journal_disk_bytes", GAUGE, PLAIN, journal.disk_bytes, "Size of the segment files."),
+    ONE("weir_journal_disk_bytes", GAUGE, PLAIN, journal.disk_bytes,
+	"Size of the segment files and spares."),
+    ONE("weir_journal_trimmed_total", COUNTER, PLAIN, journal.trimmed,
+	"Segments that went: too old or too many."),
     ONE("weir_journal_first_seq", GAUGE, PLAIN, journal.first_seq, "Oldest record kept; 0: none."),
     ONE("weir_journal_durable_seq", GAUGE, PLAIN, journal.durable_seq, "Newest durable seq."),
 
@@ -131,6 +135,8 @@ static const struct metric metrics[] = {
     ONE("weir_subscribers", GAUGE, PLAIN, hub.sinks, "Clients that have any."),
     ONE("weir_delivered_total", COUNTER, PLAIN, hub.delivered, "Messages handed to subscribers."),
 
+    ONE("weir_disk_used_bytes", GAUGE, PLAIN, retention.disk_bytes,
+	"Journal, part files and weir.db, as of the last look of retention."),
     ONE("weir_disk_free_bytes", GAUGE, PLAIN, disk_free_bytes, "Room left for the data directory."),
     ONE("weir_process_resident_bytes", GAUGE, PLAIN, process.rss_bytes, "Memory of the process."),
     ONE("weir_process_cpu_seconds_total", COUNTER, MICRO, process.cpu_us, "Processor time used."),
@@ -286,6 +292,7 @@ add_server(struct figures *figures, struct server *server)
 	flow_stats(server->flow, &figures->flow);
 	figures->intake_bytes = flow_intake_bytes(server->flow);
 	journal_stats(server->journal, &figures->journal);
+	retention_stats(server->retention, &figures->retention);
 	process_figures(&figures->process);
 	if (env_disk_free(server->env, server->options.data, &figures->disk_free_bytes))
 		figures->disk_free_bytes = 0;

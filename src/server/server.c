@@ -134,6 +134,24 @@ loops_create(struct server *server)
 }
 
 static int
+retention_make(struct server *server)
+{
+	struct server_loop *first = &server->loops[0];
+	struct retention_options options = {
+	    .env = server->env,
+	    .log = server->log,
+	    .dir = server->options.data,
+	    .journal = server->journal,
+	    .workers = server->workers,
+	    .loop = first->loop,
+	    .box = first->box,
+	    .flow = first->flow,
+	    .stopping = &server->stopping,
+	};
+	return retention_create(&options, &server->settings, &server->retention);
+}
+
+static int
 threads_start(struct server *server)
 {
 	int error = 0;
@@ -169,6 +187,8 @@ server_begin(struct server *server, char *ret_reason)
 	}
 	if (!error)
 		error = loops_create(server);
+	if (!error)
+		error = retention_make(server);
 	return error;
 }
 
@@ -307,6 +327,7 @@ server_destroy(struct server *server)
 		return 0;
 	char path[DATA_PATH_BYTES];
 	threads_end(server);
+	retention_destroy(server->retention);
 	for (unsigned i = 0; i < server->loop_count && server->loops; i++)
 		server_loop_destroy(&server->loops[i]);
 	flow_destroy(server->flow);

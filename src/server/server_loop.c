@@ -205,6 +205,8 @@ on_ready(struct mail *mail)
 	atomic_fetch_add(&server->ready_series, stats.series);
 	atomic_fetch_add(&server->ready_parts, stats.parts);
 	session_set_ready(sl->sessions, true);
+	if (sl->index == 0)
+		retention_start(server->retention);
 	if (atomic_fetch_add(&server->loops_ready, 1) + 1 == server->loop_count)
 		ready_log(server);
 }
@@ -275,6 +277,7 @@ struct reload {
 	struct mail mail;
 	struct server_loop *sl;
 	struct session_settings settings;
+	struct settings all;
 };
 
 static void
@@ -282,6 +285,8 @@ reload_deliver(struct mail *mail)
 {
 	struct reload *reload = CONTAINER_OF(mail, struct reload, mail);
 	session_set_settings(reload->sl->sessions, &reload->settings);
+	if (reload->sl->index == 0)
+		retention_set(reload->sl->server->retention, &reload->all);
 	free(reload);
 }
 
@@ -292,6 +297,7 @@ server_loop_reload(struct server_loop *sl, const struct settings *settings)
 	if (!reload)
 		return -ENOMEM;
 	reload->sl = sl;
+	reload->all = *settings;
 	session_settings_fill(sl->server, settings, &reload->settings);
 	reload->mail.deliver = reload_deliver;
 	mailbox_send(sl->box, &reload->mail);

@@ -16,6 +16,7 @@
 #include "mail.h"
 #include "metrics.h"
 #include "net.h"
+#include "retention.h"
 #include "server.h"
 #include "session.h"
 #include "workers.h"
@@ -67,6 +68,7 @@ struct server {
 	struct journal *journal;
 	struct workers *workers, *queries;
 	struct flow *flow;
+	struct retention *retention;
 	struct session_routes *routes;
 	struct openapi *openapi;
 	struct api api;

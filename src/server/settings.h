@@ -41,6 +41,9 @@ struct settings {
 		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max;
 	} series;
 	struct {
+		uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
+	} retention;
+	struct {
 		uint64_t threads;
 	} query, workers;
 	struct {

@@ -9,6 +9,7 @@
 #define KIB ((uint64_t)1024)
 #define MIB ((uint64_t)1024 * 1024)
 #define GIB ((uint64_t)1024 * 1024 * 1024)
+#define EIB ((uint64_t)1 << 60)
 #define MINUTES ((uint64_t)60 * 1000)
 #define HOURS ((uint64_t)3600 * 1000)
 
@@ -85,6 +86,17 @@ const struct settings_entry settings_table[] = {
 	"Partitions of the series. Fixed when the data directory is made."),
     INT(series.query_series_max, 1, 10000000, "100000", RESTART,
 	"Series that one question may touch."),
+    S("retention.look_s", retention.look_ms, 100, HOURS, "60s", LIVE,
+	"How often the server looks what has become too old or too much."),
+    S("retention.raw_s", retention.raw_ms, 0, 100 * 365 * 24 * HOURS, "30d", LIVE,
+	"Raw messages are kept so long after they arrived, then go by whole journal segments;"
+	" 0: for ever. What the series have not stored yet is never dropped."),
+    BYTES(retention.raw_bytes, 0, EIB, "0", LIVE,
+	"Raw messages, as the journal keeps them, may take so much disk, then the oldest go; 0: no"
+	" limit."),
+    BYTES(retention.disk_bytes_max, 0, EIB, "0", LIVE,
+	"What the data directory may take. From 80 % on the log warns; from 95 % on the oldest raw"
+	" messages go; where nothing may go any more, readings are answered 503; 0: no limit."),
     INT(query.threads, 1, 256, "4", RESTART, "Threads that answer questions."),
     INT(workers.threads, 1, 64, "2", RESTART, "Threads that write and merge part files."),
     BYTES(intake.bytes_max, MIB, 16 * GIB, "32MiB", RESTART,

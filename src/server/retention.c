@@ -1,0 +1,252 @@
+/*
+ * retention.c: the periodic look at what a data directory keeps.
+ *
+ * Invariants: one look at a time; a segment goes only when every partition has all of it in parts
+ * and only with all before it; nothing is begun once the server stops.
+ */
+#include "retention.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "data.h"
+
+#define WARN_PERCENT 80u  /* of retention.disk_bytes_max: the log says so */
+#define TRIM_PERCENT 95u  /* raw messages go */
+#define NEAR_LOOK_MS 1000u /* how often it is looked above the first of these */
+
+struct limits {
+	uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
+};
+
+struct retention {
+	struct retention_options options;
+	struct limits limits;        /* the loop's */
+	struct loop_timer timer;
+	struct flow_look look;
+	struct job job;
+	unsigned level;              /* of the ladder: 0, WARN_PERCENT, TRIM_PERCENT */
+
+	/* The worker's while it runs, else the loop's. */
+	struct limits held;
+	uint64_t cursor_seq, part_bytes, used_bytes;
+
+	atomic_uint_fast64_t disk_bytes;
+};
+
+static void look_begin(struct loop_timer *timer);
+
+/* ── on the worker ── */
+
+/* Which segments go, from the oldest on. */
+struct choice {
+	const struct retention *retention;
+	int64_t now_ms;
+	uint64_t raw_bytes;  /* of the segments that stay */
+	uint64_t used_bytes; /* of the directory, without those that go */
+	uint64_t seq;        /* all below it goes */
+};
+
+static int
+segment_count(void *ctx, const struct journal_segment_info *segment)
+{
+	((struct choice *)ctx)->raw_bytes += segment->disk_bytes;
+	return 0;
+}
+
+static bool
+segment_must_go(const struct choice *choice, const struct journal_segment_info *segment)
+{
+	const struct limits *limits = &choice->retention->held;
+	return (limits->raw_ms && segment->arrival_max_ms + (int64_t)limits->raw_ms <
+	    choice->now_ms) ||
+	    (limits->raw_bytes && choice->raw_bytes > limits->raw_bytes) ||
+	    (limits->disk_bytes_max &&
+	    choice->used_bytes > limits->disk_bytes_max / 100 * TRIM_PERCENT);
+}
+
+/* 1: this one stays, and so do all behind it. */
+static int
+segment_choose(void *ctx, const struct journal_segment_info *segment)
+{
+	struct choice *choice = ctx;
+	if (segment->last || segment->last_seq > choice->retention->cursor_seq ||
+	    !segment_must_go(choice, segment))
+		return 1;
+	choice->seq = MAX(choice->seq, segment->last_seq + 1);
+	choice->raw_bytes -= segment->disk_bytes;
+	choice->used_bytes -= MIN(segment->disk_bytes, choice->used_bytes);
+	return 0;
+}
+
+static uint64_t
+used_bytes(const struct retention *retention)
+{
+	static const char *const files[] = {"weir.db", "weir.db-wal"};
+	struct journal_stats stats;
+	journal_stats(retention->options.journal, &stats);
+	uint64_t sum = stats.disk_bytes + retention->part_bytes;
+	for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+		char path[DATA_PATH_BYTES];
+		uint64_t bytes;
+		if (data_path(retention->options.dir, files[i], path) == 0 &&
+		    env_stat(retention->options.env, path, &bytes) == 0)
+			sum += bytes;
+	}
+	return sum;
+}
+
+static void
+journal_look(struct retention *retention)
+{
+	struct journal *journal = retention->options.journal;
+	struct journal_stats before, after;
+	struct choice choice = {
+		.retention = retention,
+		.now_ms = env_now_ms(retention->options.env),
+		.used_bytes = used_bytes(retention),
+	};
+	journal_stats(journal, &before);
+	int error = journal_each_segment(journal, segment_count, &choice);
+	if (!error)
+		error = journal_each_segment(journal, segment_choose, &choice);
+	if (error >= 0 && choice.seq)
+		error = journal_trim(journal, choice.seq);
+	journal_stats(journal, &after);
+	if (error < 0)
+		log_event(retention->options.log, LOG_WARN, "raw_trim_failed",
+		    LOG_FIELDS(LOG_TEXT("error", strerror(-error))));
+	if (after.trimmed > before.trimmed)
+		log_event(retention->options.log, LOG_INFO, "raw_trimmed",
+		    LOG_FIELDS(LOG_NUMBER("segments", after.trimmed - before.trimmed),
+			LOG_NUMBER("first_seq", after.first_seq)));
+}
+
+static void
+look_run(struct job *job)
+{
+	struct retention *retention = CONTAINER_OF(job, struct retention, job);
+	journal_look(retention);
+	retention->used_bytes = used_bytes(retention);
+	atomic_store(&retention->disk_bytes, retention->used_bytes);
+}
+
+/* ── on the loop ── */
+
+/* Where on the ladder the directory stands; says so when it climbs. */
+static void
+ladder_look(struct retention *retention)
+{
+	uint64_t percent = retention->held.disk_bytes_max / 100;
+	unsigned level = 0;
+	if (percent && retention->used_bytes > percent * TRIM_PERCENT)
+		level = TRIM_PERCENT;
+	else if (percent && retention->used_bytes > percent * WARN_PERCENT)
+		level = WARN_PERCENT;
+	if (level > retention->level)
+		log_event(retention->options.log, LOG_WARN, "disk_filling",
+		    LOG_FIELDS(LOG_NUMBER("used_bytes", retention->used_bytes),
+			LOG_NUMBER("disk_bytes_max", retention->held.disk_bytes_max),
+			LOG_NUMBER("above_percent", level)));
+	retention->level = level;
+}
+
+static void
+look_again(struct retention *retention)
+{
+	uint64_t wait_ms = retention->limits.look_ms;
+	if (retention->level)
+		wait_ms = MIN(wait_ms, (uint64_t)NEAR_LOOK_MS);
+	/* It has its place since retention_start. */
+	check(loop_timer_set(retention->options.loop, &retention->timer,
+	    loop_mono_ms(retention->options.loop) + wait_ms) == 0);
+}
+
+static void
+look_ran(struct mail *mail)
+{
+	struct job *job = CONTAINER_OF(mail, struct job, mail);
+	struct retention *retention = CONTAINER_OF(job, struct retention, job);
+	ladder_look(retention);
+	if (!atomic_load(retention->options.stopping))
+		look_again(retention);
+}
+
+static void
+look_answered(struct flow_look *look)
+{
+	struct retention *retention = CONTAINER_OF(look, struct retention, look);
+	if (atomic_load(retention->options.stopping))
+		return;
+	retention->held = retention->limits;
+	retention->cursor_seq = look->cursor_seq;
+	retention->part_bytes = look->part_bytes;
+	retention->job.run = look_run;
+	retention->job.mail.deliver = look_ran;
+	retention->job.reply_to = retention->options.box;
+	workers_submit_always(retention->options.workers, &retention->job);
+}
+
+static void
+look_begin(struct loop_timer *timer)
+{
+	struct retention *retention = CONTAINER_OF(timer, struct retention, timer);
+	if (atomic_load(retention->options.stopping))
+		return;
+	loop_timer_set(retention->options.loop, timer, UINT64_MAX); /* keeps its place */
+	retention->look.done = look_answered;
+	flow_look(retention->options.flow, &retention->look);
+}
+
+void
+retention_set(struct retention *retention, const struct settings *settings)
+{
+	retention->limits = (struct limits){
+		.look_ms = settings->retention.look_ms,
+		.raw_ms = settings->retention.raw_ms,
+		.raw_bytes = settings->retention.raw_bytes,
+		.disk_bytes_max = settings->retention.disk_bytes_max,
+	};
+}
+
+int
+retention_create(const struct retention_options *options, const struct settings *settings,
+    struct retention **ret_retention)
+{
+	struct retention *retention = calloc(1, sizeof *retention);
+	if (!retention)
+		return -ENOMEM;
+	retention->options = *options;
+	retention->timer.fire = look_begin;
+	retention_set(retention, settings);
+	int error = loop_timer_set(options->loop, &retention->timer, UINT64_MAX);
+	if (error) {
+		free(retention);
+		return error;
+	}
+	*ret_retention = retention;
+	return 0;
+}
+
+void
+retention_destroy(struct retention *retention)
+{
+	if (!retention)
+		return;
+	loop_timer_cancel(retention->options.loop, &retention->timer);
+	free(retention);
+}
+
+void
+retention_start(struct retention *retention)
+{
+	look_begin(&retention->timer);
+}
+
+void
+retention_stats(const struct retention *retention, struct retention_stats *ret_stats)
+{
+	*ret_stats = (struct retention_stats){.disk_bytes = atomic_load(&retention->disk_bytes)};
+}
