@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access_priv.h"
 #include "check.h"
 
 /* ── passwords ── */
@@ -94,21 +95,22 @@ access_throttle_destroy(struct access_throttle *throttle)
 	free(throttle);
 }
 
-/* What of an address counts: an IPv4 address, or the first half of an IPv6 one. */
-static size_t
-address_bytes(struct span address, unsigned char bytes[16])
+size_t
+access_address_bytes(struct span address, unsigned char ret_bytes[16])
 {
 	char text[INET6_ADDRSTRLEN + 1] = "";
+	struct in6_addr in6;
 
 	memcpy(text, address.ptr, MIN(address.len, sizeof(text) - 1));
-	if (inet_pton(AF_INET, text, bytes) == 1)
+	if (inet_pton(AF_INET, text, ret_bytes) == 1)
 		return 4;
-	if (inet_pton(AF_INET6, text, bytes) != 1)
+	if (inet_pton(AF_INET6, text, &in6) != 1)
 		return 0;
-	if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)bytes)) {
-		memmove(bytes, bytes + 12, 4);
+	if (IN6_IS_ADDR_V4MAPPED(&in6)) {
+		memcpy(ret_bytes, in6.s6_addr + 12, 4);
 		return 4;
 	}
+	memcpy(ret_bytes, in6.s6_addr, 8);
 	return 8;
 }
 
@@ -117,7 +119,7 @@ name_of(const struct access_throttle *throttle, enum scope scope, struct span ac
     struct span address)
 {
 	unsigned char bytes[2 + 256 + 16];
-	_Alignas(8) unsigned char from[16];
+	unsigned char from[16];
 	size_t len = 0;
 	uint64_t name;
 
@@ -131,7 +133,7 @@ name_of(const struct access_throttle *throttle, enum scope scope, struct span ac
 		bytes[len++] = 0;
 	}
 	if (scope != ACCOUNT) {
-		size_t part = address_bytes(address, from);
+		size_t part = access_address_bytes(address, from);
 
 		memcpy(bytes + len, from, part);
 		len += part;

@@ -49,6 +49,10 @@ bool access_patterns_valid(struct json_object *patterns);
 struct access_principal *access_principal_create(struct span tenant, struct span prefix,
     struct span name, struct json_object *patterns, struct json_object *publish);
 
+/* What of an address (text without a port) counts: the four bytes of an IPv4 one, the first eight
+ * of an IPv6 one. How many; 0: it is none. */
+size_t access_address_bytes(struct span address, unsigned char ret_bytes[16]);
+
 void access_registry_init(struct access *access);
 void access_registry_finish(struct access *access);
 

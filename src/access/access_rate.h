@@ -28,4 +28,8 @@ struct access_rate {
 uint64_t access_rate_take(struct access_rate *rate, const struct access_rate_limits *limits,
     enum access_rate_of of, uint64_t amount, uint64_t now_ns);
 
+/* What access_rate_take would say; takes nothing. */
+uint64_t access_rate_wait(const struct access_rate *rate, const struct access_rate_limits *limits,
+    enum access_rate_of of, uint64_t amount, uint64_t now_ns);
+
 #endif

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "access.h"
+#include "access_limits.h"
 #include "flow.h"
 #include "session.h"
 
@@ -25,7 +26,8 @@ struct api {
 	struct journal *journal;
 	struct store_writer *store;
 	struct workers *queries;        /* threads for questions, apart from those that flush */
-	unsigned char secret[32];       /* keys the hashes of access */
+	const unsigned char *secret;    /* 32 bytes, protected: keys the hashes of access */
+	struct access_limits *limits;   /* how much each principal may do */
 	size_t series_max;              /* series one question may touch */
 	size_t chunk_bytes;             /* of a streamed body that make one record */
 	const struct openapi *openapi;  /* what GET /api/v1/openapi.json answers */

@@ -3,8 +3,9 @@
  *
  * A body of lines leaves in records of about api.chunk_bytes, cut at line ends, while more of it
  * arrives; a JSON document is read whole. What is under way for one request is bounded: above
- * INTAKE_AHEAD_BYTES the body waits. A client that leaves in the middle leaves its complete lines.
- * The intake outlives its request until the last record has come back.
+ * INTAKE_AHEAD_BYTES the body waits. It waits, too, while its principal is over his limits of bytes
+ * or readings; of a request that has nothing accepted yet the answer is 429 then. A client that
+ * leaves in the middle leaves its complete lines, as far as the limits allow it at once. The intake outlives its request until the last record has come back.
  */
 #include "intake.h"
 
@@ -29,7 +30,10 @@ struct intake {
 	bool skipping;        /* inside a line that is too long */
 	bool ended;
 	bool answered;
+	bool under_way;       /* a record of this body was appended */
 	unsigned retries;
+	uint64_t wait_ms;     /* with -EDQUOT: until the limits allow more */
+	size_t paid_bytes;    /* of the body's beginning, taken from the limit */
 	size_t ahead_bytes;   /* appended, not yet durable */
 	unsigned records;
 	struct intake_record *pending; /* judged, refused by a node that is too busy */
@@ -41,6 +45,7 @@ struct intake_record {
 	struct flow_ticket ticket;
 	struct intake *intake;
 	size_t bytes;
+	uint64_t readings; /* to be taken from the limit */
 };
 
 static void intake_go_on(struct intake *intake);
@@ -123,6 +128,16 @@ record_done(struct flow_ticket *ticket, int error)
 		intake_go_on(intake);
 }
 
+/* Takes from the principal's limit: 0, or -EDQUOT. Only who has nothing accepted yet is refused. */
+static int
+intake_take(struct intake *intake, enum access_rate_of of, uint64_t amount)
+{
+	const struct api *api = intake->al->api;
+	intake->wait_ms = access_limits_take(api->limits, intake->principal, of, amount,
+	    env_mono_ns(api->env), !intake->under_way);
+	return intake->wait_ms ? -EDQUOT : 0;
+}
+
 static void
 batch_drop(void *batch)
 {
@@ -155,9 +170,9 @@ record_build(struct intake *intake, const struct judge_body *body, struct journa
 	return 0;
 }
 
-/* What was judged becomes a record, pending. */
+/* What was judged, with so many readings, becomes a record, pending. */
 static int
-record_make(struct intake *intake, const struct judge_body *body)
+record_make(struct intake *intake, const struct judge_body *body, uint64_t readings)
 {
 	struct intake_record *sent = calloc(1, sizeof *sent);
 	if (!sent)
@@ -169,19 +184,27 @@ record_make(struct intake *intake, const struct judge_body *body)
 	}
 	sent->intake = intake;
 	sent->bytes = body->len;
+	sent->readings = readings;
 	sent->ticket.done = record_done;
 	intake->pending = sent;
 	return 0;
 }
 
-/* The pending record goes under way. 0 (also when there is none) or -EAGAIN. */
+/* The pending record goes under way. 0 (also when there is none), -EAGAIN or -EDQUOT. */
 static int
 record_append(struct intake *intake)
 {
 	struct intake_record *sent = intake->pending;
-	int error = sent ? flow_append(intake->al->flow, &sent->ticket) : 0;
-	if (error || !sent)
+	if (!sent)
+		return 0;
+	int error = intake_take(intake, ACCESS_RATE_READINGS, sent->readings);
+	if (error)
 		return error;
+	sent->readings = 0;
+	error = flow_append(intake->al->flow, &sent->ticket);
+	if (error)
+		return error;
+	intake->under_way = true;
 	intake->pending = NULL;
 	intake->ahead_bytes += sent->bytes;
 	intake->records++;
@@ -189,7 +212,7 @@ record_append(struct intake *intake)
 }
 
 /* Judges and appends the first `len` bytes of the body. -EBADMSG: the document is malformed and
- * was answered. */
+ * was answered; -EDQUOT: the limits do not allow it yet. */
 static int
 intake_submit(struct intake *intake, size_t len)
 {
@@ -204,7 +227,12 @@ intake_submit(struct intake *intake, size_t len)
 	};
 	char text[160];
 	uint64_t accepted = result->accepted;
-	int error = judge_run(flow_judge(intake->al->flow), &body, result, text, sizeof text);
+	int error = len > intake->paid_bytes ?
+	    intake_take(intake, ACCESS_RATE_BYTES, len - intake->paid_bytes) : 0;
+	if (error)
+		return error;
+	intake->paid_bytes = MAX(intake->paid_bytes, len);
+	error = judge_run(flow_judge(intake->al->flow), &body, result, text, sizeof text);
 	if (error == -EBADMSG) {
 		struct session_request *request = intake_take_answer(intake);
 		if (request)
@@ -212,11 +240,12 @@ intake_submit(struct intake *intake, size_t len)
 		return error;
 	}
 	if (!error && result->accepted > accepted)
-		error = record_make(intake, &body);
+		error = record_make(intake, &body, result->accepted - accepted);
 	judge_result_clear(result);
 	if (error)
 		return error;
 	buf_consume(&intake->body, len);
+	intake->paid_bytes -= len;
 	return record_append(intake);
 }
 
@@ -281,14 +310,37 @@ retry_fire(struct loop_timer *timer)
 	intake_go_on(CONTAINER_OF(timer, struct intake, retry));
 }
 
+static void
+intake_wait(struct intake *intake, uint64_t wait_ms)
+{
+	if (loop_timer_set(intake->al->loop, &intake->retry,
+	    loop_mono_ms(intake->al->loop) + wait_ms))
+		intake_fail(intake, -ENOMEM);
+}
+
 /* The node's intake is full: wait for a while, then say so. */
 static void
 intake_retry(struct intake *intake)
 {
-	if (intake->retries++ == INTAKE_RETRIES_MAX ||
-	    loop_timer_set(intake->al->loop, &intake->retry,
-		loop_mono_ms(intake->al->loop) + INTAKE_RETRY_MS))
+	if (intake->retries++ == INTAKE_RETRIES_MAX)
 		intake_fail(intake, -EAGAIN);
+	else
+		intake_wait(intake, INTAKE_RETRY_MS);
+}
+
+/* The principal is over his limits: a body that is accepted in part waits until he is within. For a
+ * client that left nothing is kept, or leaving would cost nothing. */
+static void
+intake_limit(struct intake *intake)
+{
+	if (intake->under_way && intake->request) {
+		intake_wait(intake, intake->wait_ms);
+		return;
+	}
+	struct session_request *request = intake_take_answer(intake);
+	if (request)
+		session_problem_later(request, intake->wait_ms,
+		    "bytes or readings with these credentials");
 }
 
 static size_t
@@ -317,13 +369,16 @@ intake_go_on(struct intake *intake)
 		error = intake_bound_line(intake);
 	if (error == -EAGAIN)
 		intake_retry(intake);
+	else if (error == -EDQUOT)
+		intake_limit(intake);
 	else if (error && error != -EBADMSG)
 		intake_fail(intake, error);
 	else
 		intake->retries = 0;
 	if (intake->request && !intake->answered && !intake->ended)
 		session_pause_body(intake->request,
-		    error == -EAGAIN || intake->ahead_bytes > INTAKE_AHEAD_BYTES);
+		    error == -EAGAIN || error == -EDQUOT ||
+		    intake->ahead_bytes > INTAKE_AHEAD_BYTES);
 	intake_settle(intake);
 }
 

@@ -141,6 +141,9 @@ static const struct {
 	{403, "Forbidden", "The credentials lack the right that is needed here."},
 	{413, "TooLarge", "The body has more bytes than may be."},
 	{415, "UnknownEncoding", "The body's Content-Encoding is neither gzip nor deflate."},
+	{429, "TooMuch", "More requests, readings or bytes than the limits of these credentials "
+	    "allow, or too many wrong credentials of one address. Retry-After says when to come "
+	    "again."},
 	{503, "Unavailable", "The server starts, stops, or has too much to do, or its disk is "
 	    "full. Retry-After says when to come again."},
 };
@@ -183,6 +186,8 @@ is_expected(const struct session_route *route, const struct session_doc *doc, un
 	case 413:
 	case 415:
 		return doc->body[0] != NULL;
+	case 429:
+		return route->rights != 0 || !doc->always;
 	case 503:
 		return !doc->always;
 	default:

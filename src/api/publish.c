@@ -84,6 +84,16 @@ ws_told(struct publication *publication, int error)
 	buf_finish(&id);
 }
 
+/* A WebSocket's message is a request, and its data are the body. */
+static bool
+publish_is_within(struct api_loop *al, const struct access_principal *principal, struct span data)
+{
+	uint64_t now_ns = env_mono_ns(al->api->env);
+	struct access_limits *limits = al->api->limits;
+	return access_limits_take(limits, principal, ACCESS_RATE_REQUESTS, 1, now_ns, true) == 0 &&
+	    access_limits_take(limits, principal, ACCESS_RATE_BYTES, data.len, now_ns, true) == 0;
+}
+
 void
 api_publish(void *app, const struct access_principal *principal, const struct span *channels,
     size_t channel_count, struct span data,
@@ -93,6 +103,10 @@ api_publish(void *app, const struct access_principal *principal, const struct sp
 	struct publication *publication;
 	const char *reason = "a message has exactly one channel in this version";
 	int error = channel_count == 1 ? publish_check(principal, channels[0], &reason) : -EINVAL;
+	if (!error && !publish_is_within(al, principal, data)) {
+		reason = "too many messages with these credentials; come back later";
+		error = -EAGAIN;
+	}
 	if (!error) {
 		reason = "the server has no memory left; try again";
 		error = publication_create(principal, channels[0], data, &publication);

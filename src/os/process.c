@@ -1,5 +1,5 @@
 /*
- * process.c: figures of this process, from getrusage, getrlimit and /proc/self.
+ * process.c: figures of this process, from getrusage, getrlimit and /proc/self; its limits.
  */
 #include "process.h"
 
@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -74,4 +75,13 @@ process_raise_files(void)
 	uint64_t before = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max;
 	return setrlimit(RLIMIT_NOFILE, &limit) ? before : limit.rlim_max;
+}
+
+int
+process_protect(void)
+{
+	const struct rlimit none = {0, 0};
+	if (setrlimit(RLIMIT_CORE, &none) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return -errno;
+	return 0;
 }

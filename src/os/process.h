@@ -1,5 +1,6 @@
 /*
- * process.h: what the kernel says of this process. Any thread; reads /proc, which is no disk.
+ * process.h: what the kernel says of this process, and is told of it. Any thread; reads /proc,
+ * which is no disk.
  */
 #ifndef WEIR_PROCESS_H
 #define WEIR_PROCESS_H
@@ -18,5 +19,9 @@ void process_figures(struct process_figures *ret_figures);
 
 /* Raises the limit on open files as far as it goes. The limit that now holds. */
 uint64_t process_raise_files(void);
+
+/* No core files, and other processes of the same user cannot read this one's memory. For good.
+ * 0 or -errno. */
+int process_protect(void);
 
 #endif

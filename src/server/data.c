@@ -6,6 +6,7 @@
 #include "data.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "num.h"
 
 #define META_SECRET "secret"
+#define SECRET_BYTES 32
 #define META_PARTITIONS "partitions"
 
 void
@@ -106,14 +108,20 @@ static int
 secret_load(struct data *data, char *ret_reason)
 {
 	size_t len;
+	data->secret = sodium_init() < 0 ? NULL : sodium_malloc(SECRET_BYTES);
+	if (!data->secret) {
+		data_explain(ret_reason, "there is no protected memory for the node's secret");
+		return -ENOMEM;
+	}
 	int error = store_meta_get(
-	    data->store, META_SECRET, (char *)data->secret, sizeof data->secret, &len);
-	if (!error && len != sizeof data->secret)
+	    data->store, META_SECRET, (char *)data->secret, SECRET_BYTES, &len);
+	if (!error && len != SECRET_BYTES)
 		error = -EUCLEAN;
 	if (error == -ENOENT) {
-		env_random(data->env, data->secret, sizeof data->secret);
-		error = meta_put(data->store, META_SECRET, data->secret, sizeof data->secret);
+		env_random(data->env, data->secret, SECRET_BYTES);
+		error = meta_put(data->store, META_SECRET, data->secret, SECRET_BYTES);
 	}
+	sodium_mprotect_readonly(data->secret);
 	if (error)
 		data_explain(ret_reason, "weir.db in %s: the node's secret: %s", data->dir,
 		    store_error(data->store));
@@ -142,7 +150,8 @@ data_close(struct data *data)
 {
 	store_close(data->store);
 	env_close(data->lock);
-	explicit_bzero(data->secret, sizeof data->secret);
+	sodium_free(data->secret);
+	data->secret = NULL;
 	data->store = NULL;
 	data->lock = NULL;
 }

@@ -17,7 +17,7 @@ struct data {
 	const char *dir;          /* the caller's, must outlive it */
 	struct env_file *lock;
 	struct store *store;
-	unsigned char secret[32]; /* keys the hashes of access */
+	unsigned char *secret;    /* 32 bytes that key the hashes of access; sodium_malloc */
 };
 
 #define DATA_PATH_BYTES 4096

@@ -32,6 +32,7 @@ struct figures {
 	uint64_t ready, loops, uptime_ms, mail_waiting;
 	struct net_stats net;
 	struct metrics_requests requests;
+	uint64_t limited[ACCESS_LIMITS_REFUSED_COUNT];
 	struct hub_stats hub;
 	struct series_partition_stats series;
 	struct flow_stats flow;
@@ -57,6 +58,18 @@ static const char *
 reason_word(unsigned index)
 {
 	return net_close_word((enum net_close_reason)index);
+}
+
+static const char *
+limit_word(unsigned index)
+{
+	static const char *const words[ACCESS_LIMITS_REFUSED_COUNT] = {
+	    [ACCESS_RATE_REQUESTS] = "requests",
+	    [ACCESS_RATE_READINGS] = "readings",
+	    [ACCESS_RATE_BYTES] = "bytes",
+	    [ACCESS_RATE_COUNT] = "credentials",
+	};
+	return words[index];
 }
 
 struct metric {
@@ -95,6 +108,8 @@ static const struct metric metrics[] = {
 	class_word, "Requests answered, by class of status."},
     {"weir_request_seconds", HISTOGRAM, MICRO, AT(requests), 0, NULL, NULL,
 	"Time from a request's head to the end of its answer."},
+    {"weir_rate_limited_total", COUNTER, PLAIN, AT(limited), ACCESS_LIMITS_REFUSED_COUNT, "of",
+	limit_word, "Answers of 429, by what there was too much of."},
 
     ONE("weir_records_total", COUNTER, PLAIN, flow.records, "Records accepted since the start."),
     ONE("weir_records_failed_total", COUNTER, PLAIN, flow.records_failed,
@@ -289,6 +304,7 @@ add_server(struct figures *figures, struct server *server)
 	figures->ready = server_is_ready(server);
 	figures->loops = server->loop_count;
 	figures->uptime_ms = (env_mono_ns(server->env) - server->begun_ns) / 1000000;
+	access_limits_refused(server->limits, figures->limited);
 	flow_stats(server->flow, &figures->flow);
 	figures->intake_bytes = flow_intake_bytes(server->flow);
 	journal_stats(server->journal, &figures->journal);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "process.h"
 
 struct program {
 	const struct serve_args *args;
@@ -129,7 +130,11 @@ run(struct program *program, const struct serve_hooks *hooks)
 	    .progress = isatty(STDERR_FILENO) && program->settings.log.format == LOG_FORMAT_TEXT,
 	};
 	signals_block(program);
-	int error = server_start(&options, &server, reason);
+	int error = program->settings.process.dumpable ? 0 : process_protect();
+	if (error)
+		log_event(&program->log, LOG_WARN, "not_protected",
+		    LOG_FIELDS(LOG_TEXT("error", strerror(-error))));
+	error = server_start(&options, &server, reason);
 	if (error) {
 		fprintf(stderr, "weir: %s\n", reason);
 		return 1;

@@ -59,6 +59,8 @@ api_init(struct server *server)
 	    .journal = server->journal,
 	    .store = server->writer,
 	    .queries = server->queries,
+	    .secret = server->data.secret,
+	    .limits = server->limits,
 	    .series_max = settings->series.query_series_max,
 	    .chunk_bytes = settings->intake.chunk_bytes,
 	    .demo_key = server->options.demo_key,
@@ -67,7 +69,6 @@ api_init(struct server *server)
 	    .ready = api_ready,
 	    .ctx = server,
 	};
-	memcpy(server->api.secret, server->data.secret, sizeof server->api.secret);
 	server->api.metrics_open = settings->metrics.open == SETTINGS_OPEN_YES;
 	if (settings->metrics.open == SETTINGS_OPEN_LOOPBACK) {
 		server->api.metrics_open = true;
@@ -180,7 +181,11 @@ server_begin(struct server *server, char *ret_reason)
 		LOG_NUMBER("loops", server->loop_count),
 		LOG_NUMBER("connections_max", server->conns_max),
 		LOG_TEXT("durability", durabilities[settings->journal.durability])));
-	error = server_open(server, ret_reason);
+	error = access_limits_create(server->env, &server->limits);
+	if (!error) {
+		server_loop_limits(server);
+		error = server_open(server, ret_reason);
+	}
 	if (!error) {
 		api_init(server);
 		error = routes_create(server);
@@ -248,6 +253,7 @@ server_reload(struct server *server, const struct settings *settings)
 	}
 	atomic_store(&server->log->level, (unsigned)server->settings.log.level);
 	atomic_store(&server->log->format, (unsigned)server->settings.log.format);
+	server_loop_limits(server);
 	for (unsigned i = 0; changed && i < server->loop_count; i++)
 		if (server_loop_reload(&server->loops[i], &server->settings))
 			log_event(server->log, LOG_ERROR, "reload_failed", NULL);
@@ -338,11 +344,11 @@ server_destroy(struct server *server)
 	mailbox_destroy(server->box);
 	session_routes_destroy(server->routes);
 	openapi_destroy(server->openapi);
+	access_limits_destroy(server->limits);
 	journal_close(server->journal);
 	if (server->admin_listens && data_path(server->options.data, "admin.sock", path) == 0)
 		env_unlink(server->env, path);
 	data_close(&server->data);
-	explicit_bzero(server->api.secret, sizeof server->api.secret);
 	server_registry_forget(server);
 	free(server->loops);
 	free(server->listeners);

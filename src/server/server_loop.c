@@ -32,7 +32,26 @@ session_settings_fill(const struct server *server, const struct settings *settin
 	    .ws_message_bytes_max = settings->ws.message_bytes_max,
 	    .gzip = settings->http.gzip,
 	    .ws_origins = *origins ? origins : NULL,
+	    .limits = server->limits,
 	};
+}
+
+void
+server_loop_limits(struct server *server)
+{
+	const struct settings *settings = &server->settings;
+	struct access_limits_settings limits = {
+	    .rate = {
+		.per_s = {
+		    [ACCESS_RATE_REQUESTS] = settings->rate.requests_per_s,
+		    [ACCESS_RATE_READINGS] = settings->rate.readings_per_s,
+		    [ACCESS_RATE_BYTES] = settings->rate.bytes_per_s,
+		},
+		.burst_s = settings->rate.burst_ms / 1000,
+	    },
+	    .failures_per_s = settings->rate.failures_per_s,
+	};
+	access_limits_set(server->limits, &limits);
 }
 
 /* ── making ── */

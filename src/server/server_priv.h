@@ -73,6 +73,7 @@ struct server {
 	struct openapi *openapi;
 	struct api api;
 
+	struct access_limits *limits; /* of principals and addresses, for all loops */
 	struct access_change *registry; /* all of it, while starting */
 
 	struct server_loop *loops;
@@ -119,6 +120,9 @@ void server_loop_destroy(struct server_loop *sl); /* its thread must have ended 
 int server_loop_start(struct server_loop *sl);
 
 void server_loop_order(struct server_loop *sl, enum server_order_kind kind);
+
+/* Live settings of the limits that all loops share. */
+void server_loop_limits(struct server *server);
 
 /* Live settings, by mail. 0 or -ENOMEM. */
 int server_loop_reload(struct server_loop *sl, const struct settings *settings);

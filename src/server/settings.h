@@ -53,6 +53,9 @@ struct settings {
 		uint64_t gather_ms;
 	} store;
 	struct {
+		uint64_t requests_per_s, readings_per_s, bytes_per_s, burst_ms, failures_per_s;
+	} rate;
+	struct {
 		uint64_t format, level;
 	} log;
 	struct {
@@ -61,6 +64,9 @@ struct settings {
 	struct {
 		uint64_t developer_manages_users;
 	} access;
+	struct {
+		uint64_t dumpable;
+	} process;
 };
 
 /* The order of the words in the table. */

@@ -105,6 +105,19 @@ const struct settings_entry settings_table[] = {
 	"How much of a streamed body makes one record of the journal."),
     MS(store.gather_ms, 0, MINUTES, "100ms", RESTART,
 	"How long changes of weir.db gather before they are committed together."),
+    INT(rate.requests_per_s, 0, 1000000000, "0", LIVE,
+	"Requests a second of each principal (key, person, gateway, device), and messages that it"
+	" publishes on WebSockets; above it 429; 0: no limit."),
+    INT(rate.readings_per_s, 0, 1000000000000, "0", LIVE,
+	"Points a second that each principal may write; above it 429, and a body of lines that is"
+	" accepted in part waits; 0: no limit."),
+    BYTES(rate.bytes_per_s, 0, 1024 * GIB, "0", LIVE,
+	"Bytes of bodies a second of each principal, decompressed; as for points."),
+    S("rate.burst_s", rate.burst_ms, 1000, HOURS, "10s", LIVE,
+	"What is allowed in so many seconds may come at once."),
+    INT(rate.failures_per_s, 0, 1000000, "20", LIVE,
+	"Wrong credentials a second that may come from one address, ten seconds' worth at once;"
+	" above it 429 for right ones too, but on connections that are known; 0: no limit."),
     WORD(log.format, "text|json", "text", LIVE, "How log lines look: key=value, or JSON."),
     WORD(log.level, "debug|info|warn|error", "info", LIVE,
 	"The least that is logged; debug has a line for each request."),
@@ -113,6 +126,9 @@ const struct settings_entry settings_table[] = {
 	" loopback."),
     BOOL(access.developer_manages_users, "yes", RESTART,
 	"Whether persons with the permission developer make and change accounts and keys."),
+    BOOL(process.dumpable, "no", RESTART,
+	"Let debuggers attach and core files be written: then the memory of the process, secrets"
+	" and all, can be read by its user."),
 };
 
 const size_t settings_count = ARRAY_COUNT(settings_table);

@@ -187,7 +187,8 @@ static void
 tell_end(struct session_request *request)
 {
 	const struct session_route_ops *ops = request->route->ops;
-	if (ops->end && request->answer != HTTP_ANSWER_ENDED && !request->broken && !request->live)
+	if (ops->end && request->answer != HTTP_ANSWER_ENDED && !request->broken && !request->live
+	    && http_head_admit_bytes(request))
 		ops->end(request, buf_span(&request->whole));
 }
 

@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "json.h"
+#include "num.h"
 #include "session_priv.h"
 
 enum { PACK_LEVEL = 4, PACK_PIECE_BYTES = 16 * 1024 };
@@ -271,4 +272,14 @@ session_problem(struct session_request *request, unsigned status, const char *po
 	session_answer(request, status, "application/problem+json", buf_span(&body));
 	buf_finish(&body);
 	buf_finish(&detail);
+}
+
+void
+session_problem_later(struct session_request *request, uint64_t wait_ms, const char *what)
+{
+	uint64_t wait_s = (wait_ms + 999) / 1000;
+	char text[NUM_TEXT_BYTES_MAX];
+	session_add_header(request, "Retry-After", span_of(text, num_format_u64(text, wait_s)));
+	session_problem(request, 429, NULL, "too many %s; come back in %llu s", what,
+	    (unsigned long long)wait_s);
 }

@@ -1,7 +1,7 @@
 /*
  * http_head.c: a parsed head becomes a request: everything of it is copied into one allocation
  * (the loop's input buffer is gone when the handler answers later), then it is checked in the
- * order that the API promises: path, method, readiness, credentials, right, size, syntax.
+ * order that the API promises: path, method, readiness, credentials, right, rate, size, syntax.
  *
  * Layout: | struct session_request | headers | pairs | head bytes | decoded path | decoded query |
  */
@@ -222,12 +222,42 @@ admit_now(struct session_request *request)
 	return false;
 }
 
+/* Finds whose request it is. An address that was wrong too often is not told whether it is right
+ * now, and the connection does not remember what it was not told. false: answered. */
+static bool
+find_principal(struct session_request *request, bool *ret_given)
+{
+	struct http *http = request->http;
+	const struct session_loop *sessions = http->sessions;
+	struct access_limits *limits = sessions->settings.limits;
+	const struct access_principal *known = http->credentials ? http->credentials->principal :
+	    NULL;
+	request->principal = http_credentials_find(request, ret_given);
+	if (!*ret_given || http->local || !limits || (known && request->principal == known))
+		return true;
+	struct span address = span_str(net_peer(http->conn));
+	uint64_t wait_ms = access_limits_failures(limits, address, request->begun_ns);
+	if (!wait_ms) {
+		if (!request->principal)
+			access_limits_failed(limits, address, request->begun_ns);
+		return true;
+	}
+	access_principal_unref(request->principal);
+	request->principal = NULL;
+	http_credentials_forget(http);
+	if (request->route->rights == 0)
+		return true;
+	session_problem_later(request, wait_ms, "wrong credentials of this address");
+	return false;
+}
+
 static bool
 admit_principal(struct session_request *request)
 {
 	bool given;
 	uint32_t rights = request->route->rights;
-	request->principal = http_credentials_find(request, &given);
+	if (!find_principal(request, &given))
+		return false;
 	if (rights == 0)
 		return true;
 	if (!request->principal) {
@@ -240,6 +270,34 @@ admit_principal(struct session_request *request)
 	if ((request->principal->rights & rights) == rights)
 		return true;
 	session_problem(request, 403, NULL, "the key has not the right that this path needs");
+	return false;
+}
+
+/* What always is served is not counted: who looks whether the server is well must not be refused
+ * for what others with his key do. */
+static bool
+admit_rate(struct session_request *request)
+{
+	uint64_t wait_ms = is_always_served(request->route) ? 0 :
+	    access_limits_take(request->http->sessions->settings.limits, request->principal,
+	    ACCESS_RATE_REQUESTS, 1, request->begun_ns, true);
+	if (!wait_ms)
+		return true;
+	session_problem_later(request, wait_ms, "requests with these credentials");
+	return false;
+}
+
+bool
+http_head_admit_bytes(struct session_request *request)
+{
+	const struct session_loop *sessions = request->http->sessions;
+	if (request->route->streaming || request->body_bytes == 0 || !sessions->settings.limits)
+		return true;
+	uint64_t wait_ms = access_limits_take(sessions->settings.limits, request->principal,
+	    ACCESS_RATE_BYTES, request->body_bytes, env_mono_ns(loop_env(sessions->loop)), true);
+	if (!wait_ms)
+		return true;
+	session_problem_later(request, wait_ms, "bytes with these credentials");
 	return false;
 }
 
@@ -276,7 +334,7 @@ bool
 http_head_admit(struct session_request *request)
 {
 	if (!admit_route(request) || !admit_now(request) || !admit_principal(request)
-	    || !admit_body(request))
+	    || !admit_rate(request) || !admit_body(request))
 		return false;
 	if (!request->bad_query)
 		return true;

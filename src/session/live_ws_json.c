@@ -254,12 +254,27 @@ has_rights(const struct access_principal *principal, uint32_t rights)
 	return principal && (principal->rights & rights) == rights;
 }
 
+/* Nobody, too, where this address was wrong too often. */
+static struct access_principal *
+authenticate(const struct live_ws *ws, struct span credential)
+{
+	const struct session_loop *sessions = ws->live.sessions;
+	struct access_limits *limits = sessions->settings.limits;
+	struct span address = span_str(net_peer(ws->live.conn));
+	uint64_t now_ns = env_mono_ns(loop_env(sessions->loop));
+	if (access_limits_failures(limits, address, now_ns))
+		return NULL;
+	struct access_principal *principal = access_authenticate(sessions->access, credential);
+	if (!principal)
+		access_limits_failed(limits, address, now_ns);
+	return principal;
+}
+
 static void
 do_token(struct live_ws *ws, const struct call *call)
 {
 	struct live *live = &ws->live;
-	struct access_principal *principal =
-	    access_authenticate(live->sessions->access, call->names[0]);
+	struct access_principal *principal = authenticate(ws, call->names[0]);
 	if (!has_rights(principal, ws->rights)) {
 		access_principal_unref(principal);
 		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "no valid token");

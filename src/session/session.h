@@ -3,9 +3,9 @@
  * seam to what the server can do is a table of routes, owned here and filled by api.
  *
  * Everything belongs to the connection's loop. The HTTP session checks in this order: path 404,
- * method 405, credentials 401, right 403, size 413; then the handler runs. It does keep-alive,
- * pipelining (one request at a time, the next one's bytes wait), 100-continue, chunked and gzip
- * bodies, HEAD, HTTP/1.0, compression of answers, and closes broken framing with 400.
+ * method 405, credentials 401, right 403, rate 429, size 413; then the handler runs. It does
+ * keep-alive, pipelining (one request at a time, the next one's bytes wait), 100-continue, chunked
+ * and gzip bodies, HEAD, HTTP/1.0, compression of answers, and closes broken framing with 400.
  */
 #ifndef WEIR_SESSION_H
 #define WEIR_SESSION_H
@@ -18,6 +18,7 @@
 #include "hub.h"
 #include "span.h"
 
+struct access_limits;
 struct net;
 struct net_conn;
 struct net_conn_ops;
@@ -143,6 +144,10 @@ void session_answer(struct session_request *request, unsigned status, const char
 void session_problem(struct session_request *request, unsigned status, const char *pointer,
     const char *detail_format, ...) __attribute__((format(printf, 4, 5)));
 
+/* 429 with Retry-After: this principal, or this address, may come back in so many ms. The detail
+ * says "too many `what`; come back in 3 s". */
+void session_problem_later(struct session_request *request, uint64_t wait_ms, const char *what);
+
 /* A streamed answer: chunked for 1.1, until close for 1.0; gzip when the client takes it. 0 or
  * -EPIPE: the client left, or memory is out; gone() follows. */
 int session_answer_begin(struct session_request *request, unsigned status,
@@ -182,6 +187,10 @@ struct session_settings {
 	/* Origins of pages that may connect besides those of this host, separated by blanks;
 	 * "*": all; NULL: none. Must outlive the sessions. */
 	const char *ws_origins;
+	/* How much each principal may do, and how often an address may be wrong; NULL: as often as
+	 * it likes. Must outlive the sessions. Bodies that stream, and a WebSocket's messages, are
+	 * counted by their handlers. */
+	struct access_limits *limits;
 };
 
 /* What sessions need from above; called on the session's loop. */

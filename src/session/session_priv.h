@@ -13,6 +13,7 @@
 #ifndef WEIR_SESSION_PRIV_H
 #define WEIR_SESSION_PRIV_H
 
+#include "access_limits.h"
 #include "buf.h"
 #include "gzip.h"
 #include "http1.h"
@@ -152,6 +153,10 @@ struct session_request *http_head_create(struct http *http, struct span head);
 
 /* Checks in the promised order. Whether the handler may begin; else an answer was made. */
 bool http_head_admit(struct session_request *request);
+
+/* Whether the bytes of a body that was read whole are within its principal's limit; else it is
+ * answered. */
+bool http_head_admit_bytes(struct session_request *request);
 
 /* http_credentials.c */
 
