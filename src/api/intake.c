@@ -5,7 +5,8 @@
  * arrives; a JSON document is read whole. What is under way for one request is bounded: above
  * INTAKE_AHEAD_BYTES the body waits. It waits, too, while its principal is over his limits of bytes
  * or readings; of a request that has nothing accepted yet the answer is 429 then. A client that
- * leaves in the middle leaves its complete lines, as far as the limits allow it at once. The intake outlives its request until the last record has come back.
+ * leaves in the middle leaves its complete lines, as far as the limits allow it at once. The
+ * intake outlives its request until the last record has come back.
  */
 #include "intake.h"
 
