@@ -71,7 +71,8 @@ list_apply(struct admin_call *call, struct store_tx *tx)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = list_apply};
+	static const struct admin_call_ops ops = {.apply = list_apply,
+	    .what = ACCESS_A_TENANT, .verb = ACCESS_SEE};
 	uint64_t limit = 100, cursor = 0;
 	int64_t from_ms, to_ms;
 	struct audit_call *ac;

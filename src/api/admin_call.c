@@ -40,6 +40,7 @@ call_destroy(struct admin_call *call)
 		sodium_memzero(call->out.ptr, call->out.cap);
 	buf_finish(&call->out);
 	access_change_unref(call->change);
+	access_principal_unref(call->principal);
 	sodium_memzero(call, call->size);
 	free(call);
 }
@@ -95,6 +96,24 @@ admin_call_change(struct admin_call *call)
 }
 
 int
+admin_call_number(struct admin_call *call, const char *name, uint64_t min, uint64_t max,
+    uint64_t *value)
+{
+	struct span text = session_query(call->request, name);
+	uint64_t number;
+
+	if (!text.ptr)
+		return 0;
+	if (num_parse_u64(text, &number) || number < min || number > max)
+		return admin_call_refuse(call, 400, NULL,
+		    "%s is '%.*s'; it must be a whole number from %llu to %llu", name,
+		    (int)MIN(text.len, 64u), text.ptr, (unsigned long long)min,
+		    (unsigned long long)max);
+	*value = number;
+	return 0;
+}
+
+int
 admin_call_match(struct admin_call *call, uint64_t version)
 {
 	struct span rest = call->if_match;
@@ -130,14 +149,92 @@ admin_call_audit(struct admin_call *call, struct store_tx *tx, const char *what,
 	return store_audit_add(tx, &audit);
 }
 
+/* ── who may ── */
+
+int
+admin_call_may(struct admin_call *call, enum access_verb verb, const struct access_object *object)
+{
+	static const char *const names[] = {
+		[ACCESS_A_NODE] = "thing", [ACCESS_A_TENANT] = "tenant",
+		[ACCESS_AN_ACCOUNT] = "user", [ACCESS_A_KEY] = "key",
+		[ACCESS_A_DEVICE] = "device", [ACCESS_A_GATEWAY] = "gateway",
+		[ACCESS_A_VENUE] = "venue", [ACCESS_A_CHANNEL] = "channel",
+	};
+
+	switch (access_may(call->access, call->principal, verb, object)) {
+	case ACCESS_YES:
+		return 0;
+	case ACCESS_NO:
+		return admin_call_refuse(call, 403, NULL, "your credentials do not allow this");
+	case ACCESS_UNSEEN:
+		break;
+	}
+	return admin_call_refuse(call, 404, NULL, "there is no such %s", names[object->what]);
+}
+
+uint64_t
+admin_call_limited(const struct admin_call *call)
+{
+	return call->principal->limited ? call->principal->id : 0;
+}
+
+/* Whose things the call is about. */
+static int
+tenant_choose(struct admin_call *call)
+{
+	static const struct access_object node = {.what = ACCESS_A_NODE};
+	struct span name = session_query(call->request, "tenant");
+
+	call->tenant = admin_call_keep(call, name.ptr ? name : call->principal->tenant);
+	call->elsewhere = !span_eq(call->tenant, call->principal->tenant);
+	if (name.ptr && !store_name_valid(name))
+		return admin_call_refuse(call, 400, NULL,
+		    "tenant must be 1 to %d characters of a-z 0-9 . _ -", STORE_NAME_BYTES_MAX);
+	return call->elsewhere ? admin_call_may(call, ACCESS_SEE, &node) : 0;
+}
+
+/* The thing that the path names. */
+static int
+thing_ask(struct admin_call *call)
+{
+	const struct access_principal *principal = call->principal;
+	struct access_object object = {
+		.what = call->ops->what,
+		.tenant = call->tenant,
+		.id = session_path_param(call->request, "id"),
+	};
+	struct span user = session_path_param(call->request, "user");
+
+	if (call->ops->own && principal->limited)
+		return 0;
+	if (call->ops->own || (principal->kind == ACCESS_PERSON && user.len && !call->elsewhere &&
+	    span_eq(span_skip(principal->name, strlen("user-")), user)))
+		object.number = principal->id;
+	return admin_call_may(call, call->ops->verb, &object);
+}
+
 /* ── on the store's thread ── */
+
+static int
+tenant_seen(void *ctx, const struct store_tenant *tenant)
+{
+	(void)ctx;
+	(void)tenant;
+	return 0;
+}
 
 static int
 call_apply(struct store_unit *unit, struct store_tx *tx)
 {
 	struct admin_call *call = CONTAINER_OF(unit, struct admin_call, unit);
-	int error = call->ops->apply(call, tx);
+	int error = 0;
 
+	if (call->elsewhere)
+		error = store_tenant_find(store_tx_store(tx), call->tenant, tenant_seen, NULL);
+	if (error == -ENOENT)
+		error = admin_call_refuse(call, 404, NULL, "there is no such tenant");
+	if (error == 0)
+		error = call->finding ? call->ops->find(call, tx) : call->ops->apply(call, tx);
 	if (error == 0 && (call->no_memory || !buf_ok(&call->out)))
 		error = -ENOMEM;
 	return error;
@@ -191,10 +288,8 @@ call_answer(struct admin_call *call)
 }
 
 static void
-call_back(struct admin_call *call)
+call_end(struct admin_call *call)
 {
-	if (--call->awaited > 0)
-		return;
 	if (call->request) {
 		session_set_state(call->request, NULL);
 		if (call->error)
@@ -203,18 +298,6 @@ call_back(struct admin_call *call)
 			call_answer(call);
 	}
 	call_destroy(call);
-}
-
-static void
-call_stored_deliver(struct mail *mail)
-{
-	call_back(CONTAINER_OF(mail, struct admin_call, mail));
-}
-
-static void
-call_worked_deliver(struct mail *mail)
-{
-	call_back(CONTAINER_OF(mail, struct admin_call, job.mail));
 }
 
 /* On a worker. The store is told from here: the workers end before the store's thread does, while
@@ -231,12 +314,55 @@ call_work(struct job *job)
 		store_writer_submit(call->api->store, &call->unit);
 }
 
+/* All is known: to the worker, or to the store. */
+static void
+call_proceed(struct admin_call *call)
+{
+	if (!call->ops->work) {
+		call->awaited = 1;
+		store_writer_submit(call->api->store, &call->unit);
+		return;
+	}
+	call->awaited = 2;
+	call->job.run = call_work;
+	if (workers_submit(call->api->queries, &call->job) == 0)
+		return;
+	call->error = admin_call_refuse(call, 503, NULL,
+	    "the server has too much to do; try again");
+	call_end(call);
+}
+
+static void
+call_back(struct admin_call *call)
+{
+	if (--call->awaited > 0)
+		return;
+	if (call->finding && !call->error) {
+		call->finding = false;
+		call_proceed(call);
+	} else {
+		call_end(call);
+	}
+}
+
+static void
+call_stored_deliver(struct mail *mail)
+{
+	call_back(CONTAINER_OF(mail, struct admin_call, mail));
+}
+
+static void
+call_worked_deliver(struct mail *mail)
+{
+	call_back(CONTAINER_OF(mail, struct admin_call, job.mail));
+}
+
 void *
 admin_call_create(struct session_request *request, size_t size, const struct admin_call_ops *ops)
 {
 	const struct api_loop *al = session_app(request);
-	const struct access_principal *principal = session_principal(request);
 	struct admin_call *call = calloc(1, size);
+	int error;
 
 	check(size >= sizeof *call);
 	if (!call) {
@@ -249,17 +375,27 @@ admin_call_create(struct session_request *request, size_t size, const struct adm
 	call->box = al->box;
 	call->size = size;
 	call->mail.deliver = call_stored_deliver;
+	call->job.reply_to = al->box;
+	call->job.mail.deliver = call_worked_deliver;
 	call->unit.apply = call_apply;
 	call->unit.done = call_stored;
 	call->unit.urgent = true;
-	call->tenant = admin_call_keep(call, principal->tenant);
-	call->who = admin_call_keep(call, principal->name);
+	call->access = al->access;
+	call->principal = access_principal_ref(
+	    (struct access_principal *)session_principal(request));
+	call->who = admin_call_keep(call, call->principal->name);
 	call->from = admin_call_keep(call, span_str(session_peer(request)));
 	call->if_match = admin_call_keep(call, session_header(request, "If-Match"));
 	call->now_ms = env_now_ms(al->api->env);
 	call->status = 200;
 	buf_init(&call->out, 0);
-	return call;
+	error = tenant_choose(call);
+	if (error == 0)
+		error = thing_ask(call);
+	if (error == 0)
+		return call;
+	admin_call_run(call, error);
+	return NULL;
 }
 
 void
@@ -267,25 +403,17 @@ admin_call_run(struct admin_call *call, int error)
 {
 	call->error = call->no_memory ? -ENOMEM : error;
 	if (call->error) {
-		call_fail(call);
-		call_destroy(call);
+		call_end(call);
 		return;
 	}
 	session_set_state(call->request, call);
-	if (!call->ops->work) {
+	if (call->ops->find) {
+		call->finding = true;
 		call->awaited = 1;
 		store_writer_submit(call->api->store, &call->unit);
-		return;
+	} else {
+		call_proceed(call);
 	}
-	call->awaited = 2;
-	call->job.reply_to = call->box;
-	call->job.run = call_work;
-	call->job.mail.deliver = call_worked_deliver;
-	if (workers_submit(call->api->queries, &call->job) == 0)
-		return;
-	session_set_state(call->request, NULL);
-	session_problem(call->request, 503, NULL, "the server has too much to do; try again");
-	call_destroy(call);
 }
 
 void

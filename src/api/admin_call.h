@@ -12,6 +12,7 @@
 #ifndef WEIR_ADMIN_CALL_H
 #define WEIR_ADMIN_CALL_H
 
+#include "access_may.h"
 #include "api_priv.h"
 #include "mail.h"
 #include "store.h"
@@ -25,23 +26,37 @@ struct admin_call_ops {
 	int (*apply)(struct admin_call *call, struct store_tx *tx);
 	/* On a worker, before: what takes long. 0 or a negative errno. May be NULL. */
 	int (*work)(struct admin_call *call);
+	/* On the store's thread, before that: what the work needs to know. Changes nothing. May be
+	 * NULL. */
+	int (*find)(struct admin_call *call, struct store_tx *tx);
+	/* What access_may is asked first, about the thing of the call's tenant that {id} in the
+	 * path names. Calls that say nothing are for those who govern the node. */
+	enum access_what what;
+	enum access_verb verb;
+	/* It is the caller's own account; or limited persons are not asked that, for apply() asks
+	 * admin_call_may about each thing, or lists what is theirs. */
+	bool own;
 };
 
 struct admin_call {
 	struct session_request *request; /* NULL: gone */
 	const struct api *api;
+	const struct access *access; /* the loop's */
 	const struct admin_call_ops *ops;
 	struct mailbox *box;
 	struct store_unit unit;
 	struct mail mail;
 	struct job job;
+	bool finding;             /* in find() or on the way there or back */
 	unsigned awaited;         /* mails to come: the store's, the worker's */
 	struct admin_kept *kept;
 	struct access_change *change; /* NULL: no loop needs to hear of it */
 	size_t size;
 	int error;
 	bool no_memory;           /* admin_call_keep had none; then nothing is applied */
-	struct span tenant;       /* the caller's */
+	struct access_principal *principal;
+	struct span tenant;       /* the caller's, or ?tenant= of who governs the node */
+	bool elsewhere;           /* a tenant that is not the caller's: it may not be there */
 	struct span who, from;    /* for the audit */
 	struct span if_match;     /* the header; empty: none */
 	int64_t now_ms;
@@ -52,7 +67,8 @@ struct admin_call {
 	char pointer[96], detail[256];
 };
 
-/* A zeroed object of `size` bytes that begins with a struct admin_call. NULL: answered. */
+/* A zeroed object of `size` bytes that begins with a struct admin_call, for a caller who may make
+ * it. NULL: answered. */
 void *admin_call_create(struct session_request *request, size_t size,
     const struct admin_call_ops *ops);
 
@@ -66,6 +82,14 @@ void admin_call_gone(struct session_request *request, bool broken);
 int admin_call_refuse(struct admin_call *call, unsigned status, const char *pointer,
     const char *detail_format, ...) __attribute__((format(printf, 4, 5)));
 
+/* 0, or refused: with 404 what the caller may not know of. Of what needs the loop's index (devices
+ * of limited persons, of gateways) on the loop only. */
+int admin_call_may(struct admin_call *call, enum access_verb verb,
+    const struct access_object *object);
+
+/* The number of a limited person, who is shown only what is his; 0: another caller. */
+uint64_t admin_call_limited(const struct admin_call *call);
+
 /* Memory that lives as long as the call. NULL: there is none, and the call will say so. */
 void *admin_call_alloc(struct admin_call *call, size_t size);
 struct span admin_call_keep(struct admin_call *call, struct span bytes);
@@ -74,6 +98,10 @@ struct span admin_call_keep(struct admin_call *call, struct span bytes);
  * hears of it when it is committed; the answer leaves when all of them have. NULL: memory is out,
  * and the call will say so. */
 struct access_change *admin_call_change(struct admin_call *call);
+
+/* An unsigned number from the URL within [min, max]; absent keeps *value. 0, or refused: 400. */
+int admin_call_number(struct admin_call *call, const char *name, uint64_t min, uint64_t max,
+    uint64_t *value);
 
 /* If-Match against the version of what is to be changed: 0, or refused with 412. */
 int admin_call_match(struct admin_call *call, uint64_t version);

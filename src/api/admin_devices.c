@@ -9,30 +9,16 @@
 
 #include "access_change.h"
 #include "access_registry.h"
-#include "admin_things.h"
+#include "admin_devices.h"
 #include "check.h"
 #include "num.h"
-#include "registry.h"
 
 #define INTEGER_MAX ((UINT64_C(1) << 53) - 1)
 
-struct device_call {
-	struct admin_call call;
-	struct store *store;
-	struct store_device device;     /* all of it in the call's memory */
-	struct admin_object body;
-	struct span token;
-	struct span min, max;           /* of the legacy call */
-	struct span owner, phone;
-	size_t count;                   /* of a list, so far */
-	struct span last;
-	uint64_t users[STORE_USERS_MAX];
-};
-
 /* ── documents ── */
 
-static void
-id_write(struct buf *out, struct span id)
+void
+admin_devices_id_write(struct buf *out, struct span id)
 {
 	uint64_t number;
 
@@ -44,11 +30,11 @@ id_write(struct buf *out, struct span id)
 }
 
 /* {"id":…,"state":…[,"config":…] without the closing brace. */
-static void
-head_write(struct buf *out, const struct store_device *device)
+void
+admin_devices_head_write(struct buf *out, const struct store_device *device)
 {
 	buf_append_str(out, "{\"id\":");
-	id_write(out, device->id);
+	admin_devices_id_write(out, device->id);
 	buf_append_str(out, device->state ? ",\"state\":true" : ",\"state\":false");
 	if (device->config.len) {
 		buf_append_str(out, ",\"config\":");
@@ -56,8 +42,8 @@ head_write(struct buf *out, const struct store_device *device)
 	}
 }
 
-static void
-text_write(struct buf *out, const char *member, struct span text)
+void
+admin_devices_text_write(struct buf *out, const char *member, struct span text)
 {
 	buf_append_str(out, member);
 	json_write_string(out, text);
@@ -70,24 +56,29 @@ user_each(void *ctx, const struct store_user *user)
 }
 
 /* The whole device, in the call's memory. */
-static int
-device_write(struct device_call *dc, struct span *ret_document)
+int
+admin_devices_document(struct device_call *dc, struct span *ret_document)
 {
 	const struct store_device *device = &dc->device;
+	uint64_t limited = admin_call_limited(&dc->call);
+	bool any = false;
 	struct buf out;
 	int error = 0;
 
 	buf_init(&out, 0);
-	head_write(&out, device);
-	text_write(&out, ",\"name\":", device->name);
-	text_write(&out, ",\"group\":", device->group);
-	text_write(&out, ",\"place\":", device->place);
+	admin_devices_head_write(&out, device);
+	admin_devices_text_write(&out, ",\"name\":", device->name);
+	admin_devices_text_write(&out, ",\"group\":", device->group);
+	admin_devices_text_write(&out, ",\"place\":", device->place);
 	if (device->gateway)
 		buf_printf(&out, ",\"gateway\":%llu", (unsigned long long)device->gateway);
 	buf_append_str(&out, ",\"users\":[");
 	for (size_t i = 0; error == 0 && i < device->user_count; i++) {
-		if (i)
+		if (limited && device->users[i] != limited)
+			continue; /* he does not learn that others exist */
+		if (any)
 			buf_append_byte(&out, ',');
+		any = true;
 		error = store_user_find_id(dc->store, device->users[i], user_each, &out);
 	}
 	buf_append_str(&out, "]}");
@@ -121,8 +112,8 @@ device_each(void *ctx, const struct store_device *found)
 }
 
 /* Finds the device that the path names. */
-static int
-device_find(struct device_call *dc, struct store_tx *tx)
+int
+admin_devices_find(struct device_call *dc, struct store_tx *tx)
 {
 	struct span id = dc->device.id;
 	int error;
@@ -135,8 +126,8 @@ device_find(struct device_call *dc, struct store_tx *tx)
 	return error;
 }
 
-static int
-user_found(void *ctx, const struct store_user *user)
+int
+admin_devices_user_found(void *ctx, const struct store_user *user)
 {
 	struct device_call *dc = ctx;
 
@@ -153,7 +144,7 @@ static int
 user_take(struct admin_call *call, struct span name, const char *pointer)
 {
 	struct device_call *dc = (struct device_call *)call;
-	int error = store_user_find(dc->store, call->tenant, name, user_found, dc);
+	int error = store_user_find(dc->store, call->tenant, name, admin_devices_user_found, dc);
 
 	if (error == -ENOENT)
 		return admin_call_refuse(call, 422, pointer, "there is no user '%.*s'",
@@ -224,8 +215,8 @@ members_take(struct device_call *dc)
 }
 
 /* A new device that is filled but for its id and token. */
-static int
-device_insert(struct device_call *dc, struct store_tx *tx)
+int
+admin_devices_insert(struct device_call *dc, struct store_tx *tx)
 {
 	struct store_device *device = &dc->device;
 	struct admin_call *call = &dc->call;
@@ -253,7 +244,7 @@ device_insert(struct device_call *dc, struct store_tx *tx)
 	if (error == 0)
 		error = access_change_device(admin_call_change(call), device);
 	if (error == 0)
-		error = device_write(dc, &after);
+		error = admin_devices_document(dc, &after);
 	if (error == 0)
 		error = admin_call_audit(call, tx, "device.add", device->id, SPAN(""), after);
 	return error;
@@ -268,43 +259,12 @@ add_apply(struct admin_call *call, struct store_tx *tx)
 	dc->store = store_tx_store(tx);
 	error = members_take(dc);
 	if (error == 0)
-		error = device_insert(dc, tx);
+		error = admin_devices_insert(dc, tx);
 	buf_append_str(&call->out, "{\"id\":");
-	id_write(&call->out, dc->device.id);
-	text_write(&call->out, ",\"auth\":", dc->token);
+	admin_devices_id_write(&call->out, dc->device.id);
+	admin_devices_text_write(&call->out, ",\"auth\":", dc->token);
 	buf_append_str(&call->out, ",\"state\":false}");
 	call->status = 201;
-	return error;
-}
-
-static int
-list_each(void *ctx, const struct store_device *device)
-{
-	struct device_call *dc = ctx;
-	struct buf *out = &dc->call.out;
-
-	if (dc->count++)
-		buf_append_byte(out, ',');
-	head_write(out, device);
-	dc->last = admin_call_keep(&dc->call, device->id);
-	return buf_append_byte(out, '}');
-}
-
-static int
-list_apply(struct admin_call *call, struct store_tx *tx)
-{
-	struct device_call *dc = (struct device_call *)call;
-	struct store_page page = {.limit = STORE_LIST_MAX};
-	size_t before;
-	int error;
-
-	buf_append_byte(&call->out, '[');
-	do {
-		before = dc->count;
-		page.after_id = dc->last;
-		error = store_devices_list(store_tx_store(tx), call->tenant, &page, list_each, dc);
-	} while (error == 0 && dc->count - before == page.limit);
-	buf_append_byte(&call->out, ']');
 	return error;
 }
 
@@ -313,26 +273,26 @@ get_apply(struct admin_call *call, struct store_tx *tx)
 {
 	struct device_call *dc = (struct device_call *)call;
 	struct span document;
-	int error = device_find(dc, tx);
+	int error = admin_devices_find(dc, tx);
 
 	if (error == 0)
-		error = device_write(dc, &document);
+		error = admin_devices_document(dc, &document);
 	return error ? error : buf_append_span(&call->out, document);
 }
 
 /* Writes the device back after change() and answers with it. */
-static int
-device_change(struct device_call *dc, struct store_tx *tx, const char *what,
+int
+admin_devices_change(struct device_call *dc, struct store_tx *tx, const char *what,
     int (*change)(struct device_call *dc))
 {
 	struct admin_call *call = &dc->call;
 	struct span before, after;
-	int error = device_find(dc, tx);
+	int error = admin_devices_find(dc, tx);
 
 	if (error == 0)
 		error = admin_call_match(call, call->version);
 	if (error == 0)
-		error = device_write(dc, &before);
+		error = admin_devices_document(dc, &before);
 	if (error == 0)
 		error = change(dc);
 	if (error == 0)
@@ -341,7 +301,7 @@ device_change(struct device_call *dc, struct store_tx *tx, const char *what,
 	if (error == 0)
 		error = access_change_device(admin_call_change(call), &dc->device);
 	if (error == 0)
-		error = device_write(dc, &after);
+		error = admin_devices_document(dc, &after);
 	if (error == 0)
 		error = admin_call_audit(call, tx, what, dc->device.id, before, after);
 	return error ? error : buf_append_span(&call->out, after);
@@ -350,7 +310,7 @@ device_change(struct device_call *dc, struct store_tx *tx, const char *what,
 static int
 put_apply(struct admin_call *call, struct store_tx *tx)
 {
-	return device_change((struct device_call *)call, tx, "device.put", members_take);
+	return admin_devices_change((struct device_call *)call, tx, "device.put", members_take);
 }
 
 /* "state" is no member of the configuration but the device's own. */
@@ -376,7 +336,7 @@ config_change(struct device_call *dc)
 static int
 config_apply(struct admin_call *call, struct store_tx *tx)
 {
-	return device_change((struct device_call *)call, tx, "device.config", config_change);
+	return admin_devices_change((struct device_call *)call, tx, "device.config", config_change);
 }
 
 static int
@@ -385,12 +345,12 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 	struct device_call *dc = (struct device_call *)call;
 	struct span before;
 	uint64_t version;
-	int error = device_find(dc, tx);
+	int error = admin_devices_find(dc, tx);
 
 	if (error == 0)
 		error = admin_call_match(call, call->version);
 	if (error == 0)
-		error = device_write(dc, &before);
+		error = admin_devices_document(dc, &before);
 	if (error == 0)
 		error = store_device_remove(tx, call->tenant, dc->device.id, &version);
 	if (error == 0)
@@ -419,150 +379,15 @@ login_apply(struct admin_call *call, struct store_tx *tx)
 	return error ? error : buf_append_str(&call->out, "{}");
 }
 
-/* ── the legacy call: a new device with its comfort and its owner ── */
-
-/* The owner by name, made without a password when there is none. */
-static int
-owner_take(struct device_call *dc, struct store_tx *tx)
-{
-	struct admin_call *call = &dc->call;
-	struct store_user user = {.tenant = call->tenant, .name = dc->owner,
-	    .permission = STORE_USER, .created_ms = call->now_ms};
-	struct buf contacts;
-	int error = store_user_find(dc->store, call->tenant, dc->owner, user_found, dc);
-
-	if (error != -ENOENT)
-		return error;
-	buf_init(&contacts, 0);
-	if (dc->phone.len) {
-		text_write(&contacts, "{\"phone\":", dc->phone);
-		buf_append_byte(&contacts, '}');
-	}
-	call->no_memory |= !buf_ok(&contacts);
-	user.contacts = admin_call_keep(call, buf_span(&contacts));
-	buf_finish(&contacts);
-	error = store_user_add(tx, &user, &user.id, &user.version);
-	user.generation = 1;
-	if (error == 0)
-		error = access_change_user(admin_call_change(call), &user);
-	if (error == 0)
-		error = admin_call_audit(call, tx, "user.add", user.name, SPAN(""),
-		    user.contacts);
-	return error ? error : user_found(dc, &user);
-}
-
-static int
-legacy_apply(struct admin_call *call, struct store_tx *tx)
-{
-	struct device_call *dc = (struct device_call *)call;
-	struct store_device *device = &dc->device;
-	struct buf *out = &call->out;
-	int error = 0;
-
-	dc->store = store_tx_store(tx);
-	device->users = dc->users;
-	if (dc->owner.len)
-		error = owner_take(dc, tx);
-	if (error == 0)
-		error = device_insert(dc, tx);
-	if (error)
-		return error;
-	buf_append_str(out, "{\"Id\":");
-	id_write(out, device->id);
-	text_write(out, ",\"Auth\":", dc->token);
-	buf_append_str(out, ",\"State\":false");
-	if (dc->max.len)
-		buf_printf(out, ",\"Config\":{\"maxTemp\":%.*s,\"minTemp\":%.*s}",
-		    SPAN_ARG(dc->max), SPAN_ARG(dc->min));
-	return buf_append_byte(out, '}');
-}
-
-static int
-number_take(struct admin_call *call, const struct admin_object *object, const char *name,
-    struct span *ret_text, double *ret_value)
-{
-	const struct admin_member *member = admin_json_get(object, name);
-
-	if (!member || member->type != JSON_NUMBER || member->text.len > 32 ||
-	    num_parse_double(member->text, ret_value))
-		return admin_call_refuse(call, 422,
-		    member ? member->pointer : "/comfort_interval", "%s must be a number", name);
-	*ret_text = member->text;
-	return 0;
-}
-
-static int
-comfort_read(struct device_call *dc)
-{
-	static const char *const known[] = {"min", "max", NULL};
-	const struct admin_member *member = admin_json_get(&dc->body, "comfort_interval");
-	struct admin_call *call = &dc->call;
-	struct admin_object comfort;
-	double min, max;
-	char config[128];
-	int error, len;
-
-	if (!member)
-		return 0;
-	error = admin_json_object(call, member->raw, member->pointer, &comfort);
-	if (error == 0)
-		error = admin_json_only(call, &comfort, known);
-	if (error == 0)
-		error = number_take(call, &comfort, "min", &dc->min, &min);
-	if (error == 0)
-		error = number_take(call, &comfort, "max", &dc->max, &max);
-	if (error)
-		return error;
-	if (min > max)
-		return admin_call_refuse(call, 422, "/comfort_interval", "min is above max");
-	len = snprintf(config, sizeof config, "{\"maxTemp\":\"%.*s\",\"minTemp\":\"%.*s\"}",
-	    SPAN_ARG(dc->max), SPAN_ARG(dc->min));
-	dc->device.config = admin_call_keep(call, span_of(config, (size_t)len));
-	return 0;
-}
-
-/* Names of users have small letters. */
-static int
-owner_read(struct device_call *dc)
-{
-	static const char *const known[] = {"name", "phone", NULL};
-	const struct admin_member *member = admin_json_get(&dc->body, "user");
-	struct admin_call *call = &dc->call;
-	struct admin_object user;
-	struct span name = {NULL, 0};
-	char lower[STORE_NAME_BYTES_MAX];
-	int error;
-
-	if (!member)
-		return 0;
-	error = admin_json_object(call, member->raw, member->pointer, &user);
-	if (error == 0)
-		error = admin_json_only(call, &user, known);
-	if (error == 0)
-		error = admin_json_text(call, &user, "name", sizeof lower, &name);
-	if (error == 0)
-		error = admin_json_text(call, &user, "phone", STORE_NAME_BYTES_MAX, &dc->phone);
-	if (error)
-		return error;
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i];
-
-		lower[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-	}
-	if (!store_name_valid(span_of(lower, name.len)))
-		return admin_call_refuse(call, 422, "/user/name",
-		    "a user's name has 1 to %d letters, digits, . _ -", STORE_NAME_BYTES_MAX);
-	dc->owner = admin_call_keep(call, span_of(lower, name.len));
-	return 0;
-}
-
 /* ── from the request ── */
 
-static struct device_call *
-device_call_create(struct session_request *request, const struct admin_call_ops *ops)
+void *
+admin_devices_create(struct session_request *request, size_t size,
+    const struct admin_call_ops *ops)
 {
-	struct device_call *dc = admin_call_create(request, sizeof *dc, ops);
+	struct device_call *dc = admin_call_create(request, size, ops);
 
+	check(size >= sizeof *dc);
 	if (!dc)
 		return NULL;
 	dc->device.tenant = dc->call.tenant;
@@ -570,8 +395,9 @@ device_call_create(struct session_request *request, const struct admin_call_ops 
 	return dc;
 }
 
-static int
-body_read(struct device_call *dc, struct span whole, bool optional, const char *const *known)
+int
+admin_devices_body(struct device_call *dc, struct span whole, bool optional,
+    const char *const *known)
 {
 	int error = admin_json_body(&dc->call, whole, optional, &dc->body);
 
@@ -583,13 +409,14 @@ add_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"id", "auth", "name", "group", "place", "users",
 	    "gateway", NULL};
-	static const struct admin_call_ops ops = {.apply = add_apply};
-	struct device_call *dc = device_call_create(request, &ops);
+	static const struct admin_call_ops ops = {.apply = add_apply,
+	    .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
+	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
 	int error;
 
 	if (!dc)
 		return;
-	error = body_read(dc, whole, true, known);
+	error = admin_devices_body(dc, whole, true, known);
 	if (error == 0)
 		error = admin_json_digits(&dc->call, &dc->body, "id", STORE_DEVICE_ID_BYTES_MAX,
 		    &dc->device.id);
@@ -600,21 +427,11 @@ add_end(struct session_request *request, struct span whole)
 }
 
 static void
-list_end(struct session_request *request, struct span whole)
-{
-	static const struct admin_call_ops ops = {.apply = list_apply};
-	struct device_call *dc = device_call_create(request, &ops);
-
-	(void)whole;
-	if (dc)
-		admin_call_run(&dc->call, 0);
-}
-
-static void
 get_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = get_apply};
-	struct device_call *dc = device_call_create(request, &ops);
+	static const struct admin_call_ops ops = {.apply = get_apply,
+	    .what = ACCESS_A_DEVICE, .verb = ACCESS_SEE};
+	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
 
 	(void)whole;
 	if (dc)
@@ -625,18 +442,20 @@ static void
 put_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"name", "group", "place", "users", "gateway", NULL};
-	static const struct admin_call_ops ops = {.apply = put_apply};
-	struct device_call *dc = device_call_create(request, &ops);
+	static const struct admin_call_ops ops = {.apply = put_apply,
+	    .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
+	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
 
 	if (dc)
-		admin_call_run(&dc->call, body_read(dc, whole, false, known));
+		admin_call_run(&dc->call, admin_devices_body(dc, whole, false, known));
 }
 
 static void
 config_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = config_apply};
-	struct device_call *dc = device_call_create(request, &ops);
+	static const struct admin_call_ops ops = {.apply = config_apply,
+	    .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
+	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
 
 	if (dc)
 		admin_call_run(&dc->call,
@@ -646,8 +465,9 @@ config_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = remove_apply};
-	struct device_call *dc = device_call_create(request, &ops);
+	static const struct admin_call_ops ops = {.apply = remove_apply,
+	    .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
+	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
 
 	(void)whole;
 	if (dc)
@@ -657,46 +477,20 @@ remove_end(struct session_request *request, struct span whole)
 static void
 login_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = login_apply};
-	struct device_call *dc = device_call_create(request, &ops);
+	static const struct admin_call_ops ops = {.apply = login_apply,
+	    .what = ACCESS_A_DEVICE, .verb = ACCESS_SEE};
+	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
 
 	if (dc)
 		admin_call_run(&dc->call, admin_things_auth(&dc->call, whole, &dc->token));
 }
 
-static void
-legacy_end(struct session_request *request, struct span whole)
-{
-	static const char *const known[] = {"comfort_interval", "group", "name", "user", NULL};
-	static const struct admin_call_ops ops = {.apply = legacy_apply};
-	struct device_call *dc = device_call_create(request, &ops);
-	struct admin_call *call = &dc->call;
-	int error;
-
-	if (!dc)
-		return;
-	error = body_read(dc, whole, false, known);
-	if (error == 0)
-		error = admin_json_text(call, &dc->body, "name", STORE_TEXT_BYTES_MAX,
-		    &dc->device.name);
-	if (error == 0)
-		error = admin_json_text(call, &dc->body, "group", STORE_TEXT_BYTES_MAX,
-		    &dc->device.group);
-	if (error == 0)
-		error = comfort_read(dc);
-	if (error == 0)
-		error = owner_read(dc);
-	admin_call_run(call, error);
-}
-
 static const struct session_route_ops add_ops = {.end = add_end, .gone = admin_call_gone};
-static const struct session_route_ops list_ops = {.end = list_end, .gone = admin_call_gone};
 static const struct session_route_ops get_ops = {.end = get_end, .gone = admin_call_gone};
 static const struct session_route_ops put_ops = {.end = put_end, .gone = admin_call_gone};
 static const struct session_route_ops config_ops = {.end = config_end, .gone = admin_call_gone};
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 static const struct session_route_ops login_ops = {.end = login_end, .gone = admin_call_gone};
-static const struct session_route_ops legacy_ops = {.end = legacy_end, .gone = admin_call_gone};
 
 #define ID_PATH {{"id", "string", "The device's id."}}
 #define IF_MATCH {{"If-Match?", "string", "The ETag of the version that is to be changed."}}
@@ -713,10 +507,6 @@ static const struct session_doc add_doc = {
 		{201, "DeviceMade", "The only time that auth is shown."},
 		{409, "", "There is a device of this id."}, NOT_VALID, STORE_FAILED,
 	},
-};
-
-static const struct session_doc list_doc = {
-	.answers = {{200, "[DeviceShort]", "All devices, in order of their ids."}, STORE_FAILED},
 };
 
 static const struct session_doc get_doc = {
@@ -759,14 +549,6 @@ static const struct session_doc login_doc = {
 	},
 };
 
-static const struct session_doc legacy_doc = {
-	.help = "As Qold's first version made devices. The user is made, without a password, when "
-	    "there is none of this name.",
-	.body = {"{comfort_interval?: {min: number, max: number}, group?: string, name?: string, "
-	    "user?: {name: string, phone?: string}}"},
-	.answers = {{200, "DeviceLegacy", "The new device."}, NOT_VALID, STORE_FAILED},
-};
-
 #define ROUTE(route_path, route_methods, name, route_summary)                                      \
 	{                                                                                          \
 		.path = route_path, .methods = route_methods, .rights = ACCESS_ADMIN,              \
@@ -775,9 +557,10 @@ static const struct session_doc legacy_doc = {
 
 const struct session_route api_admin_devices_routes[] = {
 	ROUTE("/api/v1/admin/devices", SESSION_POST, add, "A new device; its token is shown once"),
-	ROUTE("/api/v1/admin/devices", SESSION_GET, list, "All devices"),
-	ROUTE("/api/v1/admin/devices", SESSION_PUT, legacy, "A new device, the old way"),
-	ROUTE("/api/v1/admin/devices/{id}", SESSION_GET, get, "One device"),
+	{
+		.path = "/api/v1/admin/devices/{id}", .methods = SESSION_GET,
+		.rights = ACCESS_READ, .ops = &get_ops, .summary = "One device", .doc = &get_doc,
+	},
 	ROUTE("/api/v1/admin/devices/{id}", SESSION_PUT, put, "Changes what a device is called"),
 	ROUTE("/api/v1/admin/devices/{id}", SESSION_DELETE, remove, "Removes a device"),
 	ROUTE("/api/v1/admin/devices/{id}/config", SESSION_PUT, config,

@@ -323,7 +323,8 @@ static void
 add_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"auth", "name", "may_enrol", NULL};
-	static const struct admin_call_ops ops = {.apply = add_apply};
+	static const struct admin_call_ops ops = {.apply = add_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_CHANGE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 	int error;
 
@@ -339,7 +340,8 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = list_apply};
+	static const struct admin_call_ops ops = {.apply = list_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_SEE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	(void)whole;
@@ -350,7 +352,8 @@ list_end(struct session_request *request, struct span whole)
 static void
 get_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = get_apply};
+	static const struct admin_call_ops ops = {.apply = get_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_SEE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	(void)whole;
@@ -362,7 +365,8 @@ static void
 put_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"name", "may_enrol", NULL};
-	static const struct admin_call_ops ops = {.apply = put_apply};
+	static const struct admin_call_ops ops = {.apply = put_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_CHANGE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	if (gc)
@@ -372,7 +376,8 @@ put_end(struct session_request *request, struct span whole)
 static void
 config_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = config_apply};
+	static const struct admin_call_ops ops = {.apply = config_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_CHANGE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	if (gc)
@@ -383,7 +388,8 @@ config_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = remove_apply};
+	static const struct admin_call_ops ops = {.apply = remove_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_CHANGE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	(void)whole;
@@ -394,7 +400,8 @@ remove_end(struct session_request *request, struct span whole)
 static void
 login_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = login_apply};
+	static const struct admin_call_ops ops = {.apply = login_apply,
+	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_SEE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
 
 	if (gc)

@@ -9,8 +9,8 @@
 #include "access_change.h"
 #include "access_login.h"
 #include "admin_things.h"
+#include "admin_users.h"
 #include "check.h"
-#include "registry.h"
 
 struct user_call {
 	struct admin_call call;
@@ -30,12 +30,14 @@ static const char *const permissions[] = {
 
 /* ── documents ── */
 
-static void
-user_write(struct buf *out, const struct store_user *user)
+void
+admin_users_write(struct buf *out, const struct store_user *user)
 {
 	buf_append_str(out, "{\"username\":");
 	json_write_string(out, user->name);
 	buf_printf(out, ",\"permission\":\"%s\"", permissions[user->permission]);
+	if (user->node)
+		buf_append_str(out, ",\"node\":true");
 	if (user->contacts.len) {
 		buf_append_str(out, ",\"contacts\":");
 		buf_append_span(out, user->contacts);
@@ -53,17 +55,16 @@ user_write(struct buf *out, const struct store_user *user)
 	buf_append_byte(out, '}');
 }
 
-/* The user in the call's memory. */
-static struct span
-user_document(struct user_call *uc)
+struct span
+admin_users_document(struct admin_call *call, const struct store_user *user)
 {
 	struct span document;
 	struct buf out;
 
 	buf_init(&out, 0);
-	user_write(&out, &uc->user);
-	uc->call.no_memory |= !buf_ok(&out);
-	document = admin_call_keep(&uc->call, buf_span(&out));
+	admin_users_write(&out, user);
+	call->no_memory |= !buf_ok(&out);
+	document = admin_call_keep(call, buf_span(&out));
 	buf_finish(&out);
 	return document;
 }
@@ -80,22 +81,27 @@ password_work(struct admin_call *call)
 
 /* ── on the store's thread ── */
 
+int
+admin_users_keep(struct admin_call *call, const struct store_user *found,
+    struct store_user *ret_user)
+{
+	*ret_user = *found;
+	ret_user->tenant = admin_call_keep(call, found->tenant);
+	ret_user->name = admin_call_keep(call, found->name);
+	ret_user->hash = admin_call_keep(call, found->hash);
+	ret_user->contacts = admin_call_keep(call, found->contacts);
+	ret_user->language = admin_call_keep(call, found->language);
+	ret_user->tz = admin_call_keep(call, found->tz);
+	call->version = found->version;
+	return call->no_memory ? -ENOMEM : 0;
+}
+
 static int
 user_each(void *ctx, const struct store_user *found)
 {
 	struct user_call *uc = ctx;
-	struct admin_call *call = &uc->call;
-	struct store_user *user = &uc->user;
 
-	*user = *found;
-	user->tenant = call->tenant;
-	user->name = admin_call_keep(call, found->name);
-	user->hash = admin_call_keep(call, found->hash);
-	user->contacts = admin_call_keep(call, found->contacts);
-	user->language = admin_call_keep(call, found->language);
-	user->tz = admin_call_keep(call, found->tz);
-	call->version = found->version;
-	return call->no_memory ? -ENOMEM : 0;
+	return admin_users_keep(&uc->call, found, &uc->user);
 }
 
 /* Finds the user that the path names. */
@@ -119,31 +125,68 @@ contact_own(struct admin_call *call, const struct admin_member *member)
 	return 0;
 }
 
-/* What POST and PUT set. */
-static int
-members_take(struct user_call *uc)
+int
+admin_users_contacts(struct admin_call *call, const struct admin_object *body,
+    struct store_user *user)
 {
-	const struct admin_member *contacts = admin_json_get(&uc->body, "contacts");
-	struct admin_call *call = &uc->call;
-	struct store_user *user = &uc->user;
+	const struct admin_member *contacts = admin_json_get(body, "contacts");
 	struct admin_object changes;
-	int error = admin_json_text(call, &uc->body, "language", STORE_NAME_BYTES_MAX,
+	int error = admin_json_text(call, body, "language", STORE_NAME_BYTES_MAX,
 	    &user->language);
 
 	if (error == 0)
-		error = admin_json_text(call, &uc->body, "tz", STORE_NAME_BYTES_MAX, &user->tz);
+		error = admin_json_text(call, body, "tz", STORE_NAME_BYTES_MAX, &user->tz);
 	if (error == 0 && contacts)
 		error = admin_json_object(call, contacts->raw, contacts->pointer, &changes);
 	if (error == 0 && contacts)
 		error = admin_things_merge(call, user->contacts, &changes, contact_own,
 		    &user->contacts);
+	return error;
+}
+
+/* Who governs the node is made, changed and removed only by those who do. */
+static int
+node_ask(struct user_call *uc)
+{
+	static const struct access_object node = {.what = ACCESS_A_NODE};
+
+	return uc->user.node ? admin_call_may(&uc->call, ACCESS_CHANGE, &node) : 0;
+}
+
+static int
+node_take(struct user_call *uc)
+{
+	const struct admin_member *member = admin_json_get(&uc->body, "node");
+	struct store_user *user = &uc->user;
+
+	if (member && member->type != JSON_TRUE && member->type != JSON_FALSE)
+		return admin_call_refuse(&uc->call, 422, member->pointer,
+		    "it must be true or false");
+	if (member)
+		user->node = member->type == JSON_TRUE;
+	else if (user->permission != STORE_ADMIN)
+		user->node = false;
+	if (user->node && (user->permission != STORE_ADMIN ||
+	    !span_eq(user->tenant, SPAN("main"))))
+		return admin_call_refuse(&uc->call, 422, member ? member->pointer : "/permission",
+		    "who governs the node is an admin of the tenant main");
+	return node_ask(uc);
+}
+
+/* What POST and PUT set. */
+static int
+members_take(struct user_call *uc)
+{
+	struct store_user *user = &uc->user;
+	int error = admin_users_contacts(&uc->call, &uc->body, user);
+
 	if (error)
 		return error;
 	if (uc->permission)
 		user->permission = uc->permission;
 	if (uc->password.len)
 		user->hash = span_str(uc->hash);
-	return 0;
+	return node_take(uc);
 }
 
 static int
@@ -166,7 +209,7 @@ add_apply(struct admin_call *call, struct store_tx *tx)
 		error = access_change_user(admin_call_change(call), user);
 	if (error)
 		return error;
-	after = user_document(uc);
+	after = admin_users_document(call, &uc->user);
 	call->status = 201;
 	error = admin_call_audit(call, tx, "user.add", user->name, SPAN(""), after);
 	return error ? error : buf_append_span(&call->out, after);
@@ -181,7 +224,7 @@ list_each(void *ctx, const struct store_user *user)
 		return 0; /* the one more that tells that there is a next page */
 	if (uc->count > 1)
 		buf_append_byte(&uc->call.out, ',');
-	user_write(&uc->call.out, user);
+	admin_users_write(&uc->call.out, user);
 	uc->last = admin_call_keep(&uc->call, user->name);
 	return 0;
 }
@@ -213,7 +256,7 @@ get_apply(struct admin_call *call, struct store_tx *tx)
 	int error = user_find(uc, tx);
 
 	if (error == 0)
-		user_write(&call->out, &uc->user);
+		admin_users_write(&call->out, &uc->user);
 	return error;
 }
 
@@ -223,16 +266,21 @@ put_apply(struct admin_call *call, struct store_tx *tx)
 	struct user_call *uc = (struct user_call *)call;
 	struct span before, after;
 	enum store_permission permission;
+	bool node;
 	int error = user_find(uc, tx);
 
+	if (error == 0)
+		error = node_ask(uc);
 	if (error == 0)
 		error = admin_call_match(call, call->version);
 	if (error)
 		return error;
-	before = user_document(uc);
+	before = admin_users_document(call, &uc->user);
 	permission = uc->user.permission;
+	node = uc->user.node;
 	error = members_take(uc);
-	uc->user.generation += uc->password.len > 0 || uc->user.permission != permission;
+	uc->user.generation += uc->password.len > 0 ||
+	    uc->user.permission != permission || uc->user.node != node;
 	if (error == 0)
 		error = store_user_put(tx, &uc->user, &call->version);
 	uc->user.version = call->version;
@@ -240,7 +288,7 @@ put_apply(struct admin_call *call, struct store_tx *tx)
 		error = access_change_user(admin_call_change(call), &uc->user);
 	if (error)
 		return error;
-	after = user_document(uc);
+	after = admin_users_document(call, &uc->user);
 	error = admin_call_audit(call, tx, uc->password.len ? "user.password" : "user.put",
 	    uc->user.name, before, after);
 	return error ? error : buf_append_span(&call->out, after);
@@ -254,6 +302,8 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 	int error = user_find(uc, tx);
 
 	if (error == 0)
+		error = node_ask(uc);
+	if (error == 0)
 		error = admin_call_match(call, call->version);
 	if (error == 0)
 		error = store_user_remove(tx, call->tenant, uc->user.name, &uc->user.id, &version);
@@ -261,7 +311,7 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 		error = access_change_user_gone(admin_call_change(call), uc->user.id);
 	if (error == 0)
 		error = admin_call_audit(call, tx, "user.remove", uc->user.name,
-		    user_document(uc), SPAN(""));
+		    admin_users_document(call, &uc->user), SPAN(""));
 	call->version = 0;
 	call->status = 204;
 	return error;
@@ -269,20 +319,25 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 
 /* ── from the request ── */
 
+int
+admin_users_password(struct admin_call *call, const struct admin_member *member,
+    struct span *ret_password)
+{
+	if (member->type != JSON_STRING || member->text.len < ACCESS_PASSWORD_BYTES_MIN ||
+	    member->text.len > ACCESS_PASSWORD_BYTES_MAX || admin_json_controls(member->text))
+		return admin_call_refuse(call, 422, member->pointer,
+		    "a password is a string of %d to %d bytes without control characters",
+		    ACCESS_PASSWORD_BYTES_MIN, ACCESS_PASSWORD_BYTES_MAX);
+	*ret_password = member->text;
+	return 0;
+}
+
 static int
 password_read(struct user_call *uc)
 {
 	const struct admin_member *member = admin_json_get(&uc->body, "password");
 
-	if (!member)
-		return 0;
-	if (member->type != JSON_STRING || member->text.len < ACCESS_PASSWORD_BYTES_MIN ||
-	    member->text.len > ACCESS_PASSWORD_BYTES_MAX || admin_json_controls(member->text))
-		return admin_call_refuse(&uc->call, 422, member->pointer,
-		    "a password is a string of %d to %d bytes without control characters",
-		    ACCESS_PASSWORD_BYTES_MIN, ACCESS_PASSWORD_BYTES_MAX);
-	uc->password = member->text;
-	return 0;
+	return member ? admin_users_password(&uc->call, member, &uc->password) : 0;
 }
 
 static int
@@ -345,9 +400,10 @@ name_read(struct user_call *uc)
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	static const char *const known[] = {"username", "password", "permission", "contacts",
-	    "language", "tz", NULL};
-	static const struct admin_call_ops ops = {.work = password_work, .apply = add_apply};
+	static const char *const known[] = {"username", "password", "permission", "node",
+	    "contacts", "language", "tz", NULL};
+	static const struct admin_call_ops ops = {.work = password_work, .apply = add_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
 	struct user_call *uc = user_call_create(request, &ops);
 	int error;
 
@@ -360,25 +416,25 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = list_apply};
-	uint64_t limit = 100;
-	struct user_call *uc;
+	static const struct admin_call_ops ops = {.apply = list_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_SEE};
+	struct user_call *uc = user_call_create(request, &ops);
+	int error;
 
 	(void)whole;
-	if (!api_query_number(request, "limit", 1, STORE_LIST_MAX, &limit))
-		return;
-	uc = user_call_create(request, &ops);
 	if (!uc)
 		return;
-	uc->limit = limit;
+	uc->limit = 100;
+	error = admin_call_number(&uc->call, "limit", 1, STORE_LIST_MAX, &uc->limit);
 	uc->cursor = admin_call_keep(&uc->call, session_query(request, "cursor"));
-	admin_call_run(&uc->call, 0);
+	admin_call_run(&uc->call, error);
 }
 
 static void
 get_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = get_apply};
+	static const struct admin_call_ops ops = {.apply = get_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_SEE};
 	struct user_call *uc = user_call_create(request, &ops);
 
 	(void)whole;
@@ -389,10 +445,12 @@ get_end(struct session_request *request, struct span whole)
 static void
 put_end(struct session_request *request, struct span whole)
 {
-	static const char *const known[] = {"password", "permission", "contacts", "language", "tz",
-	    NULL};
-	static const struct admin_call_ops plain = {.apply = put_apply};
-	static const struct admin_call_ops hashed = {.work = password_work, .apply = put_apply};
+	static const char *const known[] = {"password", "permission", "node", "contacts",
+	    "language", "tz", NULL};
+	static const struct admin_call_ops plain = {.apply = put_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
+	static const struct admin_call_ops hashed = {.work = password_work, .apply = put_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
 	struct user_call *uc = user_call_create(request, &plain);
 	int error;
 
@@ -407,7 +465,8 @@ put_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = remove_apply};
+	static const struct admin_call_ops ops = {.apply = remove_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
 	struct user_call *uc = user_call_create(request, &ops);
 
 	(void)whole;

@@ -28,23 +28,29 @@ user_each(void *ctx, const struct store_user *user)
 	return json_write_string(ctx, user->name);
 }
 
+/* A limited person does not learn that others exist. */
 static int
-users_write(struct store *store, const struct store_venue *venue, struct buf *out)
+users_write(const struct venue_call *vc, const struct store_venue *venue, struct buf *out)
 {
+	uint64_t limited = admin_call_limited(&vc->call);
+	bool any = false;
 	int error = 0;
 
 	buf_append_byte(out, '[');
 	for (size_t i = 0; error == 0 && i < venue->user_count; i++) {
-		if (i)
+		if (limited && venue->users[i] != limited)
+			continue;
+		if (any)
 			buf_append_byte(out, ',');
-		error = store_user_find_id(store, venue->users[i], user_each, out);
+		any = true;
+		error = store_user_find_id(vc->store, venue->users[i], user_each, out);
 	}
 	buf_append_byte(out, ']');
 	return error;
 }
 
 static int
-venue_write(struct store *store, const struct store_venue *venue, struct buf *out)
+venue_write(const struct venue_call *vc, const struct store_venue *venue, struct buf *out)
 {
 	int error;
 
@@ -53,7 +59,7 @@ venue_write(struct store *store, const struct store_venue *venue, struct buf *ou
 	buf_append_str(out, ",\"items\":");
 	buf_append_span(out, venue->items.len ? venue->items : SPAN("[]"));
 	buf_append_str(out, ",\"users\":");
-	error = users_write(store, venue, out);
+	error = users_write(vc, venue, out);
 	buf_append_byte(out, '}');
 	return error;
 }
@@ -66,7 +72,7 @@ venue_document(struct venue_call *vc, struct span *ret_document)
 	int error;
 
 	buf_init(&out, 0);
-	error = venue_write(vc->store, &vc->venue, &out);
+	error = venue_write(vc, &vc->venue, &out);
 	vc->call.no_memory |= !buf_ok(&out);
 	*ret_document = admin_call_keep(&vc->call, buf_span(&out));
 	buf_finish(&out);
@@ -283,7 +289,7 @@ list_each(void *ctx, const struct store_venue *venue)
 	if (vc->count > 1)
 		buf_append_byte(&vc->call.out, ',');
 	vc->last = venue->id;
-	return venue_write(vc->store, venue, &vc->call.out);
+	return venue_write(vc, venue, &vc->call.out);
 }
 
 static int
@@ -296,7 +302,8 @@ list_apply(struct admin_call *call, struct store_tx *tx)
 
 	vc->store = store_tx_store(tx);
 	buf_append_str(&call->out, "{\"items\":[");
-	error = store_venues_list(vc->store, call->tenant, 0, &page, list_each, vc);
+	error = store_venues_list(vc->store, call->tenant, admin_call_limited(call), &page,
+	    list_each, vc);
 	buf_append_str(&call->out, "],\"next\":");
 	/* A full page of STORE_LIST_MAX may be followed by an empty one. */
 	if (vc->count == page.limit)
@@ -311,8 +318,16 @@ get_apply(struct admin_call *call, struct store_tx *tx)
 {
 	struct venue_call *vc = (struct venue_call *)call;
 	int error = venue_find(vc, tx);
+	struct access_object venue = {
+		.what = ACCESS_A_VENUE,
+		.tenant = call->tenant,
+		.users = vc->users,
+		.user_count = vc->venue.user_count,
+	};
 
-	return error ? error : venue_write(vc->store, &vc->venue, &call->out);
+	if (error == 0)
+		error = admin_call_may(call, ACCESS_SEE, &venue);
+	return error ? error : venue_write(vc, &vc->venue, &call->out);
 }
 
 static int
@@ -323,7 +338,7 @@ users_apply(struct admin_call *call, struct store_tx *tx)
 
 	buf_append_str(&call->out, "{\"items\":");
 	if (error == 0)
-		error = users_write(vc->store, &vc->venue, &call->out);
+		error = users_write(vc, &vc->venue, &call->out);
 	buf_append_str(&call->out, ",\"next\":null}");
 	return error;
 }
@@ -402,7 +417,8 @@ static const char *const venue_members[] = {"name", "items", "users", NULL};
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = add_apply};
+	static const struct admin_call_ops ops = {.apply = add_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_CHANGE};
 	struct venue_call *vc = venue_call_create(request, &ops);
 
 	if (vc)
@@ -412,20 +428,19 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = list_apply};
-	uint64_t limit = 100, cursor = 0;
-	struct venue_call *vc;
+	static const struct admin_call_ops ops = {.apply = list_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_SEE, .own = true};
+	struct venue_call *vc = venue_call_create(request, &ops);
+	int error;
 
 	(void)whole;
-	if (!api_query_number(request, "limit", 1, STORE_LIST_MAX, &limit) ||
-	    !api_query_number(request, "cursor", 1, INT64_MAX, &cursor))
-		return;
-	vc = venue_call_create(request, &ops);
 	if (!vc)
 		return;
-	vc->limit = limit;
-	vc->cursor = cursor;
-	admin_call_run(&vc->call, 0);
+	vc->limit = 100;
+	error = admin_call_number(&vc->call, "limit", 1, STORE_LIST_MAX, &vc->limit);
+	if (error == 0)
+		error = admin_call_number(&vc->call, "cursor", 1, INT64_MAX, &vc->cursor);
+	admin_call_run(&vc->call, error);
 }
 
 static void
@@ -440,7 +455,8 @@ plain_end(struct session_request *request, const struct admin_call_ops *ops)
 static void
 get_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = get_apply};
+	static const struct admin_call_ops ops = {.apply = get_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_SEE, .own = true};
 
 	(void)whole;
 	plain_end(request, &ops);
@@ -449,7 +465,8 @@ get_end(struct session_request *request, struct span whole)
 static void
 users_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = users_apply};
+	static const struct admin_call_ops ops = {.apply = users_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_CHANGE};
 
 	(void)whole;
 	plain_end(request, &ops);
@@ -458,7 +475,8 @@ users_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = remove_apply};
+	static const struct admin_call_ops ops = {.apply = remove_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_CHANGE};
 
 	(void)whole;
 	plain_end(request, &ops);
@@ -467,7 +485,8 @@ remove_end(struct session_request *request, struct span whole)
 static void
 put_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = put_apply};
+	static const struct admin_call_ops ops = {.apply = put_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_CHANGE};
 	struct venue_call *vc = venue_call_create(request, &ops);
 
 	if (vc)
@@ -478,7 +497,8 @@ static void
 give_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"users", NULL};
-	static const struct admin_call_ops ops = {.apply = put_apply};
+	static const struct admin_call_ops ops = {.apply = put_apply,
+	    .what = ACCESS_A_VENUE, .verb = ACCESS_CHANGE};
 	struct venue_call *vc = venue_call_create(request, &ops);
 
 	if (vc)
@@ -554,10 +574,17 @@ static const struct session_doc remove_doc = {
 		.ops = &name##_ops, .summary = route_summary, .doc = &name##_doc,                  \
 	}
 
+/* Persons who see their own things only see their venues. */
+#define SEEN_ROUTE(route_path, name, route_summary)                                                \
+	{                                                                                          \
+		.path = route_path, .methods = SESSION_GET, .rights = ACCESS_READ,                 \
+		.ops = &name##_ops, .summary = route_summary, .doc = &name##_doc,                  \
+	}
+
 const struct session_route api_admin_venues_routes[] = {
 	ROUTE("/api/v1/venues", SESSION_POST, add, "A new venue"),
-	ROUTE("/api/v1/venues", SESSION_GET, list, "All venues"),
-	ROUTE("/api/v1/venues/{id}", SESSION_GET, get, "One venue"),
+	SEEN_ROUTE("/api/v1/venues", list, "All venues"),
+	SEEN_ROUTE("/api/v1/venues/{id}", get, "One venue"),
 	ROUTE("/api/v1/venues/{id}", SESSION_PUT, put, "Changes a venue"),
 	ROUTE("/api/v1/venues/{id}", SESSION_DELETE, remove, "Removes a venue"),
 	ROUTE("/api/v1/venues/{id}/users", SESSION_GET, users, "Who may see a venue"),

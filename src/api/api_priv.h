@@ -19,10 +19,15 @@ extern const struct session_route api_channels_routes[];
 extern const struct session_route api_publish_routes[];
 extern const struct session_route api_keys_routes[];
 extern const struct session_route api_admin_devices_routes[];
+extern const struct session_route api_admin_devices_list_routes[];
+extern const struct session_route api_admin_devices_legacy_routes[];
 extern const struct session_route api_admin_gateways_routes[];
 extern const struct session_route api_admin_users_routes[];
 extern const struct session_route api_admin_audit_routes[];
 extern const struct session_route api_admin_venues_routes[];
+extern const struct session_route api_admin_tenants_routes[];
+extern const struct session_route api_me_routes[];
+extern const struct session_route api_thresholds_routes[];
 extern const struct session_route api_openapi_routes[];
 extern const struct session_route api_page_routes[];
 

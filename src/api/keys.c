@@ -227,7 +227,8 @@ key_call_create(struct session_request *request, const struct admin_call_ops *op
 static void
 add_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = add_apply};
+	static const struct admin_call_ops ops = {.apply = add_apply,
+	    .what = ACCESS_A_KEY, .verb = ACCESS_CHANGE};
 	struct key_call *kc = key_call_create(request, &ops);
 	int error;
 
@@ -247,7 +248,8 @@ add_end(struct session_request *request, struct span whole)
 static void
 list_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = list_apply};
+	static const struct admin_call_ops ops = {.apply = list_apply,
+	    .what = ACCESS_A_KEY, .verb = ACCESS_SEE};
 	struct key_call *kc = key_call_create(request, &ops);
 
 	(void)whole;
@@ -258,7 +260,8 @@ list_end(struct session_request *request, struct span whole)
 static void
 remove_end(struct session_request *request, struct span whole)
 {
-	static const struct admin_call_ops ops = {.apply = remove_apply};
+	static const struct admin_call_ops ops = {.apply = remove_apply,
+	    .what = ACCESS_A_KEY, .verb = ACCESS_CHANGE};
 	struct key_call *kc = key_call_create(request, &ops);
 
 	(void)whole;

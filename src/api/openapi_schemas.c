@@ -27,6 +27,10 @@ const struct openapi_schema openapi_schemas[] = {
 	    "Config?: {maxTemp: number, minTemp: number}}",
 	    NULL},
 	{"DeviceMade", "{id: DeviceId, auth: string, state: boolean}", NULL},
+	{"DeviceNamed",
+	    "{id: DeviceId, state: boolean, config?: Tags, name: string, group: string, "
+	    "place: string}",
+	    NULL},
 	{"DeviceNew",
 	    "{id?: DeviceId, auth?: string|integer, name?: string|null, group?: string|null, "
 	    "place?: string|null, users?: string|[string]|null, gateway?: integer|null}",
@@ -59,6 +63,14 @@ const struct openapi_schema openapi_schemas[] = {
 	    "{series: [{metric: string, tags: Tags, time: Time, value: Value}]}",
 	    NULL},
 	{"Login", "{auth: string|integer}", NULL},
+	{"Me",
+	    "{username: Name, permission: Permission, tenant: Name, node?: boolean, "
+	    "contacts?: Tags, language?: string, tz?: string, created: Time}",
+	    "The caller's own account."},
+	{"MeChange",
+	    "{contacts?: {*: string|number|null}, language?: string|null, tz?: string|null, "
+	    "password?: {old: string, new: string}}",
+	    "contacts are merged; null deletes one."},
 	{"Name", "string", "1 to 64 characters of a-z 0-9 . _ -"},
 	{"Permission", "'admin'|'developer'|'user'", NULL},
 	{"Problem",
@@ -97,17 +109,23 @@ const struct openapi_schema openapi_schemas[] = {
 	    "{items: [Series], next: string|null}",
 	    "next: the cursor of the next page; null: there is none."},
 	{"Tags", "{*: string}", NULL},
+	{"Tenant", "{name: Name, created: Time}", "Whose things: each tenant sees only its own."},
+	{"Thresholds",
+	    "{min?: number|string|null, max?: number|string|null, "
+	    "minTemperature?: number|string|null, maxTemperature?: number|string|null, "
+	    "minBattery?: number|string|null}",
+	    "Strings hold numbers."},
 	{"Time", "integer", "Milliseconds since 1970."},
 	{"User",
-	    "{username: Name, permission: Permission, contacts?: Tags, language?: string, "
-	    "tz?: string, created: Time}",
-	    "An account; never its password."},
+	    "{username: Name, permission: Permission, node?: boolean, contacts?: Tags, "
+	    "language?: string, tz?: string, created: Time}",
+	    "An account; never its password. node: governs all tenants."},
 	{"UserChange",
-	    "{password?: string, permission?: Permission, contacts?: {*: string|number|null}, "
-	    "language?: string|null, tz?: string|null}",
+	    "{password?: string, permission?: Permission, node?: boolean, "
+	    "contacts?: {*: string|number|null}, language?: string|null, tz?: string|null}",
 	    "contacts are merged; null deletes one."},
 	{"UserNew",
-	    "{username: Name, password: string, permission: Permission, "
+	    "{username: Name, password: string, permission: Permission, node?: boolean, "
 	    "contacts?: {*: string|number|null}, language?: string|null, tz?: string|null}",
 	    "password: 8 to 256 bytes."},
 	{"UserPage", "{items: [User], next: string|null}", NULL},

@@ -228,6 +228,20 @@ tenant_row(void *ctx, sqlite3_stmt *statement)
 }
 
 int
+store_tenant_find(struct store *store, struct span name,
+    int (*each)(void *ctx, const struct store_tenant *tenant), void *ctx)
+{
+	struct tenant_reader reader = {each, ctx};
+	sqlite3_stmt *statement;
+	int error = store_prepare(store, STORE_TENANT_FIND, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, name);
+	return store_row(store, statement, tenant_row, &reader);
+}
+
+int
 store_tenants_list(struct store *store, const struct store_page *page,
     int (*each)(void *ctx, const struct store_tenant *tenant), void *ctx)
 {

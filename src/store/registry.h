@@ -66,6 +66,10 @@ int store_tenant_add(struct store_tx *tx, struct span name, int64_t now_ms,
 /* -ENOTEMPTY while it has users, devices, gateways, keys, secrets or venues; -EPERM: main. */
 int store_tenant_remove(struct store_tx *tx, struct span name, uint64_t *ret_version);
 
+/* -ENOENT. */
+int store_tenant_find(struct store *store, struct span name,
+    int (*each)(void *ctx, const struct store_tenant *tenant), void *ctx);
+
 /* By name. */
 int store_tenants_list(struct store *store, const struct store_page *page,
     int (*each)(void *ctx, const struct store_tenant *tenant), void *ctx);

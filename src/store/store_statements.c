@@ -75,6 +75,7 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	    " OR EXISTS (SELECT 1 FROM key WHERE tenant = ?1)"
 	    " OR EXISTS (SELECT 1 FROM secret WHERE tenant = ?1)"
 	    " OR EXISTS (SELECT 1 FROM venue WHERE tenant = ?1)",
+	[STORE_TENANT_FIND] = "SELECT name, created_ms, version FROM tenant WHERE name = ?1",
 	[STORE_TENANTS_PAGE] = "SELECT name, created_ms, version FROM tenant WHERE name > ?1"
 	    " ORDER BY name LIMIT ?2",
 	[STORE_TENANT_DEVICE_PUT] = "UPDATE tenant SET device_last = ?2 WHERE name = ?1",
