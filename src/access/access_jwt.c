@@ -139,7 +139,7 @@ access_tokens_device(struct access *access, struct span tenant, struct span id)
 	if (principal == NULL)
 		return NULL;
 	principal->kind = ACCESS_DEVICE;
-	principal->rights = ACCESS_WRITE;
+	principal->rights = ACCESS_READ | ACCESS_WRITE;
 	return token_keep(access, slot, 0, NULL, principal);
 }
 

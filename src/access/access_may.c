@@ -203,6 +203,41 @@ own_answer(const struct access *access, const struct access_principal *principal
 	return yes_or(owns(access, principal, object), hide ? ACCESS_UNSEEN : ACCESS_NO);
 }
 
+bool
+access_is_view(struct span channel)
+{
+	return span_starts(channel, SPAN("readings/")) ||
+	    span_starts(channel, SPAN("alerts/")) || span_starts(channel, SPAN("gateways/"));
+}
+
+enum access_sight
+access_sight(const struct access_principal *principal)
+{
+	enum rule rule = rules[role_of(principal)][ACCESS_A_DEVICE][ACCESS_SEE];
+
+	if (rule == ALWAYS || (rule == READING && (principal->rights & ACCESS_READ)))
+		return ACCESS_SIGHT_ALL;
+	return rule == OWN ? ACCESS_SIGHT_OWN : ACCESS_SIGHT_NONE;
+}
+
+bool
+access_own_device_next(const struct access *access, const struct access_principal *principal,
+    size_t *pos, struct span *ret_id)
+{
+	const struct access_device *device;
+
+	if (principal->kind == ACCESS_DEVICE) {
+		*ret_id = span_skip(principal->name, strlen("device-"));
+		return (*pos)++ == 0;
+	}
+	if (principal->kind != ACCESS_PERSON)
+		return false;
+	device = access_user_device_next(access, principal->id, pos);
+	if (device)
+		*ret_id = access_device_id(device);
+	return device != NULL;
+}
+
 enum access_answer
 access_may(const struct access *access, const struct access_principal *principal,
     enum access_verb verb, const struct access_object *object)
@@ -213,6 +248,8 @@ access_may(const struct access *access, const struct access_principal *principal
 	if (object->what != ACCESS_A_NODE && !(rights & ACCESS_NODE) &&
 	    !span_eq(object->tenant, principal->tenant))
 		return ACCESS_UNSEEN;
+	if (verb == ACCESS_PUBLISH_TO && access_is_view(object->id))
+		return ACCESS_NO;
 	switch ((enum rule)rules[role_of(principal)][object->what][verb]) {
 	case NEVER:
 		return ACCESS_NO;

@@ -44,6 +44,18 @@ enum access_answer {
 	ACCESS_UNSEEN,     /* 404: it may not know whether there is such a thing */
 };
 
+/* Channels that show what the server makes: nobody publishes to them. */
+bool access_is_view(struct span channel);
+
+/* What of its tenant's readings it may see. */
+enum access_sight { ACCESS_SIGHT_NONE, ACCESS_SIGHT_OWN, ACCESS_SIGHT_ALL };
+enum access_sight access_sight(const struct access_principal *principal);
+
+/* The ids of the devices that are its own, in no order: *pos starts at 0; false at the end. No
+ * change meanwhile. */
+bool access_own_device_next(const struct access *access, const struct access_principal *principal,
+    size_t *pos, struct span *ret_id);
+
 /* Which of the objects exist is not asked, but for devices: who may only see his own, or write for
  * those bound to him, is told by the index. Things of another tenant are unseen by all but those
  * who govern the node. */

@@ -390,7 +390,7 @@ gateway_create(const struct store_gateway *row, struct gateway **ret_gateway)
 		return -ENOMEM;
 	}
 	gateway->principal->kind = ACCESS_GATEWAY;
-	gateway->principal->rights = ACCESS_WRITE;
+	gateway->principal->rights = ACCESS_WRITE | ACCESS_SUBSCRIBE;
 	gateway->principal->may_enrol = row->may_enrol;
 	gateway->principal->id = gateway->id = row->id;
 	gateway->version = row->version;

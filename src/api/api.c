@@ -10,6 +10,7 @@
 #include "datetime.h"
 #include "json.h"
 #include "num.h"
+#include "sight.h"
 
 const struct api_group api_groups[] = {
 	{"Readings", "Readings of devices on their way in.", api_readings_routes},
@@ -160,42 +161,61 @@ selector_settle(struct api_selector *s, size_t tenant_len, size_t metric_len)
 	}
 }
 
+/* The tags of the URL. false: answered. */
+static bool
+selector_tags(struct session_request *request, const char *const *known,
+    struct api_selector *selector)
+{
+	struct span name, value;
+	size_t pos = 0;
+	while (session_query_next(request, &pos, &name, &value)) {
+		if (span_starts(name, SPAN("tag.")))
+			name = span_skip(name, 4);
+		else if (is_known(known, name))
+			continue;
+		if (selector_add(selector, name, value))
+			continue;
+		session_problem(request, 400, NULL, "more than %d tags are asked for",
+		    SERIES_TAGS_MAX);
+		return false;
+	}
+	return true;
+}
+
 bool
 api_selector_parse(struct session_request *request, const char *const *known,
     bool metric_needed, struct api_selector *ret_selector)
 {
 	struct span tenant = session_principal(request)->tenant;
 	struct span metric = session_query(request, "metric");
-	struct span name, value;
-	size_t pos = 0;
 	if (metric_needed && metric.len == 0) {
 		session_problem(request, 400, NULL,
 		    "metric is missing: say which, like metric=temp");
 		return false;
 	}
 	ret_selector->selector.tag_count = 0;
+	ret_selector->scope = NULL;
 	buf_init(&ret_selector->bytes, 0);
 	buf_append_span(&ret_selector->bytes, tenant);
 	buf_append_span(&ret_selector->bytes, metric);
-	while (session_query_next(request, &pos, &name, &value)) {
-		if (span_starts(name, SPAN("tag.")))
-			name = span_skip(name, 4);
-		else if (is_known(known, name))
-			continue;
-		if (selector_add(ret_selector, name, value))
-			continue;
-		buf_finish(&ret_selector->bytes);
-		session_problem(request, 400, NULL, "more than %d tags are asked for",
-		    SERIES_TAGS_MAX);
+	if (!selector_tags(request, known, ret_selector)) {
+		api_selector_finish(ret_selector);
+		return false;
+	}
+	if (!buf_ok(&ret_selector->bytes) || sight_scope(request, &ret_selector->scope)) {
+		api_no_memory(request);
+		api_selector_finish(ret_selector);
 		return false;
 	}
 	selector_settle(ret_selector, tenant.len, metric.len);
+	ret_selector->selector.scope = ret_selector->scope;
 	return true;
 }
 
 void
 api_selector_finish(struct api_selector *selector)
 {
+	flow_scope_destroy(selector->scope);
 	buf_finish(&selector->bytes);
 }
 

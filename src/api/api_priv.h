@@ -56,13 +56,15 @@ bool api_query_number(struct session_request *request, const char *name, uint64_
     uint64_t max, uint64_t *value);
 
 /* A selector from the URL: metric, and every parameter that `known` does not list as a tag
- * ("tag.NAME" always). `known` ends with NULL. Owns its bytes. */
+ * ("tag.NAME" always), within what the caller may see. `known` ends with NULL. Owns its bytes and
+ * its scope. */
 struct api_selector {
 	struct flow_selector selector;
+	struct flow_scope *scope;
 	struct buf bytes;
 };
 
-/* false: answered 400; nothing to finish then. */
+/* After sight_check. false: answered; nothing to finish then. */
 bool api_selector_parse(struct session_request *request, const char *const *known,
     bool metric_needed, struct api_selector *ret_selector);
 void api_selector_finish(struct api_selector *selector);

@@ -10,6 +10,7 @@
 #include "api_priv.h"
 #include "check.h"
 #include "json.h"
+#include "sight.h"
 
 struct listing {
 	struct session_request *request; /* NULL: gone */
@@ -65,6 +66,8 @@ latest_end(struct session_request *request, struct span whole)
 	static const char *const known[] = {"metric", "token", NULL};
 	struct api_loop *al = session_app(request);
 	(void)whole;
+	if (!sight_check(request))
+		return;
 	struct listing *listing = calloc(1, sizeof *listing);
 	if (!listing) {
 		api_no_memory(request);
@@ -101,7 +104,7 @@ static const struct session_doc latest_doc = {
 		{"metric?", "string", "Only of this metric."},
 		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
 	},
-	.answers = {{200, "LatestList", "One point a series."}},
+	.answers = {{200, "LatestList", "One point a series."}, SIGHT_DOC},
 };
 
 const struct session_route api_latest_routes[] = {

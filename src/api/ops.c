@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "access_may.h"
 #include "api_priv.h"
 #include "json.h"
 
@@ -60,7 +61,7 @@ metrics_end(struct session_request *request, struct span whole)
 	const struct api *api = al->api;
 	const struct access_principal *principal = session_principal(request);
 	(void)whole;
-	if (!api->metrics_open && !(principal && principal->rights & ACCESS_READ)) {
+	if (!api->metrics_open && !(principal && access_sight(principal) == ACCESS_SIGHT_ALL)) {
 		session_problem(request, 401, NULL, "metrics need a key with the right read "
 		    "(or metrics.open = yes)");
 		return;

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "datetime.h"
 #include "query_run.h"
+#include "sight.h"
 
 const char *const query_agg_words[SERIES_AGG_COUNT] = {
 	[SERIES_AVG] = "avg",
@@ -155,6 +156,8 @@ query_end(struct session_request *request, struct span whole)
 		"metric", "from", "to", "step", "agg", "limit", "fill", "token", NULL};
 	const struct api_loop *al = session_app(request);
 	(void)whole;
+	if (!sight_check(request))
+		return;
 	struct question *question = calloc(1, sizeof *question);
 	if (!question) {
 		api_no_memory(request);
@@ -205,6 +208,7 @@ static const struct session_doc query_doc = {
 	.answers = {
 		{200, "QueryResult", "Points by series, ascending by time."},
 		{200, "text/csv string", ""},
+		SIGHT_DOC,
 		{500, "", "What is stored cannot be read."},
 	},
 };

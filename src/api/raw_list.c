@@ -8,11 +8,13 @@
 
 #include "api_priv.h"
 #include "check.h"
+#include "sight.h"
 #include "stream.h"
 
 struct raw_question {
 	const struct api *api;
 	struct span tenant, device;  /* in the bytes behind the struct */
+	struct flow_scope *scope;    /* NULL: all devices */
 	int64_t from_ms, to_ms;
 	uint64_t limit, written;
 	struct buf scratch, out;
@@ -44,7 +46,7 @@ raw_record(struct raw_question *question, const struct journal_record *record)
 	if (record->stream != JOURNAL_REPORTS || record->arrival_ms < question->from_ms ||
 	    record->arrival_ms >= question->to_ms || !span_eq(record->tenant, question->tenant))
 		return 0;
-	int written = raw_write(record, question->device, &question->scratch, &question->out);
+	int written = raw_write(record, question->device, question->scope, &question->scratch, &question->out);
 	if (written == -EBADMSG) {
 		buf_printf(&question->out, "{\"warning\":\"record %llu cannot be read\"}\n",
 		    (unsigned long long)record->seq);
@@ -87,6 +89,7 @@ raw_destroy(void *ctx)
 	struct raw_question *question = ctx;
 	buf_finish(&question->scratch);
 	buf_finish(&question->out);
+	flow_scope_destroy(question->scope);
 	free(question);
 }
 
@@ -118,17 +121,22 @@ raw_end(struct session_request *request, struct span whole)
 	int64_t now = loop_now_ms(al->loop), from, to;
 	uint64_t limit = 0;
 	(void)whole;
+	if (!sight_check(request))
+		return;
 	if (!api_query_time(request, "from", now - 3600000, &from) ||
 	    !api_query_time(request, "to", INT64_MAX, &to) ||
 	    !api_query_number(request, "limit", 1, UINT32_MAX, &limit))
 		return;
 	struct raw_question *question = raw_create(request);
-	struct stream *stream = question ? stream_open(request) : NULL;
-	if (!stream) {
+	if (!question || sight_scope(request, &question->scope)) {
 		if (question)
 			raw_destroy(question);
-		else
-			api_no_memory(request);
+		api_no_memory(request);
+		return;
+	}
+	struct stream *stream = stream_open(request);
+	if (!stream) {
+		raw_destroy(question);
 		return;
 	}
 	question->from_ms = from;
@@ -158,6 +166,7 @@ static const struct session_doc raw_doc = {
 	},
 	.answers = {
 		{200, "application/x-ndjson RawLine", "A message a line, as they arrived."},
+		SIGHT_DOC,
 		{500, "", "The journal cannot be read."},
 	},
 };

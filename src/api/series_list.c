@@ -11,6 +11,7 @@
 #include "base64.h"
 #include "check.h"
 #include "json.h"
+#include "sight.h"
 
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
@@ -180,6 +181,8 @@ series_end(struct session_request *request, struct span whole)
 	static const char *const known[] = {"metric", "limit", "cursor", "token", NULL};
 	struct api_loop *al = session_app(request);
 	(void)whole;
+	if (!sight_check(request))
+		return;
 	struct page *page = calloc(1, sizeof *page);
 	if (!page) {
 		api_no_memory(request);
@@ -221,7 +224,7 @@ static const struct session_doc series_doc = {
 		{"cursor?", "string", "The next of the page before."},
 		{"TAG?", "Tags", "Every other parameter, or tag.NAME, is a tag with its value."},
 	},
-	.answers = {{200, "SeriesPage", "A page of series, ascending."}},
+	.answers = {{200, "SeriesPage", "A page of series, ascending."}, SIGHT_DOC},
 };
 
 const struct session_route api_series_routes[] = {

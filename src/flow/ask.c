@@ -34,15 +34,23 @@ selector_partition(const struct flow *flow, const struct flow_selector *selector
 	return UINT32_MAX;
 }
 
-static struct series_selector
-selector_view(const struct flow_selector *selector)
+/* What a partition is asked; false: nothing of it can match. */
+static bool
+selector_view(const struct flow_selector *selector, uint32_t only, uint32_t partition,
+    struct series_selector *ret_view)
 {
-	return (struct series_selector){
+	if (only != UINT32_MAX && partition != only)
+		return false;
+	*ret_view = (struct series_selector){
 		.tenant = selector->tenant,
 		.metric = selector->metric,
 		.tags = selector->tags,
 		.tag_count = selector->tag_count,
 	};
+	if (selector->scope)
+		ret_view->devices = flow_scope_part(selector->scope, partition,
+		    &ret_view->device_count);
+	return !selector->scope || ret_view->devices;
 }
 
 static void
@@ -78,11 +86,11 @@ leg_run(struct mail *mail)
 	struct ask_leg *leg = CONTAINER_OF(mail, struct ask_leg, mail);
 	struct flow_ask *ask = leg->ask;
 	struct flow *flow = leg->owner->flow;
-	struct series_selector selector = selector_view(&ask->selector);
+	struct series_selector selector;
 	uint32_t only = selector_partition(flow, &ask->selector);
 	for (uint32_t p = leg->owner->index; p < flow->options.partitions;
 	     p += flow->options.loops) {
-		if (only != UINT32_MAX && p != only)
+		if (!selector_view(&ask->selector, only, p, &selector))
 			continue;
 		leg->error = series_partition_snapshot(flow->partitions[p], &selector,
 		    ask->from_ms, ask->to_ms, ask->series_max, &leg->snapshots[leg->count]);
@@ -134,11 +142,11 @@ latest_run(struct mail *mail)
 	struct flow_latest *latest = CONTAINER_OF(mail, struct flow_latest, mail);
 	struct flow *flow = latest->origin->flow;
 	struct flow_loop *fl = flow->loops[latest->at];
-	struct series_selector selector = selector_view(&latest->selector);
+	struct series_selector selector;
 	uint32_t only = selector_partition(flow, &latest->selector);
 	for (uint32_t p = fl->index; p < flow->options.partitions && !latest->error;
 	     p += flow->options.loops) {
-		if (only == UINT32_MAX || p == only)
+		if (selector_view(&latest->selector, only, p, &selector))
 			latest->error = series_partition_latest(flow->partitions[p], &selector,
 			    latest->each, latest->ctx);
 	}

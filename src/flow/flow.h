@@ -126,11 +126,22 @@ void flow_publish(struct flow_loop *fl, struct flow_publish *publish);
 
 /* ── questions ── */
 
+/* The devices whose readings somebody may see. Immutable; any thread may look. */
+struct flow_scope;
+
+/* Copies the ids, which come in any order. -ENOMEM. */
+int flow_scope_create(const struct flow_loop *fl, struct span tenant, const struct span *ids,
+    size_t count, struct flow_scope **ret_scope);
+void flow_scope_destroy(struct flow_scope *scope); /* NULL ok */
+bool flow_scope_has(const struct flow_scope *scope, struct span id);
+
 /* A selector that owns its bytes. */
 struct flow_selector {
 	struct span tenant, metric;
 	struct series_tag tags[SERIES_TAGS_MAX];
 	size_t tag_count;
+	const struct flow_scope *scope; /* of this tenant; lives until done(). NULL: all devices,
+					and what is of none */
 };
 
 /* Snapshots of all matching series. The caller's, flow's from flow_ask until done(); cancel by

@@ -151,4 +151,10 @@ flow_count(atomic_uint_fast64_t *counter, uint64_t by)
 	atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
+/* ── scope.c ── */
+
+/* The ids of a partition, ascending; NULL: there are none. */
+const struct span *flow_scope_part(const struct flow_scope *scope, uint32_t partition,
+    size_t *ret_count);
+
 #endif

@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "flow.h"
 #include "judge_priv.h"
 
 struct raw {
 	const struct journal_record *record;
 	struct span device;
+	const struct flow_scope *scope;
 	struct buf *scratch, *out;
 	uint32_t item;
 	uint32_t reject;  /* index into the record's rejects */
@@ -49,6 +51,15 @@ text_copy(struct buf *out, const char *from, const char *to)
 		buf_append_byte(out, *at == '\n' || *at == '\r' ? ' ' : *at);
 }
 
+/* `device` with ptr NULL: an item that is of none. */
+static bool
+is_wanted(const struct raw *raw, struct span device)
+{
+	if (raw->device.ptr && !(device.ptr && span_eq(device, raw->device)))
+		return false;
+	return !raw->scope || (device.ptr && flow_scope_has(raw->scope, device));
+}
+
 /* Copies the value that begins with `token` to scratch. Notes on the way whether it is of the
  * device: the first "id" within the members "device" of the item that is one, as for the judge. */
 static int
@@ -56,7 +67,7 @@ item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bo
 {
 	const char *from = reader->pos - 1;
 	unsigned depth = reader->depth;
-	bool in_device = false, is_id = false, wanted = raw->device.ptr == NULL;
+	bool in_device = false, is_id = false;
 	char room[JUDGE_NAME_BYTES_MAX];
 	struct span device = span_of(NULL, 0);
 	buf_clear(raw->scratch);
@@ -71,10 +82,8 @@ item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bo
 			buf_append_byte(raw->scratch, '"');
 			from = reader->pos;
 		}
-		if (is_id && !device.ptr) {
+		if (is_id && !device.ptr)
 			device = judge_device_id(reader, token, room);
-			wanted = wanted || (device.ptr && span_eq(device, raw->device));
-		}
 		if (token == JSON_KEY && reader->depth == depth)
 			in_device = json_text_eq(reader, SPAN("device"));
 		is_id = token == JSON_KEY && in_device && reader->depth == depth + 1 &&
@@ -83,7 +92,7 @@ item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bo
 	text_copy(raw->scratch, from, reader->pos);
 	if (!buf_ok(raw->scratch))
 		return -ENOMEM;
-	*ret_wanted = wanted;
+	*ret_wanted = is_wanted(raw, device);
 	return 0;
 }
 
@@ -165,12 +174,10 @@ ndjson_write(struct raw *raw)
 static bool
 line_wanted(const struct raw *raw, const struct lp_line *line)
 {
-	if (!raw->device.ptr)
-		return true;
 	for (size_t i = 0; i < line->tag_count; i++)
 		if (span_eq(line->tags[i].name, SPAN("device")))
-			return span_eq(line->tags[i].value, raw->device);
-	return false;
+			return is_wanted(raw, line->tags[i].value);
+	return is_wanted(raw, span_of(NULL, 0));
 }
 
 /* Collects the wanted lines, each with its line end, in scratch behind the parser's room. */
@@ -215,10 +222,11 @@ lines_write(struct raw *raw)
 }
 
 int
-raw_write(const struct journal_record *record, struct span device, struct buf *scratch,
-    struct buf *out)
+raw_write(const struct journal_record *record, struct span device,
+    const struct flow_scope *scope, struct buf *scratch, struct buf *out)
 {
-	struct raw raw = {.record = record, .device = device, .scratch = scratch, .out = out};
+	struct raw raw = {.record = record, .device = device, .scope = scope,
+		.scratch = scratch, .out = out};
 	int error = -EBADMSG;
 	if (record->format == JOURNAL_FORMAT_JSON)
 		error = json_write(&raw);

@@ -18,6 +18,9 @@
 /* More matches than this are not sorted for one query. */
 #define ROSTER_SORT_MAX 1024u
 
+/* More devices than this are looked for in the keys only. */
+#define ROSTER_ANY_MAX 32u
+
 void
 roster_init(struct roster *roster)
 {
@@ -197,6 +200,29 @@ roster_note(struct roster *roster, uint32_t number, int64_t first_ms, int64_t la
 
 /* ── selecting ── */
 
+/* Whether the series is of a device that the selector lets through. */
+static bool
+roster_is_visible(const struct series_selector *selector, const struct series_tag *tags,
+    size_t count)
+{
+	size_t at = 0, low = 0, high = selector->device_count;
+	if (!selector->devices)
+		return true;
+	while (at < count && !span_eq(tags[at].name, SPAN("device")))
+		at++;
+	while (at < count && low < high) {
+		size_t middle = (low + high) / 2;
+		int order = span_cmp(selector->devices[middle], tags[at].value);
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 static bool
 roster_matches(struct span key, const struct series_selector *selector)
 {
@@ -218,7 +244,7 @@ roster_matches(struct span key, const struct series_selector *selector)
 		if (!span_eq(value, wanted->value))
 			return false;
 	}
-	return true;
+	return roster_is_visible(selector, tags, count);
 }
 
 static int
@@ -284,26 +310,50 @@ roster_order_picks(struct roster *roster, uint32_t *numbers, size_t count)
 	return 0;
 }
 
-static uint64_t
-roster_selector_bits(const struct series_selector *selector)
+/* What a signature must show: all of `bits`, and all of one of `any` (if there are any). */
+struct roster_filter {
+	uint64_t bits, any[ROSTER_ANY_MAX];
+	size_t any_count;
+};
+
+static void
+roster_filter_init(struct roster_filter *filter, const struct series_selector *selector)
 {
-	uint64_t bits = selector->metric.len ? roster_metric_bits(selector->metric) : 0;
+	filter->bits = selector->metric.len ? roster_metric_bits(selector->metric) : 0;
 	for (size_t i = 0; i < selector->tag_count; i++)
 		if (selector->tags[i].value.len)
-			bits |= roster_tag_bits(&selector->tags[i]);
-	return bits;
+			filter->bits |= roster_tag_bits(&selector->tags[i]);
+	filter->any_count = 0;
+	if (!selector->devices || selector->device_count > ROSTER_ANY_MAX)
+		return;
+	for (size_t i = 0; i < selector->device_count; i++) {
+		struct series_tag tag = {SPAN("device"), selector->devices[i]};
+		filter->any[filter->any_count++] = roster_tag_bits(&tag);
+	}
+}
+
+static bool
+roster_passes(const struct roster_filter *filter, uint64_t signature)
+{
+	if ((signature & filter->bits) != filter->bits)
+		return false;
+	for (size_t i = 0; i < filter->any_count; i++)
+		if ((signature & filter->any[i]) == filter->any[i])
+			return true;
+	return filter->any_count == 0;
 }
 
 int
 roster_select(struct roster *roster, const struct series_selector *selector, size_t max,
     uint32_t **ret_numbers, size_t *ret_count)
 {
-	uint64_t bits = roster_selector_bits(selector);
+	struct roster_filter filter;
+	roster_filter_init(&filter, selector);
 	size_t count = 0, cap = 16;
 	uint32_t *numbers = malloc(cap * sizeof(*numbers));
 	int error = numbers ? 0 : -ENOMEM;
 	for (uint32_t i = 0; i < roster->count && error == 0; i++) {
-		if ((roster->signatures[i] & bits) != bits ||
+		if (!roster_passes(&filter, roster->signatures[i]) ||
 		    roster->series[i].first_ms > roster->series[i].last_ms ||
 		    !roster_matches(roster_key(roster, i), selector))
 			continue;

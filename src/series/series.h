@@ -101,12 +101,15 @@ void series_partition_merged(struct series_partition *partition, struct series_m
 
 /* ── asking ── */
 
-/* A series matches when its tenant and metric are equal (an empty metric: any) and each tag has
- * the value given. The spans must live as long as the call. */
+/* A series matches when its tenant and metric are equal (an empty metric: any), each tag has the
+ * value given, and its tag `device` is one of `devices`. The spans must live as long as the
+ * call. */
 struct series_selector {
 	struct span tenant, metric;
 	const struct series_tag *tags;
 	size_t tag_count;
+	const struct span *devices; /* ascending; NULL: any device, or none */
+	size_t device_count;
 };
 
 /* Everything of the matching series in [from_ms, to_ms): the head's points copied, the parts

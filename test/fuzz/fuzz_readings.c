@@ -73,7 +73,7 @@ check_raw(const struct judging *judging)
 	struct buf scratch, out;
 	buf_init(&scratch, 0);
 	buf_init(&out, 0);
-	int count = raw_write(&record, span_of(NULL, 0), &scratch, &out);
+	int count = raw_write(&record, span_of(NULL, 0), NULL, &scratch, &out);
 	check(count >= 0);
 	struct span rest = buf_span(&out);
 	for (; count > 0; count--) {

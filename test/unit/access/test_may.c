@@ -165,6 +165,14 @@ static const struct {
 	    {Y, Y, Y, Y, Y, N, N, N, Y, N, N}},
 	{"publish elsewhere", ACCESS_PUBLISH_TO, OBJ(ACCESS_A_CHANNEL, .id = NAME("talk")),
 	    {Y, Y, Y, Y, Y, N, N, N, N, N, Y}},
+	{"publish to a view", ACCESS_PUBLISH_TO,
+	    OBJ(ACCESS_A_CHANNEL, .id = NAME("readings/7/temp")),
+	    {N, N, N, N, N, N, N, N, N, N, N}},
+	{"publish to own alerts", ACCESS_PUBLISH_TO, OBJ(ACCESS_A_CHANNEL, .id = NAME("alerts/7")),
+	    {N, N, N, N, N, N, N, N, N, N, N}},
+	{"publish as a gateway", ACCESS_PUBLISH_TO,
+	    OBJ(ACCESS_A_CHANNEL, .id = NAME("gateways/7/logs")),
+	    {N, N, N, N, N, N, N, N, N, N, N}},
 	{"listen", ACCESS_LISTEN, OBJ(ACCESS_A_CHANNEL, .id = NAME("blog/1")),
 	    {Y, Y, Y, Y, Y, N, N, N, N, Y, Y}},
 	{"listen to all", ACCESS_LISTEN, OBJ(ACCESS_A_CHANNEL, .id = NAME("#")),
@@ -228,12 +236,39 @@ things_of_another_tenant_are_unseen(void **state)
 	}
 }
 
+static void
+readings_are_seen_all_or_of_own_devices_or_not(void **state)
+{
+	static const enum access_sight sights[WHO_COUNT] = {
+		[LOCAL] = ACCESS_SIGHT_ALL, [GOVERNOR] = ACCESS_SIGHT_ALL,
+		[ADMIN] = ACCESS_SIGHT_ALL, [DEVELOPER] = ACCESS_SIGHT_ALL,
+		[PLAIN_DEVELOPER] = ACCESS_SIGHT_ALL, [USER] = ACCESS_SIGHT_OWN,
+		[DEVICE] = ACCESS_SIGHT_OWN, [READER] = ACCESS_SIGHT_ALL,
+	};
+	const struct world *world = *state;
+
+	for (int who = 0; who < WHO_COUNT; who++) {
+		struct span id, first = SPAN("");
+		size_t pos = 0, count = 0;
+
+		assert_int_equal(access_sight(world->principals[who]), sights[who]);
+		while (access_own_device_next(world->access, world->principals[who], &pos, &id)) {
+			first = id;
+			count++;
+		}
+		assert_int_equal(count, sights[who] == ACCESS_SIGHT_OWN);
+		assert_true(count == 0 || span_eq(first, SPAN("7")));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_right_of_everybody, world_setup,
 		    world_teardown),
+		cmocka_unit_test_setup_teardown(readings_are_seen_all_or_of_own_devices_or_not,
+		    world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(things_of_another_tenant_are_unseen, world_setup,
 		    world_teardown),
 	};

@@ -147,7 +147,7 @@ device_speaks_for_itself_until_it_changes(void **state)
 	assert_non_null(principal);
 	assert_ptr_equal(principal, again);
 	assert_true(principal->kind == ACCESS_DEVICE && span_eq(principal->name, SPAN("device-7")));
-	assert_int_equal(principal->rights, ACCESS_WRITE);
+	assert_int_equal(principal->rights, ACCESS_READ | ACCESS_WRITE);
 	assert_int_equal(put_device(access, &off, TOKEN, 2), 0);
 	assert_true(principal->revoked);
 	assert_null(access_authenticate_pair(access, SPAN("device-7"), SPAN(TOKEN)));

@@ -204,7 +204,7 @@ power_raw_text(struct power *power, const struct journal_record *record)
 {
 	buf_clear(&power->out);
 	if (record->stream == JOURNAL_REPORTS)
-		check(raw_write(record, span_of(NULL, 0), &power->scratch, &power->out) >= 0);
+		check(raw_write(record, span_of(NULL, 0), NULL, &power->scratch, &power->out) >= 0);
 	buf_append_byte(&power->out, '\0');
 	check(buf_ok(&power->out) && !strstr(power->out.ptr, "SECRET"));
 	char *copy = strdup(power->out.ptr);

@@ -77,6 +77,50 @@ a_question_for_too_many_series_is_refused(void **state)
 	world_destroy(world);
 }
 
+/* One device in each of the partitions, twice; their ids are no texts of others. */
+static void
+who_may_see_some_devices_is_told_of_them_only(void **state)
+{
+	struct world *world = open_world(state);
+	unsigned last = last_loop(world);
+	assert_int_equal(world_append(world, 0, "w,device=1 a=1 5\nw,device=12 a=2 5\n"
+	    "w,device=2 a=3 5\nw,device=x,place=1 a=4 5\nw,place=1 a=5 5\n"
+	    "w,device=3 a=6 5\nw,device=4 a=7 5"), 0);
+	check_text(world_points_of(world, 0, "main", ""), "");
+	check_text(world_latest_of(world, last, "main", ""), "");
+	check_text(world_points_of(world, 0, "main", "none 11 w a"), "");
+	check_text(world_points_of(world, last, "main", "1"), "w.a{device=1} 5 1\n");
+	check_text(world_latest_of(world, 0, "main", "2 none"), "w.a{device=2} 5 3\n");
+	check_text(world_points_of(world, 0, "main", "4 x none 12 3"),
+	    "w.a{device=3} 5 6\nw.a{device=4} 5 7\nw.a{device=x,place=1} 5 4\n"
+	    "w.a{device=12} 5 2\n");
+	world_close(world, true);
+	world_destroy(world);
+}
+
+static void
+tenants_see_nothing_of_each_other(void **state)
+{
+	struct world *world = open_world(state);
+	assert_int_equal(world_append(world, 0, "w,device=1 a=1 5\nw,device=2 a=2 5"), 0);
+	assert_int_equal(world_append_of(world, last_loop(world), "acme",
+	    "w,device=1 a=10 5\nw,device=3 b=30 6"), 0);
+	for (int round = 0; round < 2; round++) {
+		check_text(world_points_of(world, 0, "main", NULL),
+		    "w.a{device=1} 5 1\nw.a{device=2} 5 2\n");
+		check_text(world_points_of(world, 0, "acme", NULL),
+		    "w.a{device=1} 5 10\nw.b{device=3} 6 30\n");
+		check_text(world_points_of(world, 0, "acme", "1 2"), "w.a{device=1} 5 10\n");
+		check_text(world_latest_of(world, 0, "main", "1 3"), "w.a{device=1} 5 1\n");
+		check_text(world_points_of(world, 0, "acm", NULL), "");
+		check_text(world_points_of(world, 0, "", NULL), "");
+		world_close(world, true); /* the second time out of parts */
+		world_open(world);
+	}
+	world_close(world, false);
+	world_destroy(world);
+}
+
 /* ── read your writes ── */
 
 #define ROUNDS 100
@@ -384,6 +428,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(what_is_acknowledged_can_be_read),
 		BOTH(a_question_for_too_many_series_is_refused),
+		BOTH(who_may_see_some_devices_is_told_of_them_only),
+		BOTH(tenants_see_nothing_of_each_other),
 		BOTH(every_writer_reads_its_writes),
 		BOTH(a_full_disk_is_answered_and_passes),
 		BOTH(what_is_under_way_is_bounded),

@@ -102,7 +102,7 @@ read_failing(struct judging *judging, long n)
 	int error = judge_create(JUDGING_PARTITIONS, &judge);
 	if (!error)
 		error = judge_replay(judge, &record, &batch);
-	int count = error ? 0 : raw_write(&record, span_of(NULL, 0), &scratch, &out);
+	int count = error ? 0 : raw_write(&record, span_of(NULL, 0), NULL, &scratch, &out);
 	bool failed = alloc_left < 0;
 	alloc_left = -1;
 	assert_true(error == 0 || error == -ENOMEM);

@@ -6,18 +6,20 @@
 
 #include <errno.h>
 
+#include "flow_priv.h"
 #include "json.h"
 #include "raw.h"
 
 struct world {
 	struct judging judging;
 	struct buf scratch, out;
+	const struct flow_scope *scope; /* who asks sees these devices */
 };
 
 static int
 setup(void **state)
 {
-	struct world *world = malloc(sizeof *world);
+	struct world *world = calloc(1, sizeof *world);
 	check(world);
 	judging_init(&world->judging);
 	buf_init(&world->scratch, 0);
@@ -66,7 +68,7 @@ check_raw(void **state, enum journal_format format, const char *body, const char
 	struct journal_record record = judging_record(&world->judging);
 	buf_clear(&world->out);
 	int count = raw_write(&record, device ? span_str(device) : span_of(NULL, 0),
-	    &world->scratch, &world->out);
+	    world->scope, &world->scratch, &world->out);
 	if (!span_eq(buf_span(&world->out), span_str(must)))
 		fail_msg("%s: for %s came\n%.*snot\n%s", body, device ? device : "all",
 		    SPAN_ARG(buf_span(&world->out)), must);
@@ -167,6 +169,32 @@ lines_of_a_device_come_together(void **state)
 }
 
 static void
+of_a_report_only_visible_devices_are_told(void **state)
+{
+	struct world *world = *state;
+	struct flow flow = {.options.partitions = 4};
+	struct flow_loop loop = {.flow = &flow};
+	const struct span ids[] = {SPAN("two"), SPAN("3"), SPAN("a b")};
+	struct flow_scope *scope;
+	assert_int_equal(flow_scope_create(&loop, SPAN("main"), ids, 3, &scope), 0);
+	world->scope = scope;
+	check_raw(state, JOURNAL_FORMAT_JSON, "[" ONE "," TWO "," ONE "]", NULL, LINE(TWO));
+	check_raw(state, JOURNAL_FORMAT_JSON, "[" ONE "," TWO "]", "1", "");
+	check_raw(state, JOURNAL_FORMAT_JSON, ONE, NULL, "");
+	check_raw(state, JOURNAL_FORMAT_NDJSON, ONE "\n" TWO "\n" ONE, NULL, LINE(TWO));
+	check_raw(state, JOURNAL_FORMAT_LINE, "w,device=1 a=1 1\nw,device=3 a=1 2\nw a=1 3\n"
+	    "w,device=a\\ b a=1 4\nw,device=33 a=1 5\nw,gateway=3 a=1 6", NULL,
+	    TEXT("w,device=3 a=1 2\\nw,device=a\\\\ b a=1 4"));
+	check_raw(state, JOURNAL_FORMAT_LINE, "w,device=1 a=1 1\nw a=1 3\n", NULL, "");
+	flow_scope_destroy(scope);
+	assert_int_equal(flow_scope_create(&loop, SPAN("main"), NULL, 0, &scope), 0);
+	world->scope = scope;
+	check_raw(state, JOURNAL_FORMAT_JSON, TWO, NULL, "");
+	flow_scope_destroy(scope);
+	world->scope = NULL;
+}
+
+static void
 damage_is_an_error_not_a_crash(void **state)
 {
 	struct world *world = *state;
@@ -176,15 +204,15 @@ damage_is_an_error_not_a_crash(void **state)
 		.body = SPAN("[{\"device\":{\"id\":1},\"rea"),
 	};
 	struct span all = span_of(NULL, 0);
-	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	assert_int_equal(raw_write(&record, all, NULL, &world->scratch, &world->out), -EBADMSG);
 	record.format = JOURNAL_FORMAT_NDJSON;
 	record.body = SPAN("{\"device\":{\"id\":1}\n");
-	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	assert_int_equal(raw_write(&record, all, NULL, &world->scratch, &world->out), -EBADMSG);
 	record.format = JOURNAL_FORMAT_NONE;
-	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	assert_int_equal(raw_write(&record, all, NULL, &world->scratch, &world->out), -EBADMSG);
 	record.format = JOURNAL_FORMAT_JSON;
 	record.body = SPAN("");
-	assert_int_equal(raw_write(&record, all, &world->scratch, &world->out), -EBADMSG);
+	assert_int_equal(raw_write(&record, all, NULL, &world->scratch, &world->out), -EBADMSG);
 	assert_int_equal(world->out.len, 0);
 }
 
@@ -201,6 +229,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(ids_are_compared_as_the_judge_reads_them, setup,
 		    teardown),
 		cmocka_unit_test_setup_teardown(lines_of_a_device_come_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(of_a_report_only_visible_devices_are_told, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(damage_is_an_error_not_a_crash, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("flow_raw", tests, NULL, NULL);

@@ -362,15 +362,16 @@ drop_batch(void *batch)
 	series_batch_destroy(batch);
 }
 
-void
-world_append_init(struct world_loop *loop, struct world_append *append, const char *lines)
+static void
+append_init(struct world_loop *loop, struct world_append *append, const char *tenant,
+    const char *lines)
 {
 	struct judge_result result;
 	struct journal_record *record;
 	char *copy = strdup(lines);
 	struct judge_body body = {
 		.format = JOURNAL_FORMAT_LINE,
-		.tenant = SPAN("main"),
+		.tenant = span_str(tenant),
 		.arrival_ms = loop_now_ms(loop->loop),
 		.precision = LP_MS,
 		.bytes = copy,
@@ -398,9 +399,15 @@ world_append_init(struct world_loop *loop, struct world_append *append, const ch
 	append->ticket = (struct flow_ticket){.record = record, .done = append_done};
 }
 
+void
+world_append_init(struct world_loop *loop, struct world_append *append, const char *lines)
+{
+	append_init(loop, append, "main", lines);
+}
+
 struct appending {
 	struct world_append append;
-	const char *lines;
+	const char *tenant, *lines;
 };
 
 static void
@@ -408,7 +415,7 @@ append_run(struct world_loop *loop, void *ctx)
 {
 	struct appending *appending = ctx;
 	struct world_append *append = &appending->append;
-	world_append_init(loop, append, appending->lines);
+	append_init(loop, append, appending->tenant, appending->lines);
 	append->error = flow_append(loop->flow, &append->ticket);
 	if (append->error == 0)
 		return;
@@ -416,23 +423,36 @@ append_run(struct world_loop *loop, void *ctx)
 	sem_post(&append->done);
 }
 
+static int
+append_wait(struct world *world, unsigned loop, struct appending *appending)
+{
+	sem_init(&appending->append.done, 0, 0);
+	world_call(world, loop, append_run, appending);
+	sem_wait(&appending->append.done);
+	sem_destroy(&appending->append.done);
+	return appending->append.error;
+}
+
 int
 world_append_seq(struct world *world, unsigned loop, const char *lines, uint64_t *ret_seq)
 {
-	struct appending appending = {.lines = lines};
-	sem_init(&appending.append.done, 0, 0);
-	world_call(world, loop, append_run, &appending);
-	sem_wait(&appending.append.done);
-	sem_destroy(&appending.append.done);
+	struct appending appending = {.tenant = "main", .lines = lines};
+	int error = append_wait(world, loop, &appending);
 	*ret_seq = appending.append.seq;
-	return appending.append.error;
+	return error;
 }
 
 int
 world_append(struct world *world, unsigned loop, const char *lines)
 {
-	uint64_t seq;
-	return world_append_seq(world, loop, lines, &seq);
+	return world_append_of(world, loop, "main", lines);
+}
+
+int
+world_append_of(struct world *world, unsigned loop, const char *tenant, const char *lines)
+{
+	struct appending appending = {.tenant = tenant, .lines = lines};
+	return append_wait(world, loop, &appending);
 }
 
 /* ── asking ── */
@@ -501,8 +521,32 @@ text_damage(void *ctx, const struct series_damage *damage)
 	check(false);
 }
 
+/* Who asks: a tenant, and the devices that he may see (NULL: all). */
+struct asker {
+	const char *tenant, *devices;
+	struct flow_scope *scope;
+};
+
+static void
+asker_begin(struct asker *asker, const struct world_loop *loop, struct flow_selector *selector)
+{
+	struct span ids[64];
+	size_t count = 0;
+	selector->tenant = span_str(asker->tenant);
+	for (const char *at = asker->devices; at && *at; at += strspn(at, " ")) {
+		check(count < ARRAY_COUNT(ids));
+		ids[count] = span_of(at, strcspn(at, " "));
+		at += ids[count++].len;
+	}
+	if (asker->devices)
+		check(flow_scope_create(loop->flow, selector->tenant, ids, count,
+		    &asker->scope) == 0);
+	selector->scope = asker->scope;
+}
+
 struct asking {
 	struct flow_ask ask;
+	struct asker asker;
 	sem_t done;
 	int error;
 };
@@ -519,23 +563,25 @@ static void
 ask_run(struct world_loop *loop, void *ctx)
 {
 	struct asking *asking = ctx;
+	asker_begin(&asking->asker, loop, &asking->ask.selector);
 	check(flow_ask(loop->flow, &asking->ask) == 0);
 }
 
 static int
-ask_wait(struct world *world, unsigned loop, const char *metric, size_t series_max,
-    struct asking *asking)
+ask_wait(struct world *world, unsigned loop, struct asker asker, const char *metric,
+    size_t series_max, struct asking *asking)
 {
 	*asking = (struct asking){
 		.ask = {.from_ms = INT64_MIN, .to_ms = INT64_MAX, .series_max = series_max,
 		    .done = ask_done},
+		.asker = asker,
 	};
-	asking->ask.selector.tenant = SPAN("main");
 	asking->ask.selector.metric = metric ? span_str(metric) : SPAN("");
 	sem_init(&asking->done, 0, 0);
 	world_call(world, loop, ask_run, asking);
 	sem_wait(&asking->done);
 	sem_destroy(&asking->done);
+	flow_scope_destroy(asking->asker.scope);
 	return asking->error;
 }
 
@@ -543,22 +589,23 @@ int
 world_ask_refused(struct world *world, unsigned loop, size_t series_max)
 {
 	struct asking asking;
-	int error = ask_wait(world, loop, NULL, series_max, &asking);
+	int error = ask_wait(world, loop, (struct asker){.tenant = "main"}, NULL, series_max,
+	    &asking);
 	check(error == 0 || asking.ask.snapshot_count == 0);
 	for (size_t i = 0; i < asking.ask.snapshot_count; i++)
 		series_snapshot_unref(asking.ask.snapshots[i]);
 	return error;
 }
 
-char *
-world_points(struct world *world, unsigned loop, const char *metric)
+static char *
+points_of(struct world *world, unsigned loop, struct asker asker, const char *metric)
 {
 	static const struct series_query_sink sink = {text_begin, text_rows, text_end, text_damage};
 	struct series_query query = {.from_ms = INT64_MIN, .to_ms = INT64_MAX};
 	struct text text = {.key = SPAN("")};
 	struct asking asking;
 	buf_init(&text.out, 0);
-	check(ask_wait(world, loop, metric, 100000, &asking) == 0);
+	check(ask_wait(world, loop, asker, metric, 100000, &asking) == 0);
 	check(series_query_run(&query, asking.ask.snapshots, asking.ask.snapshot_count, &sink,
 	    &text) == 0);
 	for (size_t i = 0; i < asking.ask.snapshot_count; i++)
@@ -568,8 +615,21 @@ world_points(struct world *world, unsigned loop, const char *metric)
 	return text.out.ptr;
 }
 
+char *
+world_points(struct world *world, unsigned loop, const char *metric)
+{
+	return points_of(world, loop, (struct asker){.tenant = "main"}, metric);
+}
+
+char *
+world_points_of(struct world *world, unsigned loop, const char *tenant, const char *devices)
+{
+	return points_of(world, loop, (struct asker){.tenant = tenant, .devices = devices}, NULL);
+}
+
 struct newest {
 	struct flow_latest latest;
+	struct asker asker;
 	struct buf out;
 	sem_t done;
 	int error;
@@ -595,17 +655,18 @@ static void
 newest_run(struct world_loop *loop, void *ctx)
 {
 	struct newest *newest = ctx;
+	asker_begin(&newest->asker, loop, &newest->latest.selector);
 	flow_latest(loop->flow, &newest->latest);
 }
 
-char *
-world_latest(struct world *world, unsigned loop, const char *device)
+static char *
+latest_of(struct world *world, unsigned loop, struct asker asker, const char *device)
 {
 	struct newest newest = {
 		.latest = {.each = newest_each, .done = newest_done},
+		.asker = asker,
 	};
 	newest.latest.ctx = &newest;
-	newest.latest.selector.tenant = SPAN("main");
 	newest.latest.selector.tag_count = device ? 1 : 0;
 	if (device)
 		newest.latest.selector.tags[0] =
@@ -615,7 +676,20 @@ world_latest(struct world *world, unsigned loop, const char *device)
 	world_call(world, loop, newest_run, &newest);
 	sem_wait(&newest.done);
 	sem_destroy(&newest.done);
+	flow_scope_destroy(newest.asker.scope);
 	check(newest.error == 0);
 	buf_append_byte(&newest.out, '\0');
 	return newest.out.ptr;
+}
+
+char *
+world_latest(struct world *world, unsigned loop, const char *device)
+{
+	return latest_of(world, loop, (struct asker){.tenant = "main"}, device);
+}
+
+char *
+world_latest_of(struct world *world, unsigned loop, const char *tenant, const char *devices)
+{
+	return latest_of(world, loop, (struct asker){.tenant = tenant, .devices = devices}, NULL);
 }

@@ -83,6 +83,7 @@ void world_append_init(struct world_loop *loop, struct world_append *append, con
 
 /* Appends on a loop and waits: what done() said, or flow_append. */
 int world_append(struct world *world, unsigned loop, const char *lines);
+int world_append_of(struct world *world, unsigned loop, const char *tenant, const char *lines);
 int world_append_seq(struct world *world, unsigned loop, const char *lines, uint64_t *ret_seq);
 
 /* ── asking ── */
@@ -96,5 +97,9 @@ int world_ask_refused(struct world *world, unsigned loop, size_t series_max);
 
 /* The newest of each series, likewise, in order of partition. */
 char *world_latest(struct world *world, unsigned loop, const char *device);
+
+/* Both, as somebody of this tenant is told who may only see these devices (blanks between). */
+char *world_points_of(struct world *world, unsigned loop, const char *tenant, const char *devices);
+char *world_latest_of(struct world *world, unsigned loop, const char *tenant, const char *devices);
 
 #endif

@@ -201,6 +201,34 @@ selector_finds_by_tenant_metric_and_tags_in_order_of_keys(void **state)
 }
 
 static void
+selector_with_devices_lets_only_those_through(void **state)
+{
+	struct table *t = *state;
+	struct series_query query = {.from_ms = 0, .to_ms = 10000};
+	struct span ids[40] = {SPAN("d1"), SPAN("d4")};
+	char texts[40][16], key[256];
+	struct series_selector selector = {.tenant = SPAN("main"), .devices = ids};
+	put_fleet(t);
+	put(t, 1, make_key(key, sizeof(key), "main", "temp", NULL, "hall"), 5, 70);
+	for (int i = 2; i < 40; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "e%02d", i);
+		ids[i] = span_str(texts[i]);
+	}
+	/* Few are looked for in the signatures, many in the keys only. */
+	for (selector.device_count = 2; selector.device_count <= 40; selector.device_count += 19) {
+		selector.metric = SPAN("");
+		assert_int_equal(ask(t, &selector, &query), 0);
+		assert_string_equal(t->text, "batt,d1;temp,d1,hall;temp,d4,hall;");
+		selector.metric = SPAN("temp");
+		assert_int_equal(ask(t, &selector, &query), 0);
+		assert_string_equal(t->text, "temp,d1,hall;temp,d4,hall;");
+	}
+	selector.device_count = 0;
+	assert_int_equal(ask(t, &selector, &query), 0);
+	assert_string_equal(t->text, "");
+}
+
+static void
 client_that_leaves_stops_the_query(void **state)
 {
 	struct table *t = *state;
@@ -420,6 +448,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    selector_finds_by_tenant_metric_and_tags_in_order_of_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(selector_with_devices_lets_only_those_through,
+		    set_up, tear_down),
 		cmocka_unit_test_setup_teardown(client_that_leaves_stops_the_query, set_up,
 		    tear_down),
 		cmocka_unit_test_setup_teardown(
