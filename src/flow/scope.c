@@ -81,7 +81,7 @@ flow_scope_create(const struct flow_loop *fl, struct span tenant, const struct s
 		qsort(items, count, sizeof *items, item_order);
 	scope->partitions = partitions;
 	scope->starts[0] = 0;
-	scope_fill(scope, (struct span *)((char *)(scope + 1) + starts), items, count, tenant);
+	scope_fill(scope, (void *)((char *)(scope + 1) + starts), items, count, tenant);
 	free(items);
 	*ret_scope = scope;
 	return 0;
