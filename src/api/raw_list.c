@@ -46,7 +46,8 @@ raw_record(struct raw_question *question, const struct journal_record *record)
 	if (record->stream != JOURNAL_REPORTS || record->arrival_ms < question->from_ms ||
 	    record->arrival_ms >= question->to_ms || !span_eq(record->tenant, question->tenant))
 		return 0;
-	int written = raw_write(record, question->device, question->scope, &question->scratch, &question->out);
+	int written = raw_write(record, question->device, question->scope, &question->scratch,
+	    &question->out);
 	if (written == -EBADMSG) {
 		buf_printf(&question->out, "{\"warning\":\"record %llu cannot be read\"}\n",
 		    (unsigned long long)record->seq);

@@ -10,9 +10,10 @@
 struct flow_scope;
 
 /* Appends a line of JSON for each accepted item of the record that is of `device` (ptr NULL: of
- * any) and of a device in the scope (NULL: all, and what is of none): {"time":arrival,"message":{…}}, or for line protocol one line with all such lines,
- * {"time":arrival,"text":"…"}. Returns how many it appended, -ENOMEM, or -EBADMSG (damage that the
- * record's CRC did not see). Any thread; `scratch` is the caller's, reused. */
+ * any) and of a device in the scope (NULL: of all, or of none): {"time":arrival,"message":{…}}, or
+ * for line protocol one line with all such lines, {"time":arrival,"text":"…"}. Returns how many it
+ * appended, -ENOMEM, or -EBADMSG (damage that the record's CRC did not see). Any thread; `scratch`
+ * is the caller's, reused. */
 int raw_write(const struct journal_record *record, struct span device,
     const struct flow_scope *scope, struct buf *scratch, struct buf *out);
 
