@@ -29,7 +29,7 @@ struct journal_options {
 	const char *dir;          /* made when missing */
 	uint64_t segment_bytes;   /* multiple of 4096, >= 1 MiB; default 64 MiB */
 	enum journal_durability durability;
-	bool direct;              /* O_DIRECT|O_DSYNC where it works */
+	bool direct;              /* O_DIRECT where it works */
 };
 
 #define JOURNAL_RECORD_BYTES_MAX (17u << 20) /* a 16 MiB body and its verdicts */

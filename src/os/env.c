@@ -24,6 +24,8 @@
 #include "check.h"
 #include "name_list.h"
 
+enum { DIRECT_BYTES = 4096 }; /* what ENV_DIRECT promises to be enough */
+
 void
 env_destroy(struct env *env)
 {
@@ -387,6 +389,22 @@ open_retrying(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Some file systems take O_DIRECT at open() and then want more alignment at each write. */
+static bool
+direct_fits(int fd)
+{
+	bool fits = true;
+#ifdef STATX_DIOALIGN
+	struct statx st;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 && st.stx_mask & STATX_DIOALIGN)
+		fits = st.stx_dio_offset_align > 0 && st.stx_dio_offset_align <= DIRECT_BYTES &&
+		    st.stx_dio_mem_align <= DIRECT_BYTES;
+#else
+	(void)fd;
+#endif
+	return fits;
+}
+
 static int
 real_open(struct env *env, const char *path, int flags, struct env_file **ret_file)
 {
@@ -397,6 +415,12 @@ real_open(struct env *env, const char *path, int flags, struct env_file **ret_fi
 	f->fd = open_retrying(
 	    path, (flags & ENV_WRITE ? O_RDWR : O_RDONLY) | (flags & ENV_CREATE ? O_CREAT : 0) |
 		      (flags & ENV_EXCLUSIVE ? O_EXCL : 0) | (flags & ENV_DIRECT ? O_DIRECT : 0));
+	if (f->fd >= 0 && flags & ENV_DIRECT && !direct_fits(f->fd)) {
+		close(f->fd);
+		if (flags & ENV_EXCLUSIVE)
+			unlink(path);
+		f->fd = -EINVAL;
+	}
 	if (f->fd < 0) {
 		int error = f->fd;
 		free(f);

@@ -76,8 +76,8 @@ const struct settings_entry settings_table[] = {
     WORD(journal.durability, "fsync|os|none", "fsync", RESTART,
 	"What an answer stands for: fsync: it is on disk; os: it was given to the kernel (lost by"
 	" a power cut); none: it is in memory."),
-    BOOL(journal.direct, "no", RESTART,
-	"Write the journal with O_DIRECT and O_DSYNC where the file system can."),
+    BOOL(journal.direct, "yes", RESTART,
+	"Write the journal past the page cache (O_DIRECT) where the file system can."),
     BYTES(series.head_bytes_max, MIB, 64 * GIB, "64MiB", RESTART,
 	"Memory of the newest points, all partitions together; above it they become part files."),
     S("series.head_age_s_max", series.head_age_ms_max, 1000, 24 * HOURS, "600s", RESTART,
