@@ -3,8 +3,10 @@
  *
  * Why an array per partition: the loops that own partitions read their points as one run, and the
  * batch must not change after it was built, so the grouping happens while points are added.
+ * A point names its series by number: who applies a batch looks each series up once, not each
+ * point.
  * Invariants: points of a partition stand in the order of adding; keys live in one buffer and a
- * point names its key by offset, because the buffer moves while it grows.
+ * series names its key by offset, because the buffer moves while it grows.
  */
 #include "batch.h"
 
@@ -126,16 +128,24 @@ series_partition_of(struct span tenant, struct span device_or_key, uint32_t part
 
 /* ── batches ── */
 
+struct batch_series {
+	uint64_t hash;
+	uint32_t key_off, key_len;
+	uint32_t partition, slot;
+};
+
 struct batch_group {
 	struct series_point *points;
+	uint32_t *series;            /* numbers, by slot */
 	uint32_t count, cap;
+	uint32_t series_count, series_cap;
 };
 
 struct series_batch {
 	struct buf keys;
+	struct batch_series *series;
+	uint32_t series_count, series_cap;
 	size_t count;
-	uint64_t last_hash;
-	uint32_t last_off, last_len; /* the key of the point before; len 0: none */
 	uint32_t partitions;
 	struct batch_group groups[];
 };
@@ -158,62 +168,106 @@ series_batch_destroy(struct series_batch *batch)
 {
 	if (!batch)
 		return;
-	for (uint32_t i = 0; i < batch->partitions; i++)
+	for (uint32_t i = 0; i < batch->partitions; i++) {
 		free(batch->groups[i].points);
+		free(batch->groups[i].series);
+	}
+	free(batch->series);
 	buf_finish(&batch->keys);
 	free(batch);
 }
 
-static int
-batch_group_grow(struct batch_group *group)
+/* The array with room for one more than `count`; NULL when memory is out. */
+static inline void *
+batch_room(void *array, uint32_t count, uint32_t *cap, size_t element_bytes)
 {
-	uint32_t cap = group->cap ? group->cap * 2 : 8;
-	if (cap < group->cap)
-		return -ENOMEM;
-	struct series_point *points = realloc(group->points, cap * sizeof(*points));
-	if (!points)
-		return -ENOMEM;
-	group->points = points;
-	group->cap = cap;
-	return 0;
+	if (count < *cap)
+		return array;
+	uint32_t more = *cap ? *cap * 2 : 8;
+	void *grown = more < *cap ? NULL : realloc(array, more * element_bytes);
+	if (grown)
+		*cap = more;
+	return grown;
 }
 
-static int
-batch_take_key(struct series_batch *batch, uint64_t hash, struct span key)
+int
+series_batch_add_series(struct series_batch *batch, uint32_t partition, uint64_t hash,
+    struct span key, uint32_t *ret_series)
 {
-	if (batch->last_len == key.len && batch->last_hash == hash && key.len &&
-	    memcmp(batch->keys.ptr + batch->last_off, key.ptr, key.len) == 0)
-		return 0;
+	check(partition < batch->partitions);
+	struct batch_group *group = &batch->groups[partition];
+	void *series = batch_room(batch->series, batch->series_count, &batch->series_cap,
+	    sizeof(batch->series[0]));
+	if (!series)
+		return -ENOMEM;
+	batch->series = series;
+	void *numbers = batch_room(group->series, group->series_count, &group->series_cap,
+	    sizeof(group->series[0]));
+	if (!numbers)
+		return -ENOMEM;
+	group->series = numbers;
 	size_t off = batch->keys.len;
 	if (buf_append_span(&batch->keys, key) != 0)
 		return -ENOMEM;
-	batch->last_off = (uint32_t)off;
-	batch->last_len = (uint32_t)key.len;
-	batch->last_hash = hash;
+	uint32_t number = batch->series_count++;
+	batch->series[number] = (struct batch_series){
+		.hash = hash,
+		.key_off = (uint32_t)off,
+		.key_len = (uint32_t)key.len,
+		.partition = partition,
+		.slot = group->series_count,
+	};
+	group->series[group->series_count++] = number;
+	*ret_series = number;
 	return 0;
+}
+
+int
+series_batch_add_point(struct series_batch *batch, uint32_t series, int64_t time_ms,
+    double value)
+{
+	check(series < batch->series_count);
+	if (time_ms < -SERIES_TIME_MS_MAX || time_ms > SERIES_TIME_MS_MAX)
+		return -ERANGE;
+	const struct batch_series *of = &batch->series[series];
+	struct batch_group *group = &batch->groups[of->partition];
+	void *points = batch_room(group->points, group->count, &group->cap,
+	    sizeof(group->points[0]));
+	if (!points)
+		return -ENOMEM;
+	group->points = points;
+	group->points[group->count++] = (struct series_point){
+		.time_ms = time_ms,
+		.value = value,
+		.series = series,
+		.slot = of->slot,
+	};
+	batch->count++;
+	return 0;
+}
+
+/* Whether the series that came last is this one. */
+static bool
+batch_is_last(const struct series_batch *batch, uint32_t partition, uint64_t hash, struct span key)
+{
+	if (batch->series_count == 0)
+		return false;
+	const struct batch_series *last = &batch->series[batch->series_count - 1];
+	return last->hash == hash && last->partition == partition &&
+	    span_eq(span_of(batch->keys.ptr + last->key_off, last->key_len), key);
 }
 
 int
 series_batch_add(struct series_batch *batch, uint32_t partition, uint64_t hash,
     struct span key, int64_t time_ms, double value)
 {
-	check(partition < batch->partitions);
 	if (time_ms < -SERIES_TIME_MS_MAX || time_ms > SERIES_TIME_MS_MAX)
 		return -ERANGE;
-	struct batch_group *group = &batch->groups[partition];
-	if (group->count == group->cap && batch_group_grow(group) != 0)
+	uint32_t series = batch->series_count - 1;
+	if (!batch_is_last(batch, partition, hash, key) &&
+	    series_batch_add_series(batch, partition, hash, key, &series) != 0)
 		return -ENOMEM;
-	if (batch_take_key(batch, hash, key) != 0)
-		return -ENOMEM;
-	group->points[group->count++] = (struct series_point){
-		.hash = hash,
-		.key_off = batch->last_off,
-		.key_len = batch->last_len,
-		.time_ms = time_ms,
-		.value = value,
-	};
-	batch->count++;
-	return 0;
+	return series_batch_add_point(batch, series, time_ms, value);
 }
 
 size_t
@@ -230,8 +284,23 @@ series_batch_points(const struct series_batch *batch, uint32_t partition, size_t
 	return batch->groups[partition].points;
 }
 
-struct span
-series_batch_key(const struct series_batch *batch, const struct series_point *point)
+const uint32_t *
+series_batch_series(const struct series_batch *batch, uint32_t partition, size_t *ret_count)
 {
-	return span_of(batch->keys.ptr + point->key_off, point->key_len);
+	check(partition < batch->partitions);
+	*ret_count = batch->groups[partition].series_count;
+	return batch->groups[partition].series;
+}
+
+struct span
+series_batch_series_key(const struct series_batch *batch, uint32_t series)
+{
+	const struct batch_series *of = &batch->series[series];
+	return span_of(batch->keys.ptr + of->key_off, of->key_len);
+}
+
+uint64_t
+series_batch_series_hash(const struct series_batch *batch, uint32_t series)
+{
+	return batch->series[series].hash;
 }

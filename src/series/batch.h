@@ -43,11 +43,10 @@ uint64_t series_key_hash(struct span key);
 uint32_t series_partition_of(struct span tenant, struct span device_or_key, uint32_t partitions);
 
 struct series_point {
-	uint64_t hash;     /* of the key */
-	uint32_t key_off;  /* in the batch's keys */
-	uint32_t key_len;
 	int64_t time_ms;
 	double value;
+	uint32_t series;   /* its number in the batch */
+	uint32_t slot;     /* the same among the series of its partition, from 0 */
 };
 
 struct series_batch;
@@ -60,11 +59,31 @@ void series_batch_destroy(struct series_batch *batch); /* NULL ok; any thread, o
 int series_batch_add(struct series_batch *batch, uint32_t partition, uint64_t hash,
     struct span key, int64_t time_ms, double value);
 
+/* The same in two steps, for who remembers numbers: a series, to which at least one point must be
+ * added (twice the same series does no harm but costs), and a point of it. As above. */
+int series_batch_add_series(struct series_batch *batch, uint32_t partition, uint64_t hash,
+    struct span key, uint32_t *ret_series);
+int series_batch_add_point(struct series_batch *batch, uint32_t series, int64_t time_ms,
+    double value);
+
 size_t series_batch_count(const struct series_batch *batch);
 
 /* The points of one partition in the order in which they were added. */
 const struct series_point *series_batch_points(const struct series_batch *batch,
     uint32_t partition, size_t *ret_count);
-struct span series_batch_key(const struct series_batch *batch, const struct series_point *point);
+
+/* Numbers of the series of one partition, by slot. */
+const uint32_t *series_batch_series(const struct series_batch *batch, uint32_t partition,
+    size_t *ret_count);
+
+/* Of a series by its number in the batch. */
+struct span series_batch_series_key(const struct series_batch *batch, uint32_t series);
+uint64_t series_batch_series_hash(const struct series_batch *batch, uint32_t series);
+
+static inline struct span
+series_batch_key(const struct series_batch *batch, const struct series_point *point)
+{
+	return series_batch_series_key(batch, point->series);
+}
 
 #endif

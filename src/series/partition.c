@@ -266,32 +266,26 @@ series_partition_advance(struct series_partition *partition, uint64_t seq)
 	partition->applied = MAX(partition->applied, seq);
 }
 
-static bool
-partition_same_key(const struct series_point *a, const struct series_point *b)
-{
-	return a->key_off == b->key_off && a->key_len == b->key_len;
-}
-
-/* The head's index of the series of each run of points with one key. */
+/* The head's index of each series of the batch, by slot. */
 static int
 partition_prepare(struct series_partition *partition, const struct series_batch *batch,
-    const struct series_point *points, size_t count)
+    size_t points)
 {
+	size_t count;
+	const uint32_t *series = series_batch_series(batch, partition->number, &count);
 	struct buf *indexes = &partition->indexes;
-	size_t runs = 0;
 	buf_clear(indexes);
+	if (buf_reserve(indexes, count * sizeof(uint32_t)) != 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		if (i && partition_same_key(&points[i], &points[i - 1]))
-			continue;
 		uint32_t number, index;
-		if (roster_take(&partition->roster, points[i].hash,
-		    series_batch_key(batch, &points[i]), &number) != 0 ||
+		if (roster_take(&partition->roster, series_batch_series_hash(batch, series[i]),
+		    series_batch_series_key(batch, series[i]), &number) != 0 ||
 		    head_take(partition->head, &partition->roster, number, &index) != 0 ||
 		    buf_append(indexes, &index, sizeof(index)) != 0)
 			return -ENOMEM;
-		runs++;
 	}
-	return head_reserve(partition->head, runs, count);
+	return head_reserve(partition->head, count, points);
 }
 
 int
@@ -302,16 +296,12 @@ series_partition_apply(struct series_partition *partition, const struct series_b
 	const struct series_point *points = series_batch_points(batch, partition->number, &count);
 	if (seq <= partition->applied)
 		return 0;
-	if (count && partition_prepare(partition, batch, points, count) != 0)
+	if (count && partition_prepare(partition, batch, count) != 0)
 		return -ENOMEM;
 	struct head *head = partition->head;
-	const char *index = partition->indexes.ptr;
-	uint32_t at = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (i == 0 || !partition_same_key(&points[i], &points[i - 1])) {
-			memcpy(&at, index, sizeof(at));
-			index += sizeof(at);
-		}
+		uint32_t at;
+		memcpy(&at, partition->indexes.ptr + points[i].slot * sizeof(at), sizeof(at));
 		head_put(head, at, points[i].time_ms, points[i].value);
 		roster_note(&partition->roster, head->series[at].number, points[i].time_ms,
 		    points[i].time_ms, points[i].value);

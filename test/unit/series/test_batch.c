@@ -117,12 +117,44 @@ batch_groups_points_by_partition_in_order(void **state)
 			assert_int_equal(points[i].time_ms, n);
 			assert_true(points[i].value == (double)n * 0.5);
 			assert_true(span_eq(series_batch_key(batch, &points[i]), span_str(key)));
-			if (i % 10)
-				assert_int_equal(points[i].key_off, points[i - 1].key_off);
+			assert_int_equal(points[i].slot, i / 10);
 		}
+		const uint32_t *series = series_batch_series(batch, p, &count);
+		assert_int_equal(count, 25);
+		for (size_t i = 0; i < count; i++)
+			assert_int_equal(series[i], points[i * 10].series);
 	}
 	series_batch_destroy(batch);
 	series_batch_destroy(NULL);
+}
+
+static void
+batch_takes_points_of_series_in_any_order(void **state)
+{
+	(void)state;
+	struct series_batch *batch;
+	uint32_t a, b;
+	size_t count;
+	assert_int_equal(series_batch_create(2, &batch), 0);
+	assert_int_equal(series_batch_add_series(batch, 1, 11, SPAN("a"), &a), 0);
+	assert_int_equal(series_batch_add_series(batch, 1, 22, SPAN("b"), &b), 0);
+	assert_int_equal(series_batch_add_point(batch, b, 1, 10), 0);
+	assert_int_equal(series_batch_add_point(batch, a, 2, 20), 0);
+	assert_int_equal(series_batch_add_point(batch, b, 3, 30), 0);
+	/* The same key and hash in another partition is another series. */
+	assert_int_equal(series_batch_add(batch, 0, 22, SPAN("b"), 4, 40), 0);
+	const struct series_point *points = series_batch_points(batch, 1, &count);
+	assert_int_equal(count, 3);
+	assert_true(span_eq(series_batch_key(batch, &points[0]), SPAN("b")));
+	assert_true(span_eq(series_batch_key(batch, &points[1]), SPAN("a")));
+	assert_int_equal(series_batch_series_hash(batch, points[1].series), 11);
+	assert_int_equal(points[0].slot, 1);
+	assert_int_equal(points[2].slot, 1);
+	assert_int_equal(points[2].time_ms, 3);
+	points = series_batch_points(batch, 0, &count);
+	assert_int_equal(count, 1);
+	assert_true(points[0].series != b && points[0].slot == 0);
+	series_batch_destroy(batch);
 }
 
 static void
@@ -148,6 +180,7 @@ main(void)
 		cmocka_unit_test(key_refuses_what_cannot_be_one),
 		cmocka_unit_test(partition_of_a_device_is_stable),
 		cmocka_unit_test(batch_groups_points_by_partition_in_order),
+		cmocka_unit_test(batch_takes_points_of_series_in_any_order),
 		cmocka_unit_test(batch_refuses_times_that_no_file_can_hold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
