@@ -192,7 +192,8 @@ take_all(void *ctx)
 		uint64_t wait_ms;
 
 		one.name = span_of(name, (size_t)snprintf(name, sizeof(name), "d%u", i % 500));
-		wait_ms = access_limits_take(taker->limits, &one, ACCESS_RATE_REQUESTS, 1, T0, true);
+		wait_ms = access_limits_take(taker->limits, &one, ACCESS_RATE_REQUESTS, 1, T0,
+		    true);
 		taker->passed += wait_ms == 0;
 	}
 }
