@@ -74,7 +74,8 @@ put_apply(struct admin_call *call, struct store_tx *tx)
 
 	if (error == 0 && mc->wrong)
 		return admin_call_refuse(call, 403, "/password/old", "it is not your password");
-	if (error == 0 && mc->password_new.len && !span_eq(checked, mc->user.hash))
+	if (error == 0 && mc->password_new.len &&
+	    !access_secret_equal(checked, mc->user.hash))
 		return admin_call_refuse(call, 409, "/password",
 		    "the password was changed meanwhile");
 	if (error == 0)
