@@ -283,7 +283,9 @@ call_answer(struct admin_call *call)
 
 		session_add_header(request, "ETag", span_of(tag, (size_t)len));
 	}
-	session_answer(request, call->status, call->out.len ? "application/json" : NULL,
+	if (!call->content_type)
+		call->content_type = "application/json";
+	session_answer(request, call->status, call->out.len ? call->content_type : NULL,
 	    buf_span(&call->out));
 }
 

@@ -62,7 +62,8 @@ struct admin_call {
 	int64_t now_ms;
 	unsigned status;          /* of the answer */
 	uint64_t version;         /* of what is answered, for its ETag; 0: none */
-	struct buf out;           /* JSON; empty: no body */
+	const char *content_type; /* NULL: JSON */
+	struct buf out;           /* empty: no body */
 	unsigned refused;         /* the problem's status, and the problem */
 	char pointer[96], detail[256];
 };

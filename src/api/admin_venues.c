@@ -58,6 +58,8 @@ venue_write(const struct venue_call *vc, const struct store_venue *venue, struct
 	json_write_string(out, venue->name);
 	buf_append_str(out, ",\"items\":");
 	buf_append_span(out, venue->items.len ? venue->items : SPAN("[]"));
+	if (venue->has_plan)
+		buf_append_str(out, ",\"plan\":true");
 	buf_append_str(out, ",\"users\":");
 	error = users_write(vc, venue, out);
 	buf_append_byte(out, '}');

@@ -30,6 +30,7 @@ const struct api_group api_groups[] = {
 	{"Administration", NULL, api_admin_users_routes},
 	{"Administration", NULL, api_admin_audit_routes},
 	{"Administration", NULL, api_admin_venues_routes},
+	{"Administration", NULL, api_admin_plan_routes},
 	{"Administration", NULL, api_admin_tenants_routes},
 	{"People", "What persons may see and change of their own.", api_me_routes},
 	{"People", NULL, api_thresholds_routes},

@@ -118,6 +118,21 @@ path_param_find(const struct session_doc *doc, struct span name)
 	return NULL;
 }
 
+/* Administration is of the caller's tenant, or of another's for who governs the node. */
+static void
+tenant_param_write(struct buf *out, const char *path)
+{
+	static const char *const trees[] = {"/api/v1/admin/devices", "/api/v1/admin/gateways",
+	    "/api/v1/admin/users", "/api/v1/admin/keys", "/api/v1/admin/secrets",
+	    "/api/v1/admin/audit", "/api/v1/venues", "/api/v1/devices/"};
+
+	for (size_t i = 0; i < ARRAY_COUNT(trees); i++)
+		if (strncmp(path, trees[i], strlen(trees[i])) == 0)
+			param_write(out, "query", SPAN("tenant"), false, "Name",
+			    "Whose; for those who govern the node. The caller's own when left "
+			    "out.");
+}
+
 /* Those that the path holds; the doc only explains them. */
 static void
 path_params_write(struct buf *out, const struct session_doc *doc, const char *path)
@@ -333,6 +348,7 @@ openapi_operation(struct buf *out, const struct api_group *group,
 	buf_append_str(out, "],\"parameters\":[");
 	path_params_write(out, doc, route->path);
 	params_write(out, "query", doc->query, ARRAY_COUNT(doc->query));
+	tenant_param_write(out, route->path);
 	params_write(out, "header", doc->headers, ARRAY_COUNT(doc->headers));
 	buf_append_byte(out, ']');
 	body_write(out, doc);
