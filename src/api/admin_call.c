@@ -298,6 +298,8 @@ call_end(struct admin_call *call)
 			call_fail(call);
 		else
 			call_answer(call);
+	} else if (call->ops->done) {
+		call->ops->done(call);
 	}
 	call_destroy(call);
 }
@@ -359,38 +361,49 @@ call_worked_deliver(struct mail *mail)
 	call_back(CONTAINER_OF(mail, struct admin_call, job.mail));
 }
 
+static struct admin_call *
+call_new(const struct api *api, struct mailbox *box, const struct access *access,
+    struct access_principal *principal, size_t size, const struct admin_call_ops *ops)
+{
+	struct admin_call *call = calloc(1, size);
+
+	check(size >= sizeof *call);
+	if (!call)
+		return NULL;
+	call->api = api;
+	call->ops = ops;
+	call->box = box;
+	call->size = size;
+	call->mail.deliver = call_stored_deliver;
+	call->job.reply_to = box;
+	call->job.mail.deliver = call_worked_deliver;
+	call->unit.apply = call_apply;
+	call->unit.done = call_stored;
+	call->unit.urgent = true;
+	call->access = access;
+	call->principal = access_principal_ref(principal);
+	call->who = admin_call_keep(call, principal->name);
+	call->now_ms = env_now_ms(api->env);
+	call->status = 200;
+	buf_init(&call->out, 0);
+	return call;
+}
+
 void *
 admin_call_create(struct session_request *request, size_t size, const struct admin_call_ops *ops)
 {
 	const struct api_loop *al = session_app(request);
-	struct admin_call *call = calloc(1, size);
+	struct admin_call *call = call_new(al->api, al->box, al->access,
+	    (struct access_principal *)session_principal(request), size, ops);
 	int error;
 
-	check(size >= sizeof *call);
 	if (!call) {
 		api_no_memory(request);
 		return NULL;
 	}
 	call->request = request;
-	call->api = al->api;
-	call->ops = ops;
-	call->box = al->box;
-	call->size = size;
-	call->mail.deliver = call_stored_deliver;
-	call->job.reply_to = al->box;
-	call->job.mail.deliver = call_worked_deliver;
-	call->unit.apply = call_apply;
-	call->unit.done = call_stored;
-	call->unit.urgent = true;
-	call->access = al->access;
-	call->principal = access_principal_ref(
-	    (struct access_principal *)session_principal(request));
-	call->who = admin_call_keep(call, call->principal->name);
 	call->from = admin_call_keep(call, span_str(session_peer(request)));
 	call->if_match = admin_call_keep(call, session_header(request, "If-Match"));
-	call->now_ms = env_now_ms(al->api->env);
-	call->status = 200;
-	buf_init(&call->out, 0);
 	error = tenant_choose(call);
 	if (error == 0)
 		error = thing_ask(call);
@@ -398,6 +411,20 @@ admin_call_create(struct session_request *request, size_t size, const struct adm
 		return call;
 	admin_call_run(call, error);
 	return NULL;
+}
+
+void *
+admin_call_part(const struct admin_call *whole, size_t size, const struct admin_call_ops *ops)
+{
+	struct admin_call *call = call_new(whole->api, whole->box, whole->access,
+	    whole->principal, size, ops);
+
+	if (!call)
+		return NULL;
+	call->from = admin_call_keep(call, whole->from);
+	call->tenant = admin_call_keep(call, whole->tenant);
+	call->elsewhere = whole->elsewhere;
+	return call;
 }
 
 void
@@ -408,7 +435,8 @@ admin_call_run(struct admin_call *call, int error)
 		call_end(call);
 		return;
 	}
-	session_set_state(call->request, call);
+	if (call->request)
+		session_set_state(call->request, call);
 	if (call->ops->find) {
 		call->finding = true;
 		call->awaited = 1;
@@ -416,6 +444,13 @@ admin_call_run(struct admin_call *call, int error)
 	} else {
 		call_proceed(call);
 	}
+}
+
+void
+admin_call_finish(struct admin_call *call, int error)
+{
+	call->error = error == 0 && (call->no_memory || !buf_ok(&call->out)) ? -ENOMEM : error;
+	call_end(call);
 }
 
 void

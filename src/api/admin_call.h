@@ -29,6 +29,8 @@ struct admin_call_ops {
 	/* On the store's thread, before that: what the work needs to know. Changes nothing. May be
 	 * NULL. */
 	int (*find)(struct admin_call *call, struct store_tx *tx);
+	/* Of a part, on the loop, when it is over: call->error, call->out. */
+	void (*done)(struct admin_call *call);
 	/* What access_may is asked first, about the thing of the call's tenant that {id} in the
 	 * path names. Calls that say nothing are for those who govern the node. */
 	enum access_what what;
@@ -75,6 +77,14 @@ void *admin_call_create(struct session_request *request, size_t size,
 
 /* error 0: submits the call to the store; otherwise answers with what is wrong and ends it. */
 void admin_call_run(struct admin_call *call, int error);
+
+/* A call of many units: as many parts as it takes, each with a unit of its own, for the same caller
+ * and tenant as `whole`. NULL: memory is out. They are run like others, and end with done(). */
+void *admin_call_part(const struct admin_call *whole, size_t size,
+    const struct admin_call_ops *ops);
+
+/* Answers for the whole, whose own apply() never comes, and ends it. */
+void admin_call_finish(struct admin_call *call, int error);
 
 /* session_route_ops.gone of all routes whose calls these are. */
 void admin_call_gone(struct session_request *request, bool broken);

@@ -26,6 +26,7 @@ const struct api_group api_groups[] = {
 	    api_admin_devices_list_routes},
 	{"Administration", NULL, api_admin_devices_routes},
 	{"Administration", NULL, api_admin_devices_legacy_routes},
+	{"Administration", NULL, api_admin_import_routes},
 	{"Administration", NULL, api_admin_gateways_routes},
 	{"Administration", NULL, api_admin_users_routes},
 	{"Administration", NULL, api_admin_audit_routes},

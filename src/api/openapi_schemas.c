@@ -22,6 +22,11 @@ const struct openapi_schema openapi_schemas[] = {
 	    "place: string, gateway?: integer, users: [string]}",
 	    NULL},
 	{"DeviceId", "integer|string", "A number up to 2^53, a string for what is no such number."},
+	{"DeviceImport",
+	    "{id?: DeviceId, auth?: string|integer, name?: string|null, group?: string|null, "
+	    "place?: string|null, state?: boolean|null, gateway?: integer|null, "
+	    "users?: [Name]|null, config?: {*: string|number}|null}",
+	    "A line of an import."},
 	{"DeviceLegacy",
 	    "{Id: DeviceId, Auth: string, State: boolean, "
 	    "Config?: {maxTemp: number, minTemp: number}}",
@@ -36,6 +41,10 @@ const struct openapi_schema openapi_schemas[] = {
 	    "place?: string|null, users?: string|[string]|null, gateway?: integer|null}",
 	    NULL},
 	{"DeviceShort", "{id: DeviceId, state: boolean, config?: Tags}", NULL},
+	{"DevicesImported",
+	    "{devices: [{id: DeviceId, auth: string}], added: integer, updated: integer, "
+	    "rejected: [{line: integer, code: string, detail: string}], rejected_count: integer}",
+	    "devices: those whose token was made. rejected: the first 100."},
 	{"GatewayChange", "{name?: string|null, may_enrol?: boolean}", NULL},
 	{"GatewayFull",
 	    "{id: integer, state?: string, config?: Tags, name: string, may_enrol: boolean}",
