@@ -226,6 +226,20 @@ access_destroy(struct access *access)
 	free(access);
 }
 
+void
+access_principal_revoke(struct access *access, struct access_principal *principal)
+{
+	principal->revoked = true;
+	if (atomic_load_explicit(&principal->refs, memory_order_relaxed) > 1)
+		access->losses.principals++;
+}
+
+struct access_losses
+access_losses(const struct access *access)
+{
+	return access->losses;
+}
+
 /* ── keys ── */
 
 bool
@@ -339,7 +353,7 @@ access_key_remove(struct access *access, uint64_t id)
 		return;
 	check(map_remove(&access->by_id, id_slot(id), entry));
 	check(map_remove(&access->by_hash, hash_slot(entry->hash), entry));
-	entry->principal->revoked = true;
+	access_principal_revoke(access, entry->principal);
 	entry_destroy(entry);
 }
 

@@ -93,6 +93,14 @@ struct access_principal *access_local(struct access *access);
  * The one place where secrets are compared. */
 bool access_secret_equal(struct span a, struct span b);
 
+/* How often somebody who is known elsewhere lost what he had: `principals` were revoked or will end
+ * earlier, `devices` were taken from persons. Who keeps principals looks at them again when these
+ * rise, and only then. */
+struct access_losses {
+	uint64_t principals, devices;
+};
+struct access_losses access_losses(const struct access *access);
+
 /* A new key: 43 characters of base64url (32 random bytes), no NUL, and its hash. */
 #define ACCESS_KEY_BYTES 43
 #define ACCESS_HASH_BYTES 32

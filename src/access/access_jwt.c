@@ -68,7 +68,8 @@ static void
 token_drop(struct access *access, struct token *token, bool revoke)
 {
 	check(map_remove(&access->tokens, token->slot, token));
-	token->principal->revoked |= revoke;
+	if (revoke)
+		access_principal_revoke(access, token->principal);
 	access_principal_unref(token->principal);
 	free(token);
 }
@@ -183,9 +184,10 @@ access_tokens_cap(struct access *access, uint64_t secret_id, int64_t expires_ms)
 	size_t pos = 0;
 
 	while ((token = map_next(&access->tokens, &pos))) {
-		if (token->secret_id == secret_id)
-			token->principal->expires_ms = MIN(token->principal->expires_ms,
-			    expires_ms);
+		if (token->secret_id != secret_id || token->principal->expires_ms <= expires_ms)
+			continue;
+		token->principal->expires_ms = expires_ms;
+		access->losses.principals++;
 	}
 }
 

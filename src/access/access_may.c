@@ -279,3 +279,17 @@ access_may(const struct access *access, const struct access_principal *principal
 	}
 	return ACCESS_NO;
 }
+
+const char *
+access_publish_fault(const struct access *access, const struct access_principal *principal,
+    struct span channel)
+{
+	const struct access_object object = {
+		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = channel};
+
+	if (access_is_view(channel))
+		return "the channel is a view: it shows what the server makes";
+	if (access_may(access, principal, ACCESS_PUBLISH_TO, &object) != ACCESS_YES)
+		return "these credentials may not publish there";
+	return NULL;
+}

@@ -47,6 +47,10 @@ enum access_answer {
 /* Channels that show what the server makes: nobody publishes to them. */
 bool access_is_view(struct span channel);
 
+/* Why it may not publish there: a sentence; NULL: it may. */
+const char *access_publish_fault(const struct access *access,
+    const struct access_principal *principal, struct span channel);
+
 /* What of its tenant's readings it may see. */
 enum access_sight { ACCESS_SIGHT_NONE, ACCESS_SIGHT_OWN, ACCESS_SIGHT_ALL };
 enum access_sight access_sight(const struct access_principal *principal);

@@ -22,6 +22,7 @@ struct access {
 	unsigned char *secret; /* sodium_malloc: guarded, locked into memory, read-only */
 	struct map by_hash, by_id; /* access.c's: keys */
 	struct access_principal *local;
+	struct access_losses losses;
 
 	/* access_registry.c's */
 	uint64_t seed;                 /* of the maps' hashes; nobody outside can know it */
@@ -52,6 +53,9 @@ struct access_principal *access_principal_create(struct span tenant, struct span
 /* What of an address (text without a port) counts: the four bytes of an IPv4 one, the first eight
  * of an IPv6 one. How many; 0: it is none. */
 size_t access_address_bytes(struct span address, unsigned char ret_bytes[16]);
+
+/* Marks it revoked: who holds it besides the caller is to see that. */
+void access_principal_revoke(struct access *access, struct access_principal *principal);
 
 void access_registry_init(struct access *access);
 void access_registry_finish(struct access *access);

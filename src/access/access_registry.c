@@ -301,6 +301,27 @@ device_unlink(struct access *access, struct access_device *device)
 	access_device_unref(device);
 }
 
+static bool
+device_is_of(const struct access_device *device, uint64_t user)
+{
+	for (uint32_t i = 0; i < device->user_count; i++) {
+		if (device->users[i] == user)
+			return true;
+	}
+	return false;
+}
+
+/* Counts the persons who had the device and have it no more; `now` NULL: nobody has it. */
+static void
+device_losses(struct access *access, const struct access_device *before,
+    const struct access_device *now)
+{
+	for (uint32_t i = 0; i < before->user_count; i++) {
+		if (now == NULL || !device_is_of(now, before->users[i]))
+			access->losses.devices++;
+	}
+}
+
 int
 access_device_put(struct access *access, struct access_device *device)
 {
@@ -312,11 +333,15 @@ access_device_put(struct access *access, struct access_device *device)
 
 	if (old && old->version > device->version)
 		return 0;
-	if (old)
+	if (old) {
+		device_losses(access, old, device);
 		device_unlink(access, old);
+	}
 	error = map_add(&access->devices, slot, device);
-	if (error)
+	if (error) {
+		device_losses(access, device, NULL);
 		return error;
+	}
 	refcount_up(&device->refs);
 	for (uint32_t i = 0; i < device->user_count; i++) {
 		struct access_user *user = access_user_find(access, device->users[i]);
@@ -333,8 +358,10 @@ access_device_remove(struct access *access, struct span tenant, struct span id)
 {
 	const struct access_device *device = access_device_find(access, tenant, id);
 
-	if (device)
+	if (device) {
+		device_losses(access, device, NULL);
 		device_unlink(access, (struct access_device *)(uintptr_t)device);
+	}
 }
 
 struct access_principal *
@@ -429,7 +456,7 @@ access_gateway_remove(struct access *access, struct span tenant, uint64_t id)
 	if (gateway == NULL)
 		return;
 	check(map_remove(&access->gateways, number_slot(access, tenant, id), gateway));
-	gateway->principal->revoked = true;
+	access_principal_revoke(access, gateway->principal);
 	gateway_destroy(gateway);
 }
 
@@ -551,11 +578,7 @@ access_user_has_device(const struct access *access, uint64_t user, struct span t
 {
 	const struct access_device *device = access_device_find(access, tenant, id);
 
-	for (uint32_t i = 0; device && i < device->user_count; i++) {
-		if (device->users[i] == user)
-			return true;
-	}
-	return false;
+	return device && device_is_of(device, user);
 }
 
 const struct access_device *

@@ -1,16 +1,29 @@
 /*
  * channels.c: GET /api/v1/subscribe over SSE and WebSocket.
  */
+#include "access_may.h"
 #include "api_priv.h"
 #include "check.h"
 
 #define PATTERNS_MAX 128
 
+/* Who is not known yet is looked at when his token comes. */
+static bool
+may_listen(struct session_request *request, struct span pattern)
+{
+	const struct api_loop *al = session_app(request);
+	const struct access_principal *principal = session_principal(request);
+	if (!principal)
+		return true;
+	const struct access_object channel = {
+		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = pattern};
+	return access_may(al->access, principal, ACCESS_LISTEN, &channel) == ACCESS_YES;
+}
+
 /* Collects `channel` parameters. false: answered. */
 static bool
 patterns_collect(struct session_request *request, struct span *patterns, size_t *ret_count)
 {
-	const struct access_principal *principal = session_principal(request);
 	struct span name, value;
 	const char *reason;
 	size_t pos = 0, count = 0;
@@ -27,9 +40,9 @@ patterns_collect(struct session_request *request, struct span *patterns, size_t 
 			    reason);
 			return false;
 		}
-		if (principal && !access_may_channel(principal, value)) {
-			session_problem(request, 403, NULL, "the key may not subscribe to '%.*s'",
-			    SPAN_ARG(value));
+		if (!may_listen(request, value)) {
+			session_problem(request, 403, NULL,
+			    "these credentials may not listen to '%.*s'", SPAN_ARG(value));
 			return false;
 		}
 		patterns[count++] = value;

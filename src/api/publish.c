@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "access_may.h"
 #include "api_priv.h"
 #include "base64.h"
 #include "check.h"
@@ -35,21 +36,16 @@ publication_done(struct flow_publish *publish, int error)
 
 /* Whether this principal may publish on this channel: 0, or -EACCES, -EINVAL and a sentence. */
 static int
-publish_check(const struct access_principal *principal, struct span channel,
-    const char **ret_reason)
+publish_check(const struct api_loop *al, const struct access_principal *principal,
+    struct span channel, const char **ret_reason)
 {
-	static const char *const views[] = {"readings/", "alerts/", "gateways/"};
 	if (hub_name_check(channel, ret_reason))
 		return -EINVAL;
-	for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
-		if (!span_starts(channel, span_str(views[i])))
-			continue;
-		*ret_reason = "the channel is a view: it shows what the server makes";
-		return -EACCES;
-	}
-	*ret_reason = "the key may not publish there";
-	bool may = principal->rights & ACCESS_PUBLISH && access_may_channel(principal, channel);
-	return may ? 0 : -EACCES;
+	const char *fault = access_publish_fault(al->access, principal, channel);
+	if (!fault)
+		return 0;
+	*ret_reason = fault;
+	return -EACCES;
 }
 
 /* 0 or -ENOMEM. */
@@ -102,7 +98,8 @@ api_publish(void *app, const struct access_principal *principal, const struct sp
 	struct api_loop *al = app;
 	struct publication *publication;
 	const char *reason = "a message has exactly one channel in this version";
-	int error = channel_count == 1 ? publish_check(principal, channels[0], &reason) : -EINVAL;
+	int error = channel_count == 1 ? publish_check(al, principal, channels[0],
+	    &reason) : -EINVAL;
 	if (!error && !publish_is_within(al, principal, data)) {
 		reason = "too many messages with these credentials; come back later";
 		error = -EAGAIN;
@@ -248,7 +245,7 @@ publish_parsed(struct session_request *request, const struct parsed *parsed)
 	const struct access_principal *principal = session_principal(request);
 	struct publication *publication;
 	const char *reason;
-	int error = publish_check(principal, parsed->channel, &reason);
+	int error = publish_check(al, principal, parsed->channel, &reason);
 	if (error) {
 		session_problem(request, error == -EINVAL ? 422 : 403, "/channels", "%s", reason);
 		return;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "access_may.h"
 #include "check.h"
 #include "num.h"
 
@@ -33,7 +34,7 @@ live_destroy(struct live *live)
 	if (!live)
 		return;
 	hub_unsubscribe_all(live->sessions->hub, &live->sink);
-	list_remove(&live->link);
+	live_list_remove(live);
 	access_principal_unref(live->principal);
 	live->ops->free(live);
 }
@@ -52,7 +53,7 @@ live_start(struct live *live, struct net_conn *conn)
 	struct session_loop *sessions = live->sessions;
 	live->conn = conn;
 	live->sent_ms = loop_mono_ms(sessions->loop);
-	list_push_back(&sessions->lives, &live->link);
+	live_list_add(live);
 	net_set_owner(conn, &live->ops->conn, live);
 	live->ops->start(live);
 	if (sessions->draining)
@@ -63,6 +64,24 @@ void
 live_end(struct live *live, enum net_close_reason reason)
 {
 	live->ops->end(live, reason);
+}
+
+void
+live_identify(struct live *live, struct access_principal *principal)
+{
+	check(!live->principal);
+	live_list_remove(live);
+	live->principal = principal;
+	live_list_add(live);
+}
+
+bool
+live_may_listen(const struct live *live, struct span pattern)
+{
+	const struct access_object channel = {
+		.what = ACCESS_A_CHANNEL, .tenant = live_tenant(live), .id = pattern};
+	return !live->principal || access_may(live->sessions->access, live->principal,
+	    ACCESS_LISTEN, &channel) == ACCESS_YES;
 }
 
 struct span
@@ -90,8 +109,9 @@ check_pattern(const struct live *live, struct span pattern, struct live_refusal 
 		*ret_refusal = (struct live_refusal){422, reason};
 		return false;
 	}
-	if (live->principal && !access_may_channel(live->principal, pattern)) {
-		*ret_refusal = (struct live_refusal){403, "the key may not use this channel"};
+	if (!live_may_listen(live, pattern)) {
+		*ret_refusal = (struct live_refusal){403,
+			"these credentials may not listen to this channel"};
 		return false;
 	}
 	return true;

@@ -23,7 +23,7 @@ struct live {
 	const struct live_ops *ops;
 	struct session_loop *sessions;
 	struct net_conn *conn;
-	struct list link;                   /* in sessions->lives once started */
+	struct list link;                   /* in a list of live_list.c once started */
 	struct sink sink;
 	struct access_principal *principal; /* NULL: open to everybody, or not yet known */
 	uint64_t sent_ms;                   /* when something was last sent */
@@ -39,6 +39,12 @@ void live_take(struct live *live, struct session_request *request);
 void live_start(struct live *live, struct net_conn *conn);
 void live_end(struct live *live, enum net_close_reason reason);
 void live_destroy(struct live *live); /* NULL allowed; ends all subscriptions */
+
+/* The token came after the start: takes the principal's reference over. */
+void live_identify(struct live *live, struct access_principal *principal);
+
+/* Whether it may subscribe to the pattern. */
+bool live_may_listen(const struct live *live, struct span pattern);
 
 struct span live_tenant(const struct live *live);
 
@@ -62,5 +68,13 @@ void live_send(struct live *live, struct span bytes);
 /* Queues a form of a message, by reference where that is cheaper than copying. */
 void live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
     int (*encode)(const struct hub_message *message, struct buf *out));
+
+/* live_list.c */
+int live_list_init(struct session_loop *sessions); /* 0 or -ENOMEM */
+void live_list_finish(struct session_loop *sessions);
+void live_list_add(struct live *live);
+void live_list_remove(struct live *live); /* harmless when it is in none */
+void live_list_each(struct session_loop *sessions, void (*each)(struct live *live, void *ctx),
+    void *ctx);
 
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "access_may.h"
 #include "check.h"
 #include "json.h"
 #include "live_ws.h"
@@ -282,7 +283,7 @@ do_token(struct live_ws *ws, const struct call *call)
 	}
 	if (ws->state == LIVE_WS_TOKEN) {
 		struct live_refusal refusal;
-		live->principal = principal;
+		live_identify(live, principal);
 		if (!live_subscribe(live, ws->opening->patterns, ws->opening->pattern_count,
 		    &refusal)) {
 			send_error(ws, call->ref, refusal.status, refusal.detail);
@@ -300,10 +301,6 @@ static void
 do_subscribe(struct live_ws *ws, const struct call *call)
 {
 	struct live_refusal refusal;
-	if (!has_rights(ws->live.principal, ACCESS_SUBSCRIBE) && ws->rights) {
-		send_error(ws, call->ref, 403, "the key may not subscribe");
-		return;
-	}
 	if (!live_subscribe(&ws->live, call->names, call->name_count, &refusal)) {
 		send_error(ws, call->ref, refusal.status, refusal.detail);
 		return;
@@ -370,10 +367,11 @@ publish_done(void *ctx, int error, struct span id_or_detail)
 static const char *
 publish_fault(const struct live_ws *ws, const struct call *call, unsigned *ret_status)
 {
+	const struct session_loop *sessions = ws->live.sessions;
 	const char *reason;
 	*ret_status = 403;
-	if (!ws->live.sessions->hooks.publish || !has_rights(ws->live.principal, ACCESS_PUBLISH))
-		return "the key may not publish";
+	if (!sessions->hooks.publish || !has_rights(ws->live.principal, ACCESS_PUBLISH))
+		return "these credentials may not publish";
 	*ret_status = 422;
 	if (!call->data.len)
 		return "data is missing";
@@ -382,9 +380,10 @@ publish_fault(const struct live_ws *ws, const struct call *call, unsigned *ret_s
 	for (size_t i = 0; i < call->name_count; i++) {
 		if (hub_name_check(call->names[i], &reason))
 			return reason;
-		if (!access_may_channel(ws->live.principal, call->names[i])) {
+		reason = access_publish_fault(sessions->access, ws->live.principal, call->names[i]);
+		if (reason) {
 			*ret_status = 403;
-			return "the key may not use this channel";
+			return reason;
 		}
 	}
 	return NULL;

@@ -37,10 +37,13 @@ session_loop_create(struct loop *loop, struct net *net, struct access *access,
 	sessions->app = app;
 	sessions->date_s = -1;
 	list_init(&sessions->https);
-	list_init(&sessions->lives);
 	list_init(&sessions->done);
 	loop_task_init(&sessions->done_task, run_done);
 	buf_init(&sessions->scratch, 0);
+	if (live_list_init(sessions)) {
+		free(sessions);
+		return -ENOMEM;
+	}
 	*ret_sessions = sessions;
 	return 0;
 }
@@ -50,7 +53,8 @@ session_loop_destroy(struct session_loop *sessions)
 {
 	if (!sessions)
 		return;
-	check(list_empty(&sessions->https) && list_empty(&sessions->lives));
+	check(list_empty(&sessions->https));
+	live_list_finish(sessions);
 	loop_task_cancel(&sessions->done_task);
 	buf_finish(&sessions->scratch);
 	free(sessions);
@@ -80,22 +84,18 @@ session_set_settings(struct session_loop *sessions, const struct session_setting
 	sessions->settings = *settings;
 }
 
+static void
+end_drained(struct live *live, void *ctx)
+{
+	(void)ctx;
+	live_end(live, NET_CLOSE_DRAIN);
+}
+
 void
 session_drain(struct session_loop *sessions)
 {
 	sessions->draining = true;
 	LIST_FOREACH(link, &sessions->https)
 		http_drain(CONTAINER_OF(link, struct http, link));
-	LIST_FOREACH(link, &sessions->lives)
-		live_end(CONTAINER_OF(link, struct live, link), NET_CLOSE_DRAIN);
-}
-
-void
-session_revoked(struct session_loop *sessions)
-{
-	LIST_FOREACH(link, &sessions->lives) {
-		struct live *live = CONTAINER_OF(link, struct live, link);
-		if (live->principal && live->principal->revoked)
-			live_end(live, NET_CLOSE_REVOKED);
-	}
+	live_list_each(sessions, end_drained, NULL);
 }

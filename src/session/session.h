@@ -166,7 +166,8 @@ struct session_subscription {
 	bool gap;     /* the client asked for a past that is not there: say so first */
 };
 
-/* Answers with an event stream. Ends when the client leaves, is too slow, or the key is revoked. */
+/* Answers with an event stream. Ends when the client leaves or is too slow, or when the credentials
+ * end. */
 void session_become_sse(struct session_request *request,
     const struct session_subscription *subscription);
 
@@ -230,7 +231,9 @@ void session_set_ready(struct session_loop *sessions, bool ready);
  * (WebSocket 1012). */
 void session_drain(struct session_loop *sessions);
 
-/* Ends the streams of principals marked revoked. */
+/* After every change of the loop's access: streams of those who were revoked, and of limited persons
+ * who may no longer hear all that they listen to, end in this turn or, told between turns, in the
+ * next. Costs nothing when nobody lost anything. */
 void session_revoked(struct session_loop *sessions);
 
 #endif

@@ -32,6 +32,9 @@ enum {
 	HTTP_ADDED_BYTES_MAX = 16 * 1024,   /* headers that a handler may add */
 };
 
+/* Slots of the wheel of ends: seconds. */
+enum { SESSION_EXPIRY_SLOTS = 256 };
+
 enum http_state { HTTP_IDLE, HTTP_BODY, HTTP_WAIT, HTTP_DRAIN, HTTP_OVER };
 
 /* The last Authorization header and whom it meant. */
@@ -121,7 +124,17 @@ struct session_loop {
 	void *app;
 
 	struct list https;                /* of http.link */
-	struct list lives;                /* of live.link */
+	/* live_list.c's: all lives, by live.link. */
+	struct list lives;                /* that never expire */
+	struct list expiring[SESSION_EXPIRY_SLOTS];
+	struct loop_timer expiry_timer;
+	int64_t expired_s;                /* who ended up to this second is gone */
+	int64_t look_s;                   /* the second that the timer waits for */
+	size_t limited_count;             /* lives of limited persons */
+	struct loop_task sweep_task;
+	bool sweep_devices;               /* limited persons lost some */
+	struct access_losses losses;      /* seen so far */
+
 	struct list done;                 /* of session_request.done_link */
 	struct loop_task done_task;
 	bool ready, draining;

@@ -245,6 +245,43 @@ person_has_the_devices_that_say_so(void **state)
 }
 
 static void
+what_somebody_lost_is_counted(void **state)
+{
+	struct access *access = access_must_create();
+	const uint64_t users[] = {3, 4};
+	struct store_device shared = device_7;
+	struct store_gateway gateway = {.tenant = MAIN, .id = 7, .version = 1};
+	struct access_principal *principal;
+
+	(void)state;
+	put_user(access, 3, MAIN, SPAN("ana"), STORE_USER, false);
+	shared.users = users;
+	shared.user_count = 1;
+	assert_int_equal(put_device(access, &shared, TOKEN, 1), 0);
+	shared.user_count = 2;
+	assert_int_equal(put_device(access, &shared, TOKEN, 2), 0); /* one more has it */
+	assert_int_equal(access_losses(access).devices, 0);
+	shared.users = users + 1;
+	shared.user_count = 1;
+	assert_int_equal(put_device(access, &shared, TOKEN, 3), 0); /* 3 has it no more */
+	assert_int_equal(access_losses(access).devices, 1);
+	assert_int_equal(put_device(access, &device_7, TOKEN, 2), 0); /* an old version */
+	assert_int_equal(access_losses(access).devices, 1);
+	access_device_remove(access, MAIN, SPAN("7"));
+	access_device_remove(access, MAIN, SPAN("7"));
+	assert_int_equal(access_losses(access).devices, 2);
+	assert_int_equal(put_gateway(access, &gateway, TOKEN), 0);
+	gateway.version = 2;
+	assert_int_equal(put_gateway(access, &gateway, TOKEN), 0);
+	assert_int_equal(access_losses(access).principals, 0); /* nobody held it */
+	principal = access_authenticate_gateway(access, MAIN, 7, SPAN(TOKEN));
+	access_gateway_remove(access, MAIN, 7);
+	assert_int_equal(access_losses(access).principals, 1);
+	access_principal_unref(principal);
+	access_destroy(access);
+}
+
+static void
 tokens_are_forty_random_digits(void **state)
 {
 	struct env *env = sim_create(1);
@@ -273,6 +310,7 @@ main(void)
 		cmocka_unit_test(device_speaks_for_itself_until_it_changes),
 		cmocka_unit_test(gateway_is_told_by_its_token_and_refused_when_not_active),
 		cmocka_unit_test(person_has_the_devices_that_say_so),
+		cmocka_unit_test(what_somebody_lost_is_counted),
 		cmocka_unit_test(tokens_are_forty_random_digits),
 	};
 
