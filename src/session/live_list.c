@@ -76,7 +76,8 @@ tick(struct loop_timer *timer)
 	struct session_loop *sessions = CONTAINER_OF(timer, struct session_loop, expiry_timer);
 	int64_t now_ms = loop_now_ms(sessions->loop), now_s = now_ms / 1000;
 	int64_t second = MAX(sessions->expired_s, now_s - SESSION_EXPIRY_SLOTS);
-	check(look_never(sessions) == 0); /* its place among the timers is taken again before others are */
+	/* Its place among the timers is taken again before somebody else takes it. */
+	check(look_never(sessions) == 0);
 	while (++second <= now_s) {
 		LIST_FOREACH(link, &sessions->expiring[(uint64_t)second % SESSION_EXPIRY_SLOTS]) {
 			struct live *live = CONTAINER_OF(link, struct live, link);

@@ -344,7 +344,8 @@ end(struct live *live, enum net_close_reason reason)
 	if (reason == NET_CLOSE_DRAIN)
 		live_ws_close(live_ws_of(live), LIVE_WS_CODE_DRAIN, reason, "the server stops");
 	else
-		live_ws_close(live_ws_of(live), LIVE_WS_CODE_EXPIRED, reason, "the credentials have ended");
+		live_ws_close(live_ws_of(live), LIVE_WS_CODE_EXPIRED, reason,
+		    "the credentials have ended");
 }
 
 static void

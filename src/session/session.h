@@ -231,9 +231,9 @@ void session_set_ready(struct session_loop *sessions, bool ready);
  * (WebSocket 1012). */
 void session_drain(struct session_loop *sessions);
 
-/* After every change of the loop's access: streams of those who were revoked, and of limited persons
- * who may no longer hear all that they listen to, end in this turn or, told between turns, in the
- * next. Costs nothing when nobody lost anything. */
+/* After every change of the loop's access: streams of those who were revoked, and of limited
+ * persons who may no longer hear all that they listen to, end in this turn or, told between turns,
+ * in the next. Costs nothing when nobody lost anything. */
 void session_revoked(struct session_loop *sessions);
 
 #endif
