@@ -24,18 +24,22 @@ struct admin_kept {
 	char bytes[];
 };
 
+void
+admin_call_forget(struct admin_call *call)
+{
+	struct admin_kept *kept;
+
+	while ((kept = call->kept)) {
+		call->kept = kept->next;
+		sodium_memzero(kept->bytes, kept->size);
+		free(kept);
+	}
+}
+
 static void
 call_destroy(struct admin_call *call)
 {
-	struct admin_kept *kept = call->kept;
-
-	while (kept) {
-		struct admin_kept *next = kept->next;
-
-		sodium_memzero(kept->bytes, kept->size);
-		free(kept);
-		kept = next;
-	}
+	admin_call_forget(call);
 	if (call->out.ptr)
 		sodium_memzero(call->out.ptr, call->out.cap);
 	buf_finish(&call->out);

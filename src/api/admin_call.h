@@ -105,6 +105,9 @@ uint64_t admin_call_limited(const struct admin_call *call);
 void *admin_call_alloc(struct admin_call *call, size_t size);
 struct span admin_call_keep(struct admin_call *call, struct span bytes);
 
+/* Wipes and frees all of that, as the end of the call does. */
+void admin_call_forget(struct admin_call *call);
+
 /* For apply: where to note what it changes in the registry (access_change_*), so that every loop
  * hears of it when it is committed; the answer leaves when all of them have. NULL: memory is out,
  * and the call will say so. */
