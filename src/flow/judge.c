@@ -55,8 +55,16 @@ judge_create(uint32_t partitions, struct judge **ret_judge)
 	judge->partitions = partitions;
 	buf_init(&judge->scratch, 0);
 	buf_init(&judge->keys, 0);
+	judge->series = calloc(JUDGE_SERIES_KNOWN, sizeof judge->series[0]);
+	int error = judge->series ? line_cache_create(&judge->lines) : -ENOMEM;
+	if (error)
+		goto fail;
 	*ret_judge = judge;
 	return 0;
+
+fail:
+	judge_destroy(judge);
+	return error;
 }
 
 void
@@ -67,6 +75,8 @@ judge_destroy(struct judge *judge)
 	buf_finish(&judge->scratch);
 	buf_finish(&judge->keys);
 	free(judge->points);
+	line_cache_destroy(judge->lines);
+	free(judge->series);
 	free(judge);
 }
 
@@ -193,6 +203,23 @@ judge_points_drop(struct judge_run *run)
 }
 
 int
+judge_series_take(struct judge_run *run, uint32_t partition, uint64_t hash, struct span series,
+    uint32_t *ret_series)
+{
+	struct judge *judge = run->judge;
+	struct judge_series *known = &judge->series[hash % JUDGE_SERIES_KNOWN];
+	if (known->run == judge->run && known->hash == hash &&
+	    span_eq(series_batch_series_key(run->batch, known->number), series)) {
+		*ret_series = known->number;
+		return 0;
+	}
+	int error = series_batch_add_series(run->batch, partition, hash, series, ret_series);
+	if (!error)
+		*known = (struct judge_series){judge->run, hash, *ret_series};
+	return error;
+}
+
+int
 judge_points_commit(struct judge_run *run)
 {
 	struct judge *judge = run->judge;
@@ -200,32 +227,30 @@ judge_points_commit(struct judge_run *run)
 	for (size_t i = 0; i < judge->point_count && !error; i++) {
 		const struct judge_point *point = &judge->points[i];
 		struct span key = span_of(judge->keys.ptr + point->key_off, point->key_len);
-		error = series_batch_add(run->batch, point->partition, point->hash, key,
-		    point->time_ms, point->value);
+		uint32_t series;
+		error = judge_series_take(run, point->partition, point->hash, key, &series);
+		if (!error)
+			error = series_batch_add_point(run->batch, series, point->time_ms,
+			    point->value);
 	}
 	judge_points_drop(run);
 	return error;
 }
 
-int
-judge_each_line(struct judge_run *run, int (*take)(struct judge_run *run, struct span line))
+struct span
+judge_take_line(const char **at, const char *end)
 {
-	const char *at = run->body->bytes, *end = at + run->body->len;
-	while (at < end) {
-		const char *lf = memchr(at, '\n', (size_t)(end - at));
-		const char *stop = lf ? lf : end;
-		int error = take(run, span_of(at, (size_t)(stop - at)));
-		if (error)
-			return error;
-		run->item++;
-		at = stop + 1;
-	}
-	return 0;
+	const char *begin = *at;
+	const char *lf = memchr(begin, '\n', (size_t)(end - begin));
+	const char *stop = lf ? lf : end;
+	*at = lf ? lf + 1 : end;
+	return span_of(begin, (size_t)(stop - begin));
 }
 
 static int
 judge_format(struct judge_run *run, char *ret_error, size_t error_size)
 {
+	run->judge->run++;
 	switch (run->body->format) {
 	case JOURNAL_FORMAT_JSON:
 		return judge_json(run, ret_error, error_size);

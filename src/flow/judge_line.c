@@ -1,10 +1,14 @@
 /*
  * judge_line.c: line protocol to points: one line is one item, each numeric field one point of the
  * metric "measurement.field". Strings stay in the raw message.
+ *
+ * A line whose names were seen before and whose values are short numbers is taken as it is read,
+ * with the keys that the cache has; any other is parsed. Both give the same points.
  */
 #include <errno.h>
 
 #include "judge_priv.h"
+#include "lineproto_quick.h"
 
 /* Builds the key of "measurement.field" with the line's tags and adds the point. */
 static int
@@ -53,9 +57,36 @@ line_time(const struct judge_run *run, const struct lp_line *line, int64_t *ret_
 	return 0;
 }
 
+/* Keeps what the line's names came to, whose points wait to be committed. Not when line_quick would
+ * not read it: strings, escapes, blanks before the line or between its parts. */
+static void
+line_keep(struct judge_run *run, struct span text, const struct lp_line *line)
+{
+	struct judge *judge = run->judge;
+	struct line_offer offers[LINE_CACHE_FIELDS_MAX];
+	struct span head = line_cache_head(text);
+	const struct lp_field *first = &line->fields[0];
+	if (!head.ptr || line->series.ptr != head.ptr || judge->point_count != line->field_count ||
+	    line->field_count > LINE_CACHE_FIELDS_MAX || memchr(text.ptr, '\\', text.len) ||
+	    first->name.ptr != head.ptr + line->series.len + 1 ||
+	    first->name.ptr + first->name.len + 1 != head.ptr + head.len)
+		return;
+	for (size_t i = 0; i < line->field_count; i++) {
+		const struct judge_point *point = &judge->points[i];
+		offers[i] = (struct line_offer){
+			.name = line->fields[i].name,
+			.key = span_of(judge->keys.ptr + point->key_off, point->key_len),
+			.key_hash = point->hash,
+			.partition = point->partition,
+		};
+	}
+	line_cache_offer(judge->lines, line_cache_hash(judge->line_seed, head), run->body->tenant,
+	    head, offers, line->field_count);
+}
+
 /* The line is syntactically good: its meaning. */
 static int
-line_judge(struct judge_run *run, struct lp_line *line)
+line_judge(struct judge_run *run, struct span text, struct lp_line *line)
 {
 	int64_t time_ms;
 	if (line_time(run, line, &time_ms))
@@ -80,6 +111,7 @@ line_judge(struct judge_run *run, struct lp_line *line)
 		if (error)
 			return error;
 	}
+	line_keep(run, text, line);
 	int error = judge_points_commit(run);
 	if (!error && run->result)
 		run->result->accepted++;
@@ -108,11 +140,102 @@ line_take(struct judge_run *run, struct span text)
 		return judge_reject(run, -1, VERDICT_BAD_LINE, bad.column, bad.code, bad.text);
 	judge->scratch.len = text.len;
 	judge_points_drop(run);
-	return line_judge(run, &judge->line);
+	return line_judge(run, text, &judge->line);
+}
+
+/* ── lines whose names are known ── */
+
+/* The values at *at, each behind its name, that of the first already taken; *at is then behind
+ * them. How many, 0: not such as this. */
+static size_t
+quick_values(const struct line_shape *shape, const char **at, const char *end,
+    double values[LINE_CACHE_FIELDS_MAX])
+{
+	const char *p = *at, *names = line_shape_bytes(shape);
+	size_t count = 0;
+	for (;;) {
+		if (!lp_quick_number(&p, end, &values[count++]))
+			return 0;
+		if (p == end || *p != ',')
+			break;
+		const struct line_field *next = &shape->fields[count];
+		if (count == shape->field_count || (size_t)(end - ++p) < next->name_len ||
+		    memcmp(p, names + next->name_off, next->name_len) != 0)
+			return 0;
+		p += next->name_len;
+	}
+	*at = p;
+	return count;
+}
+
+/* What follows the values, to the line's end. */
+static bool
+quick_end(const struct judge_run *run, const char **at, const char *end, int64_t *ret_ms)
+{
+	const char *p = *at;
+	int64_t time;
+	*ret_ms = run->body->arrival_ms;
+	if (p < end && *p == ' ') {
+		p++;
+		if (!lp_quick_time(&p, end, &time) ||
+		    !lp_time_ms(time, run->body->precision, ret_ms) || !judge_time_ok(*ret_ms))
+			return false;
+	}
+	p += p < end && *p == '\r';
+	if (p < end && *p++ != '\n')
+		return false;
+	*at = p;
+	return true;
+}
+
+/* 1: the line at *at was taken, *at is behind it. 0: it was not. -ENOMEM. */
+static int
+line_quick(struct judge_run *run, const char **at, const char *end)
+{
+	struct judge *judge = run->judge;
+	struct span tenant = run->body->tenant;
+	struct span head = line_cache_head(span_of(*at, (size_t)(end - *at)));
+	if (!head.ptr)
+		return 0;
+	struct line_shape *shape = line_cache_find(judge->lines,
+	    line_cache_hash(judge->line_seed, head), tenant, head);
+	const char *p = *at + head.len;
+	double values[LINE_CACHE_FIELDS_MAX];
+	int64_t time_ms;
+	size_t count = shape ? quick_values(shape, &p, end, values) : 0;
+	if (count == 0 || !quick_end(run, &p, end, &time_ms))
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		struct line_field *field = &shape->fields[i];
+		struct span key = span_of(line_shape_bytes(shape) + field->key_off, field->key_len);
+		int error = 0;
+		if (field->run != judge->run)
+			error = judge_series_take(run, field->partition, field->key_hash, key,
+			    &field->series);
+		field->run = judge->run;
+		if (!error)
+			error = series_batch_add_point(run->batch, field->series, time_ms,
+			    values[i]);
+		if (error)
+			return error;
+	}
+	if (run->result)
+		run->result->accepted++;
+	*at = p;
+	return 1;
 }
 
 int
 judge_lines(struct judge_run *run)
 {
-	return judge_each_line(run, line_take);
+	const char *at = run->body->bytes, *end = at + run->body->len;
+	run->judge->line_seed = line_cache_seed(run->body->tenant);
+	for (; at < end; run->item++) {
+		int taken = judge_skips(run, run->item, -1) ? 0 : line_quick(run, &at, end);
+		if (taken == 0)
+			taken = line_take(run, judge_take_line(&at, end));
+		if (taken < 0)
+			return taken;
+	}
+	return 0;
 }

@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "json.h"
 #include "judge.h"
+#include "line_cache.h"
 
 #define JUDGE_NAME_BYTES_MAX JUDGE_ID_BYTES_MAX
 #define JUDGE_METRICS_MAX 64      /* in one reading */
@@ -22,8 +23,21 @@ struct judge_point {
 	double value;
 };
 
+/* A series of the batch under way, by the hash of its key. */
+struct judge_series {
+	uint64_t run;                   /* the judge's, or it means nothing */
+	uint64_t hash;
+	uint32_t number;
+};
+
+#define JUDGE_SERIES_KNOWN 2048u        /* a power of two */
+
 struct judge {
 	uint32_t partitions;
+	uint64_t run;                   /* counts bodies */
+	struct line_cache *lines;
+	uint64_t line_seed;             /* of the tenant of the body under way */
+	struct judge_series *series;    /* JUDGE_SERIES_KNOWN */
 	struct lp_line line;
 	struct buf scratch;             /* unescaped names of a line or reading */
 	struct buf keys;                /* keys of the item under way */
@@ -64,13 +78,16 @@ bool judge_time_ok(int64_t ms);
 int judge_point_add(struct judge_run *run, struct span key, uint32_t partition, int64_t time_ms,
     double value);
 
+/* The number in the batch under way of the series with this key. 0 or -ENOMEM. */
+int judge_series_take(struct judge_run *run, uint32_t partition, uint64_t hash, struct span series,
+    uint32_t *ret_series);
+
 /* The item is good: its points join the batch. / It is not: they are forgotten. */
 int judge_points_commit(struct judge_run *run);
 void judge_points_drop(struct judge_run *run);
 
-/* Gives each line of the body, without its LF, to take() and counts it as an item, blank ones too.
- * Stops at a nonzero return and returns it. */
-int judge_each_line(struct judge_run *run, int (*take)(struct judge_run *run, struct span line));
+/* The line at *at without its LF; *at is then behind both. */
+struct span judge_take_line(const char **at, const char *end);
 
 /* The formats. 0, -ENOMEM, -EBADMSG. */
 int judge_json(struct judge_run *run, char *ret_error, size_t error_size);

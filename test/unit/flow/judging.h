@@ -123,6 +123,27 @@ judging_check_replay(struct judging *judging)
 	buf_finish(&again);
 }
 
+/* The law of line protocol: a body whose names the judge knows by now means what it meant. */
+static inline void
+judging_check_known(struct judging *judging)
+{
+	const struct judge_result *first = &judging->result;
+	struct judge_result again;
+	struct buf points;
+	char reason[160];
+	judge_result_init(&again);
+	buf_init(&points, 0);
+	check(judge_run(judging->judge, &judging->body, &again, reason, sizeof reason) == 0);
+	judging_write_points(&points, again.batch);
+	check(span_eq(buf_span(&points), buf_span(&judging->points)));
+	check(again.items == first->items && again.accepted == first->accepted);
+	check(again.reject_count == first->reject_count);
+	for (uint32_t i = 0; i < again.reject_count; i++)
+		check(memcmp(&again.rejects[i], &first->rejects[i], sizeof again.rejects[i]) == 0);
+	judge_result_finish(&again);
+	buf_finish(&points);
+}
+
 static inline void
 judging_write_rejects(struct judging *judging)
 {
@@ -167,6 +188,8 @@ judging_run(struct judging *judging, enum journal_format format, enum lp_precisi
 	judging_write_points(&judging->points, judging->result.batch);
 	judging_write_rejects(judging);
 	judging_check_replay(judging);
+	if (format == JOURNAL_FORMAT_LINE)
+		judging_check_known(judging);
 }
 
 #endif

@@ -106,7 +106,9 @@ read_failing(struct judging *judging, long n)
 	bool failed = alloc_left < 0;
 	alloc_left = -1;
 	assert_true(error == 0 || error == -ENOMEM);
-	assert_true(failed == (error || count == -ENOMEM));
+	/* What is only kept for later may be missing: the cache of lines. */
+	bool told = error || count == -ENOMEM;
+	assert_true(failed == told || (failed && record.format == JOURNAL_FORMAT_LINE));
 	series_batch_destroy(batch);
 	judge_destroy(judge);
 	buf_finish(&scratch);
@@ -142,7 +144,8 @@ each_allocation_fails_once(void **state)
 	fail_each(JOURNAL_FORMAT_NDJSON,
 	    "{\"device\":{\"id\":1,\"auth\":\"SECRET\"},\"reading\":{\"a\":1}}\nbad\n{}\n"
 	    "{\"device\":{\"id\":2},\"readings\":[{\"a\":1},{\"b\":2},{}]}\n");
-	fail_each(JOURNAL_FORMAT_LINE, "w\\ x,device=1 a=1,b=2i,s=\"t\" 5\nbad\nv c=t\n");
+	fail_each(JOURNAL_FORMAT_LINE, "w\\ x,device=1 a=1,b=2i,s=\"t\" 5\nbad\nv c=t\n"
+	    "w,device=1 a=1,b=2 5\nw,device=1 a=3,b=4 6\nw,device=1 a=3,b=4,c=5 7\n");
 }
 
 int
