@@ -108,10 +108,27 @@ void access_key_generate(struct env *env, char ret_key[ACCESS_KEY_BYTES]);
 void access_key_hash(const unsigned char secret[32], struct span key,
     unsigned char ret_hash[ACCESS_HASH_BYTES]);
 
-/* The credentials in an Authorization header's value: "Bearer K", "Token K", "Basic b64(u:p)"
- * (the password is the key). Schemes in any case; base64 in either alphabet, padded or not. false
- * when it is none of these. *ret_key points into the header or, for Basic, into `scratch`. */
-bool access_header_key(struct span header, char *scratch, size_t scratch_size,
-    struct span *ret_key);
+/* The credentials in an Authorization header's value: "Bearer S", "Token S", "Basic b64(U:S)".
+ * Schemes in any case; base64 in either alphabet, padded or not. false when it is none of these.
+ * *ret_secret points into the header or, for Basic, into `scratch`, as *ret_user does, whose ptr is
+ * NULL for the others. The caller wipes `scratch`. */
+#define ACCESS_BASIC_BYTES_MAX 1024
+bool access_header_read(struct span header, char *scratch, size_t scratch_size,
+    struct span *ret_user, struct span *ret_secret);
+
+/* ── who has these credentials: a reference, or NULL: nobody; by the wall clock `now_ms` ── */
+
+/* A key or a JWT: of a Bearer header, `?token=`, or a WebSocket's first frame. */
+struct access_principal *access_authenticate_credential(struct access *access,
+    struct span credential, int64_t now_ms);
+
+/* User and password: a gateway or device (access_authenticate_pair), or, whatever else the user is
+ * called, the password is a key. */
+struct access_principal *access_authenticate_basic(struct access *access, struct span user,
+    struct span password);
+
+/* The value of an Authorization header: either of the two. */
+struct access_principal *access_authenticate_header(struct access *access, struct span header,
+    int64_t now_ms);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * access_credentials.c: keys as secrets: made, hashed, compared, and found in a request's head.
+ * access_credentials.c: keys as secrets: made, hashed, compared; credentials as requests bring
+ * them, and whose they are.
  *
  * A key is 32 random bytes as base64url. What is kept of it is BLAKE2b-256 keyed with the node's
  * secret (RFC 7693; libsodium's crypto_generichash), so a copied weir.db neither shows a key nor
@@ -8,7 +9,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "access.h"
+#include "access_registry.h"
 #include "check.h"
 
 #define KEY_RAW_BYTES 32
@@ -97,9 +98,10 @@ base64_decode(struct span text, char *bytes, size_t size, size_t *ret_len)
 	    NULL, variant) == 0;
 }
 
-/* The password of "user:password" in base64. */
+/* "user:password" in base64. */
 static bool
-basic_password(struct span text, char *scratch, size_t scratch_size, struct span *ret_password)
+basic_read(struct span text, char *scratch, size_t scratch_size, struct span *ret_user,
+    struct span *ret_password)
 {
 	struct span password;
 	const char *colon;
@@ -117,6 +119,7 @@ basic_password(struct span text, char *scratch, size_t scratch_size, struct span
 		if ((unsigned char)scratch[i] < ' ' || scratch[i] == 0x7f)
 			goto fail;
 	}
+	*ret_user = span_of(scratch, (size_t)(colon - scratch));
 	*ret_password = password;
 	return true;
 
@@ -126,17 +129,53 @@ fail:
 }
 
 bool
-access_header_key(struct span header, char *scratch, size_t scratch_size, struct span *ret_key)
+access_header_read(struct span header, char *scratch, size_t scratch_size, struct span *ret_user,
+    struct span *ret_secret)
 {
 	struct span scheme, value;
 
 	if (!header_split(header, &scheme, &value))
 		return false;
 	if (span_eq_nocase(scheme, SPAN("Bearer")) || span_eq_nocase(scheme, SPAN("Token"))) {
-		*ret_key = value;
+		*ret_user = span_of(NULL, 0);
+		*ret_secret = value;
 		return true;
 	}
 	if (span_eq_nocase(scheme, SPAN("Basic")))
-		return basic_password(value, scratch, scratch_size, ret_key);
+		return basic_read(value, scratch, scratch_size, ret_user, ret_secret);
 	return false;
+}
+
+/* ── who has them ── */
+
+struct access_principal *
+access_authenticate_credential(struct access *access, struct span credential, int64_t now_ms)
+{
+	if (access_is_jwt(credential))
+		return access_authenticate_jwt(access, credential, now_ms);
+	return access_authenticate(access, credential);
+}
+
+struct access_principal *
+access_authenticate_basic(struct access *access, struct span user, struct span password)
+{
+	if (span_starts(user, SPAN("gateway-")) || span_starts(user, SPAN("device-")))
+		return access_authenticate_pair(access, user, password);
+	return access_authenticate(access, password);
+}
+
+struct access_principal *
+access_authenticate_header(struct access *access, struct span header, int64_t now_ms)
+{
+	char scratch[ACCESS_BASIC_BYTES_MAX];
+	struct access_principal *principal;
+	struct span user, secret;
+
+	if (!access_header_read(header, scratch, sizeof(scratch), &user, &secret))
+		return NULL;
+	if (user.ptr == NULL)
+		return access_authenticate_credential(access, secret, now_ms);
+	principal = access_authenticate_basic(access, user, secret);
+	sodium_memzero(scratch, sizeof(scratch));
+	return principal;
 }

@@ -3,14 +3,12 @@
  * the Authorization header, `?token=`, or, for the InfluxDB door, `u` and `p`.
  *
  * A connection remembers its last Authorization header and whom it meant, so that a kept
- * connection costs no hash a request. The comparison takes the same time wherever the texts
- * differ. A principal marked revoked is forgotten at once.
+ * connection costs no hash a request. A principal that was revoked or has expired is forgotten at
+ * once.
  */
 #include <stdlib.h>
 
 #include "session_priv.h"
-
-enum { KEY_BYTES_MAX = 1024 };
 
 void
 http_credentials_forget(struct http *http)
@@ -22,13 +20,17 @@ http_credentials_forget(struct http *http)
 	http->credentials = NULL;
 }
 
-static bool
-equal_in_constant_time(const char *a, const char *b, size_t len)
+static int64_t
+now_ms(const struct http *http)
 {
-	unsigned char differs = 0;
-	for (size_t i = 0; i < len; i++)
-		differs |= (unsigned char)(a[i] ^ b[i]);
-	return differs == 0;
+	return env_now_ms(loop_env(http->sessions->loop));
+}
+
+static bool
+is_over(const struct http *http, const struct access_principal *principal)
+{
+	return principal->revoked
+	    || (principal->expires_ms && now_ms(http) >= principal->expires_ms);
 }
 
 static struct access_principal *
@@ -37,12 +39,11 @@ remembered(struct http *http, struct span header)
 	struct http_credentials *known = http->credentials;
 	if (!known)
 		return NULL;
-	if (known->principal->revoked) {
+	if (is_over(http, known->principal)) {
 		http_credentials_forget(http);
 		return NULL;
 	}
-	if (known->len != header.len
-	    || !equal_in_constant_time(known->bytes, header.ptr, known->len))
+	if (!access_secret_equal(span_of(known->bytes, known->len), header))
 		return NULL;
 	return access_principal_ref(known->principal);
 }
@@ -66,11 +67,7 @@ from_header(struct http *http, struct span header)
 	struct access_principal *principal = remembered(http, header);
 	if (principal)
 		return principal;
-	char scratch[KEY_BYTES_MAX];
-	struct span key;
-	if (!access_header_key(header, scratch, sizeof(scratch), &key))
-		return NULL;
-	principal = access_authenticate(http->sessions->access, key);
+	principal = access_authenticate_header(http->sessions->access, header, now_ms(http));
 	if (principal)
 		remember(http, header, principal);
 	return principal;
@@ -93,11 +90,14 @@ http_credentials_find(struct session_request *request, bool *ret_given)
 	struct span header = session_header(request, "Authorization");
 	if (header.ptr)
 		return from_header(http, header);
-	struct span key = session_query(request, "token");
-	if (!key.ptr && is_influx_write(request))
-		key = session_query(request, "p");
-	if (key.ptr)
-		return access_authenticate(http->sessions->access, key);
+	struct access *access = http->sessions->access;
+	struct span token = session_query(request, "token");
+	if (token.ptr)
+		return access_authenticate_credential(access, token, now_ms(http));
+	struct span password = is_influx_write(request) ? session_query(request, "p")
+	    : span_of(NULL, 0);
+	if (password.ptr)
+		return access_authenticate_basic(access, session_query(request, "u"), password);
 	*ret_given = false;
 	return NULL;
 }

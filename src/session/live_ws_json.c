@@ -265,7 +265,9 @@ authenticate(const struct live_ws *ws, struct span credential)
 	uint64_t now_ns = env_mono_ns(loop_env(sessions->loop));
 	if (access_limits_failures(limits, address, now_ns))
 		return NULL;
-	struct access_principal *principal = access_authenticate(sessions->access, credential);
+	struct access_principal *principal =
+	    access_authenticate_credential(sessions->access, credential,
+		env_now_ms(loop_env(sessions->loop)));
 	if (!principal)
 		access_limits_failed(limits, address, now_ns);
 	return principal;

@@ -37,9 +37,10 @@ credentials_by_table(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		char scratch[64];
-		struct span key;
+		struct span user, key;
 
-		if (!access_header_key(span_str(cases[i].header), scratch, sizeof(scratch), &key))
+		if (!access_header_read(span_str(cases[i].header), scratch, sizeof(scratch), &user,
+		    &key))
 			fail_msg("refused: %s", cases[i].header);
 		if (!span_eq(key, span_str(cases[i].key)))
 			fail_msg("%s: %.*s", cases[i].header, SPAN_ARG(key));
@@ -66,9 +67,10 @@ malformed_credentials_are_none(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
 		char scratch[64];
-		struct span key = SPAN("untouched");
+		struct span user, key = SPAN("untouched");
 
-		if (access_header_key(span_str(bad[i]), scratch, sizeof(scratch), &key))
+		if (access_header_read(span_str(bad[i]), scratch, sizeof(scratch), &user,
+		    &key))
 			fail_msg("taken: %s", bad[i]);
 		assert_true(span_eq(key, SPAN("untouched")));
 	}
@@ -77,26 +79,28 @@ malformed_credentials_are_none(void **state)
 static void
 nul_within_is_no_end(void **state)
 {
-	struct span key;
+	struct span user, key;
 	char scratch[16];
 
 	(void)state;
-	assert_false(access_header_key(SPAN("Bearer a\0b"), scratch, sizeof(scratch), &key));
-	assert_false(access_header_key(SPAN("Basic OnA=\0"), scratch, sizeof(scratch), &key));
+	assert_false(access_header_read(SPAN("Bearer a\0b"), scratch, sizeof(scratch), &user,
+		    &key));
+	assert_false(access_header_read(SPAN("Basic OnA=\0"), scratch, sizeof(scratch), &user,
+		    &key));
 }
 
 static void
 password_that_does_not_fit_is_refused_and_wiped(void **state)
 {
 	char scratch[8] = "sssssss";
-	struct span key;
+	struct span user, key;
 
 	(void)state;
-	assert_false(access_header_key(SPAN("Basic d2VpcjpzZWNyZXQ="), scratch, sizeof(scratch),
-	    &key));
+	assert_false(access_header_read(SPAN("Basic d2VpcjpzZWNyZXQ="), scratch, sizeof(scratch),
+	    &user, &key));
 	for (size_t i = 0; i < sizeof(scratch); i++)
 		assert_int_equal(scratch[i], 0);
-	assert_false(access_header_key(SPAN("Basic OnA="), NULL, 0, &key));
+	assert_false(access_header_read(SPAN("Basic OnA="), NULL, 0, &user, &key));
 }
 
 /* Each cut stands at the end of its own allocation, so a read beyond it is seen. */
@@ -109,11 +113,12 @@ every_cut_of_a_header_is_read_within_its_bounds(void **state)
 	for (size_t len = 0; len < sizeof(whole); len++) {
 		char *cut = malloc(len ? len : 1);
 		char scratch[32];
-		struct span key;
+		struct span user, key;
 
 		assert_non_null(cut);
 		memcpy(cut, whole, len);
-		if (access_header_key(span_of(cut, len), scratch, sizeof(scratch), &key))
+		if (access_header_read(span_of(cut, len), scratch, sizeof(scratch), &user,
+		    &key))
 			assert_true(key.len <= 6 && memcmp(key.ptr, "secret", key.len) == 0);
 		free(cut);
 	}
