@@ -572,6 +572,14 @@ access_user_remove(struct access *access, uint64_t id)
 	user_destroy(user);
 }
 
+unsigned
+access_user_permission(const struct access *access, uint64_t id)
+{
+	const struct access_user *user = access_user_find(access, id);
+
+	return user ? user->permission : 0;
+}
+
 bool
 access_user_has_device(const struct access *access, uint64_t user, struct span tenant,
     struct span id)

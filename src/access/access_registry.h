@@ -88,6 +88,9 @@ void access_set_developer_accounts(struct access *access, bool allowed);
 int access_user_put(struct access *access, const struct store_user *user);
 void access_user_remove(struct access *access, uint64_t id);
 
+/* His enum store_permission; 0: there is no such person. */
+unsigned access_user_permission(const struct access *access, uint64_t user);
+
 /* Whether the person was given the device. */
 bool access_user_has_device(const struct access *access, uint64_t user, struct span tenant,
     struct span id);

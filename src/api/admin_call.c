@@ -263,6 +263,12 @@ call_fail(const struct admin_call *call)
 {
 	struct session_request *request = call->request;
 
+	if (call->error == -ECANCELED && call->retry_after_s) {
+		char text[16];
+		int len = snprintf(text, sizeof text, "%u", call->retry_after_s);
+
+		session_add_header(request, "Retry-After", span_of(text, (size_t)len));
+	}
 	if (call->error == -ECANCELED)
 		session_problem(request, call->refused, call->pointer[0] ? call->pointer : NULL,
 		    "%s", call->detail);
@@ -333,7 +339,8 @@ call_proceed(struct admin_call *call)
 	}
 	call->awaited = 2;
 	call->job.run = call_work;
-	if (workers_submit(call->api->queries, &call->job) == 0)
+	if (workers_submit(call->ops->hashes ? call->api->hashers : call->api->queries,
+	    &call->job) == 0)
 		return;
 	call->error = admin_call_refuse(call, 503, NULL,
 	    "the server has too much to do; try again");

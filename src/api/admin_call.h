@@ -26,6 +26,7 @@ struct admin_call_ops {
 	int (*apply)(struct admin_call *call, struct store_tx *tx);
 	/* On a worker, before: what takes long. 0 or a negative errno. May be NULL. */
 	int (*work)(struct admin_call *call);
+	bool hashes; /* work() is for a hasher: a password */
 	/* On the store's thread, before that: what the work needs to know. Changes nothing. May be
 	 * NULL. */
 	int (*find)(struct admin_call *call, struct store_tx *tx);
@@ -66,6 +67,7 @@ struct admin_call {
 	uint64_t version;         /* of what is answered, for its ETag; 0: none */
 	const char *content_type; /* NULL: JSON */
 	struct buf out;           /* empty: no body */
+	unsigned retry_after_s;   /* of a refusal: its Retry-After; 0: none said */
 	unsigned refused;         /* the problem's status, and the problem */
 	char pointer[96], detail[256];
 };

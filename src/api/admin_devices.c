@@ -545,6 +545,7 @@ static const struct session_doc login_doc = {
 	.answers = {
 		{200, "{*: any}", "The token is the device's."},
 		{401, "", "It is not, or there is no such device; or the caller is nobody."},
+		{429, "", "Too many tries failed; Retry-After says when to come again."},
 		NOT_VALID, STORE_FAILED,
 	},
 };

@@ -7,6 +7,7 @@
 
 #include "access_registry.h"
 #include "check.h"
+#include "logins.h"
 #include "registry.h"
 
 /* ── tokens ── */
@@ -53,13 +54,51 @@ admin_things_auth(struct admin_call *call, struct span body, struct span *ret_to
 }
 
 int
+admin_things_try(struct admin_call *call, struct span account)
+{
+	uint64_t wait_ms = logins_try(call->api->logins, account, call->from);
+
+	if (wait_ms == 0)
+		return 0;
+	call->retry_after_s = (unsigned)((wait_ms + 999) / 1000);
+	return admin_call_refuse(call, 429, NULL, "too many logins failed; come again later");
+}
+
+void
+admin_things_right(struct admin_call *call, struct span account)
+{
+	logins_right(call->api->logins, account, call->from);
+}
+
+/* "device:7@main": no name of a person has a colon. */
+static struct span
+account_of(struct admin_call *call, const char *kind, struct span id)
+{
+	struct buf text;
+	struct span account;
+
+	buf_init(&text, 0);
+	buf_printf(&text, "%s:%.*s@%.*s", kind, SPAN_ARG(id), SPAN_ARG(call->tenant));
+	call->no_memory |= !buf_ok(&text);
+	account = admin_call_keep(call, buf_span(&text));
+	buf_finish(&text);
+	return account;
+}
+
+int
 admin_things_login(struct admin_call *call, const char *kind, struct span id,
     struct span token, struct span hash)
 {
 	struct span mine = admin_things_hash(call, kind, id, token);
+	struct span account = account_of(call, kind, id);
+	int error = admin_things_try(call, account);
 
-	if (mine.len && access_secret_equal(mine, hash))
+	if (error)
+		return error;
+	if (mine.len && access_secret_equal(mine, hash)) {
+		admin_things_right(call, account);
 		return 0;
+	}
 	return admin_call_refuse(call, 401, NULL, "id and auth do not belong together");
 }
 

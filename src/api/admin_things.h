@@ -20,6 +20,10 @@ struct span admin_things_hash(struct admin_call *call, const char *kind, struct 
 /* The body {"auth": …} of a login. */
 int admin_things_auth(struct admin_call *call, struct span body, struct span *ret_token);
 
+/* Counts a try to log in on the store's thread (logins.h): 0, or refused with 429. */
+int admin_things_try(struct admin_call *call, struct span account);
+void admin_things_right(struct admin_call *call, struct span account);
+
 /* 0: the token is the one of the hash; otherwise refused with 401. An empty hash is nobody's. */
 int admin_things_login(struct admin_call *call, const char *kind, struct span id,
     struct span token, struct span hash);

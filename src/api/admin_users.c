@@ -28,6 +28,13 @@ static const char *const permissions[] = {
 	[STORE_ADMIN] = "admin", [STORE_DEVELOPER] = "developer", [STORE_USER] = "user",
 };
 
+const char *
+admin_users_permission(enum store_permission permission)
+{
+	check(permission >= STORE_ADMIN && permission <= STORE_USER);
+	return permissions[permission];
+}
+
 /* ── documents ── */
 
 void
@@ -166,6 +173,9 @@ node_take(struct user_call *uc)
 		user->node = member->type == JSON_TRUE;
 	else if (user->permission != STORE_ADMIN)
 		user->node = false;
+	else if (user->id == 0) /* a new one: as who makes him, where there is no other tenant */
+		user->node = (uc->call.principal->rights & ACCESS_NODE) &&
+		    span_eq(user->tenant, SPAN("main"));
 	if (user->node && (user->permission != STORE_ADMIN ||
 	    !span_eq(user->tenant, SPAN("main"))))
 		return admin_call_refuse(&uc->call, 422, member ? member->pointer : "/permission",
@@ -317,6 +327,27 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 	return error;
 }
 
+static int
+revoke_apply(struct admin_call *call, struct store_tx *tx)
+{
+	struct user_call *uc = (struct user_call *)call;
+	int error = user_find(uc, tx);
+
+	if (error == 0 && !call->ops->own)
+		error = node_ask(uc);
+	uc->user.generation++;
+	if (error == 0)
+		error = store_user_put(tx, &uc->user, &uc->user.version);
+	if (error == 0)
+		error = access_change_user(admin_call_change(call), &uc->user);
+	if (error == 0)
+		error = admin_call_audit(call, tx, "user.revoke", uc->user.name, SPAN(""),
+		    SPAN(""));
+	call->version = 0;
+	call->status = 204;
+	return error;
+}
+
 /* ── from the request ── */
 
 int
@@ -402,8 +433,8 @@ add_end(struct session_request *request, struct span whole)
 {
 	static const char *const known[] = {"username", "password", "permission", "node",
 	    "contacts", "language", "tz", NULL};
-	static const struct admin_call_ops ops = {.work = password_work, .apply = add_apply,
-	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
+	static const struct admin_call_ops ops = {.work = password_work, .hashes = true,
+	    .apply = add_apply, .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
 	struct user_call *uc = user_call_create(request, &ops);
 	int error;
 
@@ -449,8 +480,8 @@ put_end(struct session_request *request, struct span whole)
 	    "language", "tz", NULL};
 	static const struct admin_call_ops plain = {.apply = put_apply,
 	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
-	static const struct admin_call_ops hashed = {.work = password_work, .apply = put_apply,
-	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
+	static const struct admin_call_ops hashed = {.work = password_work, .hashes = true,
+	    .apply = put_apply, .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
 	struct user_call *uc = user_call_create(request, &plain);
 	int error;
 
@@ -472,6 +503,27 @@ remove_end(struct session_request *request, struct span whole)
 	(void)whole;
 	if (uc)
 		admin_call_run(&uc->call, 0);
+}
+
+void
+admin_users_revoke(struct session_request *request, struct span name)
+{
+	static const struct admin_call_ops others = {.apply = revoke_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_CHANGE};
+	static const struct admin_call_ops own = {.apply = revoke_apply,
+	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_ADJUST, .own = true};
+	struct user_call *uc = user_call_create(request, name.ptr ? &others : &own);
+
+	if (!uc)
+		return;
+	if (!name.ptr) {
+		/* One's account is where one is. */
+		uc->call.tenant = uc->call.principal->tenant;
+		uc->call.elsewhere = false;
+		uc->user.tenant = uc->call.tenant;
+		uc->user.name = span_skip(uc->call.principal->name, strlen("user-"));
+	}
+	admin_call_run(&uc->call, 0);
 }
 
 static const struct session_route_ops add_ops = {.end = add_end, .gone = admin_call_gone};

@@ -6,6 +6,10 @@
 
 #include "admin_json.h"
 #include "registry.h"
+#include "session.h"
+
+/* "admin", "developer", "user". */
+const char *admin_users_permission(enum store_permission permission);
 
 /* {"username":…} without anything secret. */
 void admin_users_write(struct buf *out, const struct store_user *user);
@@ -24,5 +28,9 @@ int admin_users_contacts(struct admin_call *call, const struct admin_object *bod
 /* A new password. */
 int admin_users_password(struct admin_call *call, const struct admin_member *member,
     struct span *ret_password);
+
+/* Ends all tokens of a user, or (name ptr NULL) the caller's own: answers 204. The route's gone is
+ * admin_call_gone. */
+void admin_users_revoke(struct session_request *request, struct span name);
 
 #endif

@@ -29,6 +29,8 @@ const struct api_group api_groups[] = {
 	{"Administration", NULL, api_admin_import_routes},
 	{"Administration", NULL, api_admin_gateways_routes},
 	{"Administration", NULL, api_admin_users_routes},
+	{"Administration", NULL, api_admin_token_routes},
+	{"Administration", NULL, api_admin_secrets_routes},
 	{"Administration", NULL, api_admin_audit_routes},
 	{"Administration", NULL, api_admin_venues_routes},
 	{"Administration", NULL, api_admin_plan_routes},

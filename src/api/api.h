@@ -17,6 +17,7 @@
 #include "session.h"
 
 struct access_change;
+struct logins;
 struct openapi;
 
 /* What the whole server shares; immutable after start but for the atomics behind the calls. */
@@ -28,6 +29,9 @@ struct api {
 	struct workers *queries;        /* threads for questions, apart from those that flush */
 	const unsigned char *secret;    /* 32 bytes, protected: keys the hashes of access */
 	struct access_limits *limits;   /* how much each principal may do */
+	struct workers *hashers;        /* threads for passwords: as many hashes at once */
+	struct logins *logins;
+	uint64_t token_ms;              /* how long a person's token is valid */
 	size_t series_max;              /* series one question may touch */
 	size_t chunk_bytes;             /* of a streamed body that make one record */
 	const struct openapi *openapi;  /* what GET /api/v1/openapi.json answers */

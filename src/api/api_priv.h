@@ -23,6 +23,8 @@ extern const struct session_route api_admin_devices_list_routes[];
 extern const struct session_route api_admin_devices_legacy_routes[];
 extern const struct session_route api_admin_gateways_routes[];
 extern const struct session_route api_admin_users_routes[];
+extern const struct session_route api_admin_token_routes[];
+extern const struct session_route api_admin_secrets_routes[];
 extern const struct session_route api_admin_audit_routes[];
 extern const struct session_route api_admin_venues_routes[];
 extern const struct session_route api_admin_import_routes[];

@@ -6,6 +6,7 @@
  * of the account.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "access_change.h"
 #include "access_login.h"
@@ -18,6 +19,7 @@ struct me_call {
 	struct store_user user;         /* all of it in the call's memory */
 	struct admin_object body;
 	struct span password_old, password_new;
+	struct span account;            /* "ana@main", as logins count tries */
 	bool wrong;                     /* the worker found: it is not the old password */
 	char hash[ACCESS_PASSWORD_HASH_BYTES];
 };
@@ -55,6 +57,15 @@ me_find(struct admin_call *call, struct store_tx *tx)
 	return error;
 }
 
+/* Who has the old password wrong is counted as who logs in with it. */
+static int
+password_find(struct admin_call *call, struct store_tx *tx)
+{
+	int error = me_find(call, tx);
+
+	return error ? error : admin_things_try(call, ((struct me_call *)call)->account);
+}
+
 static int
 get_apply(struct admin_call *call, struct store_tx *tx)
 {
@@ -85,6 +96,7 @@ put_apply(struct admin_call *call, struct store_tx *tx)
 	before = admin_users_document(call, &mc->user);
 	error = admin_users_contacts(call, &mc->body, &mc->user);
 	if (mc->password_new.len) {
+		admin_things_right(call, mc->account);
 		mc->user.hash = span_str(mc->hash);
 		mc->user.generation++;
 	}
@@ -134,6 +146,17 @@ me_call_create(struct session_request *request, const struct admin_call_ops *ops
 	return mc;
 }
 
+static struct span
+account_of(struct me_call *mc)
+{
+	const struct access_principal *person = mc->call.principal;
+	struct span name = span_skip(person->name, strlen("user-"));
+	char text[2 * STORE_NAME_BYTES_MAX + 2];
+
+	return admin_call_keep(&mc->call, span_of(text, (size_t)snprintf(text, sizeof text,
+	    "%.*s@%.*s", SPAN_ARG(name), SPAN_ARG(person->tenant))));
+}
+
 static int
 password_read(struct me_call *mc)
 {
@@ -180,7 +203,8 @@ put_end(struct session_request *request, struct span whole)
 	static const char *const known[] = {"contacts", "language", "tz", "password", NULL};
 	static const struct admin_call_ops plain = {.apply = put_apply,
 	    .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_ADJUST, .own = true};
-	static const struct admin_call_ops hashed = {.find = me_find, .work = password_work,
+	static const struct admin_call_ops hashed = {.find = password_find, .work = password_work,
+	    .hashes = true,
 	    .apply = put_apply, .what = ACCESS_AN_ACCOUNT, .verb = ACCESS_ADJUST, .own = true};
 	struct me_call *mc = me_call_create(request, &plain);
 	int error;
@@ -192,8 +216,10 @@ put_end(struct session_request *request, struct span whole)
 		error = admin_json_only(&mc->call, &mc->body, known);
 	if (error == 0)
 		error = password_read(mc);
-	if (mc->password_new.len)
+	if (mc->password_new.len) {
+		mc->account = account_of(mc);
 		mc->call.ops = &hashed;
+	}
 	admin_call_run(&mc->call, error);
 }
 
@@ -216,6 +242,7 @@ static const struct session_doc put_doc = {
 	    {403, "", "The caller is no person, or the old password is wrong."},
 	    {404, "", "The account was removed."}, {409, "", "The password was changed meanwhile."},
 	    {412, "", "It was changed since."},
+	    {429, "", "The old password was wrong too often; Retry-After says when to come again."},
 	    {422, "", "A member is unknown, or has no valid value."}, STORE_FAILED},
 };
 

@@ -113,6 +113,12 @@ const struct openapi_schema openapi_schemas[] = {
 	    "A line that was not stored; lines and columns count from 1."},
 	{"Report", "{device: Device, readings: [Reading]}", "Readings of one device."},
 	{"Right", "'read'|'write'|'publish'|'subscribe'", NULL},
+	{"Secret", "{id: string, name: Name, created: Time}",
+	    "A secret of an application without the secret itself; id is the kid of its tokens."},
+	{"SecretMade", "{id: string, name: Name, created: Time, secret: string}",
+	    "A new secret. Nobody can show it again."},
+	{"SecretNew", "{name: Name}", NULL},
+	{"SecretPage", "{items: [Secret], next: string|null}", NULL},
 	{"Series", "{metric: string, tags: Tags, first: Time, last: Time}", NULL},
 	{"SeriesPage",
 	    "{items: [Series], next: string|null}",
@@ -125,6 +131,10 @@ const struct openapi_schema openapi_schemas[] = {
 	    "minBattery?: number|string|null}",
 	    "Strings hold numbers."},
 	{"Time", "integer", "Milliseconds since 1970."},
+	{"Token", "{token: string}", NULL},
+	{"TokenOf",
+	    "{username: Name, tenant: Name, permission: Permission, expires: Time}",
+	    NULL},
 	{"User",
 	    "{username: Name, permission: Permission, node?: boolean, contacts?: Tags, "
 	    "language?: string, tz?: string, created: Time}",
@@ -136,7 +146,8 @@ const struct openapi_schema openapi_schemas[] = {
 	{"UserNew",
 	    "{username: Name, password: string, permission: Permission, node?: boolean, "
 	    "contacts?: {*: string|number|null}, language?: string|null, tz?: string|null}",
-	    "password: 8 to 256 bytes."},
+	    "password: 8 to 256 bytes. node: false for an administrator without a tenant who shall "
+	    "not govern the node."},
 	{"UserPage", "{items: [User], next: string|null}", NULL},
 	{"Value",
 	    "number|'NaN'|'Infinity'|'-Infinity'",

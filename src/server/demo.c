@@ -79,8 +79,10 @@ welcome_print(const char *address, double speed_up)
 	printf("\n  Weir's demonstration: open %s/ in a browser.\n\n"
 	       "  A simulated fleet of weather stations and refrigerators reports to it; their "
 	       "time runs\n"
-	       "  %g times faster (--speed-up). The key is %s, with all rights; it is\n"
-	       "  known to everybody, so only this machine can connect. Ctrl-C ends.\n\n"
+	       "  %g times faster (--speed-up). The key is %s, with all rights, the\n"
+	       "  administrator " DEMO_USER " with the password " DEMO_PASSWORD "; everybody "
+	       "knows them, so only\n"
+	       "  this machine can connect. Ctrl-C ends.\n\n"
 	       "  Try in another terminal: what was measured last, an hour by minutes, live "
 	       "readings\n\n"
 	       "    curl -H 'Authorization: Bearer " DEMO_KEY "' '%s/api/v1/latest?metric=temp'\n"
@@ -205,7 +207,8 @@ demo_main(int argc, char **argv)
 	    .usage = "weir demo [OPTIONS]",
 	    .help =
 		"Serves a simulated fleet of weather stations and refrigerators, a day of history\n"
-		"first, then live. The key " DEMO_KEY " has all rights.",
+		"first, then live. The key " DEMO_KEY " has all rights; the administrator is\n"
+		DEMO_USER " with the password " DEMO_PASSWORD ".",
 	    .options = options,
 	};
 	enum options_result result = options_parse(&command, argc, argv, stdout, stderr);

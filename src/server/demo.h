@@ -6,6 +6,10 @@
 
 #define DEMO_KEY "weir-demo-key" /* all rights; documented, therefore loopback only */
 
+/* Its administrator. */
+#define DEMO_USER "demo"
+#define DEMO_PASSWORD "weir-demo"
+
 int demo_main(int argc, char **argv);
 
 #endif

@@ -37,6 +37,7 @@ struct figures {
 	struct series_partition_stats series;
 	struct flow_stats flow;
 	uint64_t intake_bytes;
+	uint64_t logins[LOGINS_RESULT_COUNT];
 	struct journal_stats journal;
 	struct retention_stats retention;
 	struct process_figures process;
@@ -110,6 +111,9 @@ static const struct metric metrics[] = {
 	"Time from a request's head to the end of its answer."},
     {"weir_rate_limited_total", COUNTER, PLAIN, AT(limited), ACCESS_LIMITS_REFUSED_COUNT, "of",
 	limit_word, "Answers of 429, by what there was too much of."},
+
+    {"weir_logins_total", COUNTER, PLAIN, AT(logins), LOGINS_RESULT_COUNT, "result",
+	logins_result_word, "Logins of persons, by what became of them."},
 
     ONE("weir_records_total", COUNTER, PLAIN, flow.records, "Records accepted since the start."),
     ONE("weir_records_failed_total", COUNTER, PLAIN, flow.records_failed,
@@ -307,6 +311,7 @@ add_server(struct figures *figures, struct server *server)
 	access_limits_refused(server->limits, figures->limited);
 	flow_stats(server->flow, &figures->flow);
 	figures->intake_bytes = flow_intake_bytes(server->flow);
+	logins_counts(server->logins, figures->logins);
 	journal_stats(server->journal, &figures->journal);
 	retention_stats(server->retention, &figures->retention);
 	process_figures(&figures->process);

@@ -61,6 +61,9 @@ api_init(struct server *server)
 	    .queries = server->queries,
 	    .secret = server->data.secret,
 	    .limits = server->limits,
+	    .hashers = server->hashers,
+	    .logins = server->logins,
+	    .token_ms = settings->access.token_ms,
 	    .series_max = settings->series.query_series_max,
 	    .chunk_bytes = settings->intake.chunk_bytes,
 	    .demo_key = server->options.demo_key,
@@ -320,6 +323,7 @@ threads_end(struct server *server)
 	}
 	/* Whoever still sends mail has returned before the receiver is destroyed. */
 	workers_destroy(server->queries);
+	workers_destroy(server->hashers);
 	workers_destroy(server->workers);
 	store_writer_stop(server->writer);
 	if (server->loops)
@@ -345,6 +349,7 @@ server_destroy(struct server *server)
 	session_routes_destroy(server->routes);
 	openapi_destroy(server->openapi);
 	access_limits_destroy(server->limits);
+	logins_destroy(server->logins);
 	journal_close(server->journal);
 	if (server->admin_listens && data_path(server->options.data, "admin.sock", path) == 0)
 		env_unlink(server->env, path);

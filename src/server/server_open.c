@@ -13,7 +13,10 @@
 #include "check.h"
 #include "server_priv.h"
 
-enum { JOBS_WAITING_MAX = 1024 }; /* questions that wait; beyond it the answer is 503 */
+enum {
+	JOBS_WAITING_MAX = 1024, /* questions that wait; beyond it the answer is 503 */
+	HASHES_AT_ONCE = 2,      /* of passwords; each takes 64 MiB */
+};
 
 /* ── what the store says, copied before its writer owns it ── */
 
@@ -126,6 +129,11 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	if (!error)
 		error = workers_create(
 		    (unsigned)settings->query.threads, JOBS_WAITING_MAX, &server->queries);
+	if (!error)
+		error = workers_create(
+		    HASHES_AT_ONCE, (size_t)settings->access.hashes_max, &server->hashers);
+	if (!error)
+		error = logins_create(server->env, &server->logins);
 	if (error)
 		return error;
 	struct flow_options options = {
@@ -220,6 +228,8 @@ server_open(struct server *server, char *ret_reason)
 	if (!error)
 		error = data_partitions(&server->data, (uint32_t)server->settings.series.partitions,
 		    &partitions, ret_reason);
+	if (!error)
+		error = server_accounts_prepare(server, ret_reason);
 	if (!error)
 		error = journal_begin(server, ret_reason);
 	if (!error)

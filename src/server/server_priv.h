@@ -12,6 +12,7 @@
 #include "api.h"
 #include "data.h"
 #include "journal.h"
+#include "logins.h"
 #include "loop.h"
 #include "mail.h"
 #include "metrics.h"
@@ -66,7 +67,8 @@ struct server {
 	struct data data;
 	struct store_writer *writer;
 	struct journal *journal;
-	struct workers *workers, *queries;
+	struct workers *workers, *queries, *hashers;
+	struct logins *logins;
 	struct flow *flow;
 	struct retention *retention;
 	struct session_routes *routes;
@@ -97,6 +99,10 @@ struct server {
 
 /* ── server_open.c: from a directory to a flow whose partitions have their parts ── */
 int server_open(struct server *server, char *ret_reason);
+
+/* ── server_accounts.c: the first signing secret, the demonstration's administrator; while the
+ * store belongs to this thread ── */
+int server_accounts_prepare(struct server *server, char *ret_reason);
 
 /* ── server_registry.c: the registry on its way to every loop ── */
 

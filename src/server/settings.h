@@ -62,7 +62,7 @@ struct settings {
 		uint64_t open;
 	} metrics;
 	struct {
-		uint64_t developer_manages_users;
+		uint64_t developer_manages_users, token_ms, hashes_max;
 	} access;
 	struct {
 		uint64_t dumpable;

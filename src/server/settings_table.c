@@ -129,6 +129,10 @@ const struct settings_entry settings_table[] = {
     BOOL(process.dumpable, "no", RESTART,
 	"Let debuggers attach and core files be written: then the memory of the process, secrets"
 	" and all, can be read by its user."),
+    S("access.token_s", access.token_ms, 60 * 1000, 24 * HOURS, "3600s", RESTART,
+	"How long the token of a person is valid after his login."),
+    INT(access.hashes_max, 1, 10000, "64", RESTART,
+	"Passwords that wait to be hashed, two at once; above it the answer is 503."),
 };
 
 const size_t settings_count = ARRAY_COUNT(settings_table);

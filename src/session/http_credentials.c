@@ -87,6 +87,10 @@ http_credentials_find(struct session_request *request, bool *ret_given)
 	*ret_given = true;
 	if (http->local)
 		return access_local(http->sessions->access);
+	*ret_given = false;
+	if (request->route->login)
+		return NULL;
+	*ret_given = true;
 	struct span header = session_header(request, "Authorization");
 	if (header.ptr)
 		return from_header(http, header);

@@ -83,6 +83,7 @@ struct session_route {
 	bool late_token;            /* a WebSocket's credentials may come in its first frame: then
 					session_principal is NULL and session_become_ws checks
 					rights and patterns when they come */
+	bool login;                 /* the handler alone looks at the credentials of a request */
 	bool fallback;              /* for paths that nothing else means: another method than its
 					own is 404 there, not 405 */
 	const struct session_route_ops *ops; /* NULL members allowed but for end (or begin) */

@@ -143,7 +143,7 @@ test('metrics name no series, device, tenant, key or person', async (t) => {
   const { text } = await server.get('/metrics');
   assert.doesNotMatch(text, /planted|tenant|main/);
   const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map(([, name]) => name));
-  assert.deepEqual([...labels].sort(), ['class', 'le', 'of', 'reason']);
+  assert.deepEqual([...labels].sort(), ['class', 'le', 'of', 'reason', 'result']);
 });
 
 test('no core files, unless asked for', async (t) => {
