@@ -19,6 +19,7 @@
 struct access_change;
 struct logins;
 struct openapi;
+struct registrar;
 
 /* What the whole server shares; immutable after start but for the atomics behind the calls. */
 struct api {
@@ -56,6 +57,7 @@ struct api_loop {
 	struct access *access;
 	struct loop *loop;
 	struct mailbox *box;
+	struct registrar *registrar;    /* of devices that applications write first */
 };
 
 /* Routes about one thing, which the OpenAPI document shows together. */

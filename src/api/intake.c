@@ -7,6 +7,11 @@
  * or readings; of a request that has nothing accepted yet the answer is 429 then. A client that
  * leaves in the middle leaves its complete lines, as far as the limits allow it at once. The
  * intake outlives its request until the last record has come back.
+ *
+ * Where the head names nobody, the first item must name a gateway before anything is judged, within
+ * INTAKE_NAMELESS_BYTES. A principal who is revoked or expires while his body arrives is refused
+ * from the next chunk on; what was accepted before stays. The answer waits until devices that the
+ * body registers are known to every loop.
  */
 #include "intake.h"
 
@@ -15,9 +20,12 @@
 
 #include "api_priv.h"
 #include "check.h"
+#include "gate.h"
 #include "json.h"
+#include "registrar.h"
 
 #define INTAKE_AHEAD_BYTES (4u << 20)
+#define INTAKE_NAMELESS_BYTES 65536u /* kept of a body that is nobody's yet */
 #define INTAKE_RETRY_MS 2
 #define INTAKE_RETRIES_MAX 1000
 
@@ -25,7 +33,11 @@ struct intake {
 	struct session_request *request; /* NULL: gone */
 	struct api_loop *al;
 	struct intake_kind kind;
-	struct access_principal *principal;
+	struct access_principal *principal; /* NULL: the body must tell */
+	struct gate gate;
+	struct registrar_wait wait;
+	bool registering;     /* the wait is set */
+	size_t look_bytes;    /* so much of a nameless body must be there for the next look */
 	struct buf body;
 	bool typed_ndjson;    /* the content type says so */
 	bool skipping;        /* inside a line that is too long */
@@ -65,6 +77,8 @@ intake_destroy(struct intake *intake)
 {
 	record_destroy(intake->pending);
 	loop_timer_cancel(intake->al->loop, &intake->retry);
+	list_remove(&intake->wait.link);
+	gate_finish(&intake->gate);
 	access_principal_unref(intake->principal);
 	judge_result_finish(&intake->result);
 	buf_finish(&intake->body);
@@ -104,7 +118,7 @@ static void
 intake_settle(struct intake *intake)
 {
 	bool empty = intake->body.len == 0 && !intake->pending;
-	if (intake->ended && intake->records == 0 && empty) {
+	if (intake->ended && intake->records == 0 && empty && !intake->registering) {
 		struct session_request *request = intake_take_answer(intake);
 		if (request)
 			intake->kind.answer(request, &intake->result);
@@ -212,8 +226,34 @@ record_append(struct intake *intake)
 	return 0;
 }
 
-/* Judges and appends the first `len` bytes of the body. -EBADMSG: the document is malformed and
- * was answered; -EDQUOT: the limits do not allow it yet. */
+static void
+intake_registered(struct registrar_wait *wait)
+{
+	struct intake *intake = CONTAINER_OF(wait, struct intake, wait);
+	intake->registering = false;
+	if (intake->answered)
+		intake_settle(intake);
+	else
+		intake_go_on(intake);
+}
+
+/* Whether the principal still is somebody. false: answered. */
+static bool
+intake_valid(struct intake *intake)
+{
+	const struct access_principal *principal = intake->principal;
+	if (!principal->revoked && (principal->expires_ms == 0 ||
+	    loop_now_ms(intake->al->loop) < principal->expires_ms))
+		return true;
+	struct session_request *request = intake_take_answer(intake);
+	if (request)
+		session_problem(request, 401, NULL, "these credentials are not valid any more; "
+		    "what came before that is kept");
+	return false;
+}
+
+/* Judges and appends the first `len` bytes of the body. -EBADMSG: answered, the document is
+ * malformed or the principal is nobody any more; -EDQUOT: the limits do not allow it yet. */
 static int
 intake_submit(struct intake *intake, size_t len)
 {
@@ -225,9 +265,16 @@ intake_submit(struct intake *intake, size_t len)
 		.precision = intake->kind.precision,
 		.bytes = intake->body.ptr,
 		.len = len,
+		.gate = &intake->gate.judge,
 	};
 	char text[160];
 	uint64_t accepted = result->accepted;
+	if (!intake_valid(intake))
+		return -EBADMSG;
+	if (registrar_full(intake->al->registrar))
+		return -EAGAIN;
+	intake->gate.from = intake->request ? session_peer(intake->request) : "";
+	intake->gate.noted = false;
 	int error = len > intake->paid_bytes ?
 	    intake_take(intake, ACCESS_RATE_BYTES, len - intake->paid_bytes) : 0;
 	if (error)
@@ -240,6 +287,8 @@ intake_submit(struct intake *intake, size_t len)
 			session_problem(request, 400, NULL, "the body is no JSON: %s", text);
 		return error;
 	}
+	if (intake->gate.noted)
+		intake->registering = registrar_await(intake->al->registrar, &intake->wait);
 	if (!error && result->accepted > accepted)
 		error = record_make(intake, &body, result->accepted - accepted);
 	judge_result_clear(result);
@@ -383,6 +432,65 @@ intake_go_on(struct intake *intake)
 	intake_settle(intake);
 }
 
+/* ── whose body it is ── */
+
+/* The gateway that the body names (NULL: none); requests and failures are counted as where the head
+ * names somebody. A reference, or NULL: answered. */
+static struct access_principal *
+intake_authenticate(struct intake *intake, const struct judge_named *named)
+{
+	const struct api *api = intake->al->api;
+	struct span address = span_str(session_peer(intake->request));
+	uint64_t now_ns = env_mono_ns(api->env);
+	uint64_t late_ms = named ? access_limits_failures(api->limits, address, now_ns) : 0;
+	uint64_t much_ms = 0;
+	struct access_principal *principal = named && !late_ms ?
+	    gate_authenticate(intake->al->access, named) : NULL;
+	if (principal)
+		much_ms = access_limits_take(api->limits, principal, ACCESS_RATE_REQUESTS, 1,
+		    now_ns, true);
+	else if (named && !late_ms && api->limits)
+		access_limits_failed(api->limits, address, now_ns);
+	if (principal && !much_ms)
+		return principal;
+	access_principal_unref(principal);
+	intake_take_answer(intake);
+	if (late_ms || much_ms)
+		session_problem_later(intake->request, late_ms + much_ms, late_ms ?
+		    "wrong credentials of this address" : "requests with these credentials");
+	else
+		session_problem(intake->request, 401, NULL, named ?
+		    "these credentials are not valid" : "this path needs credentials: in the "
+		    "head, or a gateway's in the first item");
+	return NULL;
+}
+
+/* Finds the principal of a body whose head named none. Whether there is one; if not, more of the
+ * body must come, or the request was answered. */
+static bool
+intake_identify(struct intake *intake)
+{
+	const struct buf *body = &intake->body;
+	struct judge_named gateway;
+	if (intake->principal)
+		return true;
+	if (intake->answered || (!intake->ended && body->len < intake->look_bytes))
+		return false;
+	struct span first = span_of(body->ptr, MIN(body->len, (size_t)INTAKE_NAMELESS_BYTES));
+	int found = judge_first_gateway(first, &gateway);
+	if (found == 0 && !intake->ended && body->len < INTAKE_NAMELESS_BYTES) {
+		/* Twice as much before the next look: a body in small pieces costs no more. */
+		intake->look_bytes = MIN(2 * body->len + 256, (size_t)INTAKE_NAMELESS_BYTES);
+		return false;
+	}
+	intake->principal = intake_authenticate(intake, found > 0 ? &gateway : NULL);
+	explicit_bzero(&gateway, sizeof gateway);
+	if (!intake->principal)
+		return false;
+	gate_init(&intake->gate, intake->al, intake->principal);
+	return true;
+}
+
 /* ── the route's operations ── */
 
 void
@@ -400,8 +508,13 @@ intake_begin(struct session_request *request, const struct intake_kind *kind)
 	intake->kind = *kind;
 	intake->typed_ndjson = span_starts(type, SPAN("application/x-ndjson"));
 	intake->retry.fire = retry_fire;
-	intake->principal = access_principal_ref(
-	    (struct access_principal *)(uintptr_t)session_principal(request));
+	intake->wait.done = intake_registered;
+	list_init(&intake->wait.link);
+	intake->principal = (struct access_principal *)(uintptr_t)session_principal(request);
+	if (intake->principal) {
+		access_principal_ref(intake->principal);
+		gate_init(&intake->gate, al, intake->principal);
+	}
 	buf_init(&intake->body, 0);
 	judge_result_init(&intake->result);
 	session_set_state(request, intake);
@@ -430,6 +543,8 @@ intake_body(struct session_request *request, struct span bytes)
 		intake_fail(intake, -ENOMEM);
 		return;
 	}
+	if (!intake_identify(intake))
+		return;
 	bool whole = intake->kind.format == JOURNAL_FORMAT_NONE ||
 	    intake->kind.format == JOURNAL_FORMAT_JSON;
 	size_t bytes_max = session_body_bytes_max(request);
@@ -451,6 +566,8 @@ intake_end(struct session_request *request, struct span whole)
 	if (!intake || intake->answered)
 		return;
 	intake->ended = true;
+	if (!intake_identify(intake))
+		return;
 	if (intake->body.len == 0 && intake->kind.format == JOURNAL_FORMAT_NONE) {
 		intake_take_answer(intake);
 		session_problem(request, 400, NULL, "the body is empty: send readings as JSON");
@@ -467,6 +584,8 @@ intake_gone(struct session_request *request, bool broken)
 		return;
 	session_set_state(request, NULL);
 	intake->request = NULL;
+	if (!intake->principal)
+		intake_take_answer(intake);
 	if (intake->kind.format == JOURNAL_FORMAT_NONE && !intake->answered)
 		intake->kind.format = format_guess(intake);
 	intake->ended = true;

@@ -267,7 +267,8 @@ body_write(struct buf *out, const struct session_doc *doc)
 	buf_append_str(out, "}}");
 }
 
-/* Who may call it. A route that is open but documents 401 looks at credentials when it must. */
+/* Who may call it. A route that is open but documents 401 looks at credentials when it must, and
+ * credentials in the body are none of the schemes. */
 static void
 security_write(struct buf *out, const struct session_route *route, const struct session_doc *doc)
 {
@@ -277,8 +278,8 @@ security_write(struct buf *out, const struct session_route *route, const struct 
 	} words[] = {{ACCESS_READ, "read"}, {ACCESS_WRITE, "write"}, {ACCESS_PUBLISH, "publish"},
 	    {ACCESS_SUBSCRIBE, "subscribe"}, {ACCESS_ADMIN, "admin"}};
 	buf_append_str(out, ",\"security\":[");
-	if (route->rights == 0)
-		buf_append_str(out, answers_have(doc, 401) ? "{}," : "");
+	if (route->rights == 0 ? answers_have(doc, 401) : route->body_credentials)
+		buf_append_str(out, "{},");
 	if (route->rights || answers_have(doc, 401))
 		buf_append_str(out, "{\"key\":[]},{\"token\":[]},{\"basic\":[]}");
 	buf_append_str(out, "],\"x-rights\":[");

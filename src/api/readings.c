@@ -55,7 +55,10 @@ static const struct session_route_ops readings_ops = {
 static const struct session_doc readings_doc = {
 	.help = "Answered when what is accepted is durable. Sending the same again changes "
 	    "nothing. NDJSON is unbounded, each line stands for itself; a document may have "
-	    "16 MiB.",
+	    "16 MiB. An application registers the devices it writes, and needs no token of "
+	    "theirs; a gateway needs its own credentials and each device's; a device may speak "
+	    "for itself. Without credentials in the head, the first item must name a gateway "
+	    "within 64 KiB, and all others the same one or none.",
 	.body = {
 		"Report|QoldReport|[Report|QoldReport]",
 		"application/x-ndjson Report|QoldReport",
@@ -69,6 +72,7 @@ const struct session_route api_readings_routes[] = {
 		.methods = SESSION_POST,
 		.rights = ACCESS_WRITE,
 		.streaming = true,
+		.body_credentials = true,
 		.ops = &readings_ops,
 		.summary = "Readings of devices: an object, an array, or NDJSON",
 		.doc = &readings_doc,

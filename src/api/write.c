@@ -73,6 +73,12 @@ write_begin(struct session_request *request,
     void (*answer)(struct session_request *request, const struct judge_result *result))
 {
 	struct intake_kind kind = {.format = JOURNAL_FORMAT_LINE, .answer = answer};
+	enum access_kind who = session_principal(request)->kind;
+	if (who == ACCESS_GATEWAY || who == ACCESS_DEVICE) {
+		session_problem(request, 403, NULL, "line protocol is for applications: its lines "
+		    "do not say for which device a gateway or device speaks; use /api/v1/readings");
+		return;
+	}
 	struct span precision = session_query(request, "precision");
 	if (precision.ptr && lp_precision_parse(precision, &kind.precision)) {
 		session_problem(request, 400, NULL,

@@ -326,6 +326,7 @@ threads_end(struct server *server)
 	workers_destroy(server->hashers);
 	workers_destroy(server->workers);
 	store_writer_stop(server->writer);
+	server->api.store = NULL;
 	if (server->loops)
 		loops_settle(server);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "registrar.h"
 #include "server_priv.h"
 #include "thread.h"
 
@@ -113,6 +114,9 @@ sessions_create(struct server_loop *sl)
 	    .loop = sl->loop,
 	    .box = sl->box,
 	};
+	int error = registrar_create(&sl->api, &sl->api.registrar);
+	if (error)
+		return error;
 	return session_loop_create(sl->loop, sl->net, sl->access, sl->hub, server->routes,
 	    &settings, &hooks, &sl->api, &sl->sessions);
 }
@@ -163,6 +167,7 @@ server_loop_destroy(struct server_loop *sl)
 	if (sl->drain_timer.fire)
 		loop_timer_cancel(sl->loop, &sl->drain_timer);
 	session_loop_destroy(sl->sessions);
+	registrar_destroy(sl->api.registrar);
 	flow_loop_destroy(sl->flow);
 	hub_local_destroy(sl->hub);
 	if (sl->net)

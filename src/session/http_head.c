@@ -261,7 +261,8 @@ admit_principal(struct session_request *request)
 	if (rights == 0)
 		return true;
 	if (!request->principal) {
-		if (!given && request->route->late_token && request->upgrade)
+		if (!given && ((request->route->late_token && request->upgrade) ||
+		    request->route->body_credentials))
 			return true;
 		session_problem(request, 401, NULL, given ? "these credentials are not valid"
 		    : "this path needs credentials");

@@ -84,6 +84,8 @@ struct session_route {
 					session_principal is NULL and session_become_ws checks
 					rights and patterns when they come */
 	bool login;                 /* the handler alone looks at the credentials of a request */
+	bool body_credentials;      /* they may come in the body: then session_principal is NULL and
+					the handler finds out whose request it is */
 	bool fallback;              /* for paths that nothing else means: another method than its
 					own is 404 there, not 405 */
 	const struct session_route_ops *ops; /* NULL members allowed but for end (or begin) */
