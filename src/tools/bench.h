@@ -68,6 +68,10 @@ int bench_live(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_start(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_idle(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_query(struct bench *b, unsigned run, struct bench_result *ret_result);
+int bench_access(struct bench *b, unsigned run, struct bench_result *ret_result);
+
+/* The part of `access` that needs no server (bench_access_index.c). */
+int bench_access_index(struct bench *b, struct bench_result *ret_result);
 
 /* ── statistics ── */
 
@@ -126,9 +130,11 @@ struct bench_load {
 	const char *address, *authorization;
 	bool json; /* POST /api/v1/readings, else line protocol */
 	uint64_t readings, series, batch, connections;
+	uint64_t rate;	 /* readings a second; 0: as many as it takes */
 	int64_t base_ms; /* time of the first readings; set by bench_load_run when 0 */
 };
 
+#define BENCH_LOAD_FIRST_DEVICE 100000 /* its devices are numbered from here on */
 #define BENCH_LOAD_STEP_MS 10000 /* between two readings of a series */
 
 struct bench_load_result {

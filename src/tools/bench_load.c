@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench.h"
 #include "check.h"
@@ -19,7 +20,7 @@
 #include "prng.h"
 #include "thread.h"
 
-enum { TIME_DIGITS = 13, BODIES_WANTED = 8, FIRST_DEVICE = 100000 };
+enum { TIME_DIGITS = 13, BODIES_WANTED = 8 };
 
 struct stamp {
 	uint32_t offset; /* of a time's digits in the body */
@@ -73,8 +74,8 @@ write_lines(struct worker *w, struct body *body, uint64_t from, uint64_t to)
 {
 	for (uint64_t round = 0; round < w->rounds; round++) {
 		for (uint64_t i = from; i < to; i++) {
-			buf_printf(&body->text, "sensor,device=%llu temp=",
-			    (unsigned long long)(FIRST_DEVICE + w->first + i));
+			unsigned long long id = BENCH_LOAD_FIRST_DEVICE + w->first + i;
+			buf_printf(&body->text, "sensor,device=%llu temp=", id);
 			write_value(w, &body->text, i);
 			buf_append_byte(&body->text, ' ');
 			write_time(body, round);
@@ -87,8 +88,9 @@ static void
 write_items(struct worker *w, struct body *body, uint64_t from, uint64_t to)
 {
 	for (uint64_t i = from; i < to; i++) {
+		unsigned long long id = BENCH_LOAD_FIRST_DEVICE + w->first + i;
 		buf_printf(&body->text, "%c{\"device\":{\"id\":%llu},\"readings\":[",
-		    i == from ? '[' : ',', (unsigned long long)(FIRST_DEVICE + w->first + i));
+		    i == from ? '[' : ',', id);
 		for (uint64_t round = 0; round < w->rounds; round++) {
 			buf_append_str(&body->text, round ? ",{\"time\":" : "{\"time\":");
 			write_time(body, round);
@@ -202,11 +204,25 @@ post(struct worker *w, struct body *body, double *ret_ms)
 	return -EPROTO;
 }
 
+/* Each connection sends its share of the rate. */
+static void
+wait_turn(const struct worker *w, double began)
+{
+	double share = (double)w->load->rate / (double)w->load->connections;
+	double early = w->load->rate ?
+	    began + (double)w->readings / share - bench_seconds(w->bench) : 0;
+	if (early > 0)
+		nanosleep(&(struct timespec){(time_t)early,
+			      (long)((early - (double)(time_t)early) * 1e9)}, NULL);
+}
+
 static void
 work(void *ctx)
 {
 	struct worker *w = ctx;
+	double began = bench_seconds(w->bench);
 	for (uint64_t n = 0; n < w->requests && !w->error; n++) {
+		wait_turn(w, began);
 		uint64_t cycle = n / w->parts, variant = cycle % w->variants;
 		struct body *body = &w->bodies[variant * w->parts + n % w->parts];
 		body_stamp(w, body, cycle);

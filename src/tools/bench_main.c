@@ -37,6 +37,13 @@ static const struct kind kinds[] = {
 	    .duration_ms = 10000}},
     {"query", "answers of the store, after a cold start and warm", bench_query,
 	{.readings = 10000000, .series = 1000, .batch = 5000, .connections = 4}},
+    {"access", "credentials: their cost, many devices, changes, reads beside ingestion",
+	bench_access,
+	{.series = 100000,
+	    .batch = 1000,
+	    .connections = 4,
+	    .rate = 100000,
+	    .duration_ms = 10000}},
 };
 
 static const char help_begin[] =
@@ -54,9 +61,9 @@ static const char help_end[] =
     "  --series N        devices they are spread over\n"
     "  --batch N         readings a request\n"
     "  --connections N   connections of the load, each a thread\n"
-    "  --rate N          readings a second (live)\n"
+    "  --rate N          readings a second (live, access)\n"
     "  --subscribers N   of each transport (live)\n"
-    "  --duration TIME   of a measurement (live, idle)\n"
+    "  --duration TIME   of a measurement (live, idle, access)\n"
     "  --dir PATH        where data directories are made and removed; default $TMPDIR or\n"
     "                    /var/tmp; must be on the disk in question\n"
     "  --set K=V,...     settings of the servers\n"
