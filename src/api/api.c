@@ -37,6 +37,7 @@ const struct api_group api_groups[] = {
 	{"Administration", NULL, api_admin_tenants_routes},
 	{"People", "What persons may see and change of their own.", api_me_routes},
 	{"People", NULL, api_thresholds_routes},
+	{"Administration", NULL, api_logs_routes},
 	{"Operation", "For those who run the server.", api_ops_routes},
 	{"Pages", "For people, and this document.", api_openapi_routes},
 	{"Pages", NULL, api_page_routes},

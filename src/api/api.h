@@ -21,6 +21,21 @@ struct logins;
 struct openapi;
 struct registrar;
 
+/* A line of the server's log, and where its reader is (zeroed: before the oldest). */
+#define API_LOG_BYTES_MAX 4096
+
+struct api_log_line {
+	int64_t time_ms;
+	unsigned level;         /* 0 debug, 1 info, 2 warn, 3 error */
+	struct span json;       /* an object, in `bytes` */
+	char bytes[API_LOG_BYTES_MAX];
+};
+
+struct api_log_cursor {
+	uint64_t number;        /* of the next line */
+	size_t at;
+};
+
 /* What the whole server shares; immutable after start but for the atomics behind the calls. */
 struct api {
 	struct env *env;
@@ -47,6 +62,8 @@ struct api {
 	 * store's thread calls. */
 	void (*registry_changed)(void *ctx, struct access_change *change, struct mailbox *box,
 	    struct mail *applied);
+	/* The next line that is kept of the server's log; false: none yet. Any thread. */
+	bool (*log_next)(void *ctx, struct api_log_cursor *cursor, struct api_log_line *ret_line);
 	bool (*ready)(void *ctx);
 	void *ctx;
 };

@@ -28,6 +28,7 @@ extern const struct session_route api_admin_secrets_routes[];
 extern const struct session_route api_admin_audit_routes[];
 extern const struct session_route api_admin_venues_routes[];
 extern const struct session_route api_admin_import_routes[];
+extern const struct session_route api_logs_routes[];
 extern const struct session_route api_admin_plan_routes[];
 extern const struct session_route api_admin_tenants_routes[];
 extern const struct session_route api_me_routes[];

@@ -71,6 +71,10 @@ const struct openapi_schema openapi_schemas[] = {
 	{"LatestList",
 	    "{series: [{metric: string, tags: Tags, time: Time, value: Value}]}",
 	    NULL},
+	{"LogLine",
+	    "{source: 'server', time: Time, level: 'debug'|'info'|'warn'|'error', event: string, "
+	    "*: string|number}",
+	    "event: one word; the other members say more of it."},
 	{"Login", "{auth: string|integer}", NULL},
 	{"Me",
 	    "{username: Name, permission: Permission, tenant: Name, node?: boolean, "

@@ -29,6 +29,7 @@ log_init(struct log *log, struct env *env, int fd)
 {
 	log->env = env;
 	log->fd = fd;
+	log->ring = NULL;
 	atomic_init(&log->level, LOG_INFO);
 	atomic_init(&log->format, LOG_FORMAT_TEXT);
 }
@@ -125,26 +126,40 @@ put_field(struct line *line, bool json, const char *name, const char *text, int6
 		line->len = before;
 }
 
+/* The line without its end. `time`: as text, else as milliseconds. */
+static void
+line_write(struct line *line, bool json, const char *time, int64_t time_ms,
+    enum log_level level, const char *event, const struct log_field *fields)
+{
+	static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+	line->len = 0;
+	if (json)
+		put_text(line, "{");
+	put_field(line, json, "time", time, time_ms);
+	put_field(line, json, "level", levels[level], 0);
+	put_field(line, json, "event", event, 0);
+	for (; fields && fields->name; fields++)
+		put_field(line, json, fields->name, fields->text, fields->number);
+	if (json)
+		line->bytes[line->len++] = '}';
+}
+
 void
 log_event(struct log *log, enum log_level level, const char *event, const struct log_field *fields)
 {
-	static const char *const levels[] = {"debug", "info", "warn", "error"};
 	if (!log_wants(log, level))
 		return;
 	bool json = atomic_load_explicit(&log->format, memory_order_relaxed) == LOG_FORMAT_JSON;
+	int64_t now_ms = env_now_ms(log->env);
 	char time[DATETIME_TEXT_BYTES + 1] = {0};
 	struct line line;
-	line.len = 0;
-	datetime_format(time, env_now_ms(log->env));
-	if (json)
-		put_text(&line, "{");
-	put_field(&line, json, "time", time, 0);
-	put_field(&line, json, "level", levels[level], 0);
-	put_field(&line, json, "event", event, 0);
-	for (; fields && fields->name; fields++)
-		put_field(&line, json, fields->name, fields->text, fields->number);
-	if (json)
-		line.bytes[line.len++] = '}';
+	datetime_format(time, now_ms);
+	if (log->ring) {
+		line_write(&line, true, NULL, now_ms, level, event, fields);
+		log_ring_add(log->ring, now_ms, level, span_of(line.bytes, line.len));
+	}
+	line_write(&line, json, time, 0, level, event, fields);
 	line.bytes[line.len++] = '\n';
 	ssize_t written = write(log->fd, line.bytes, line.len);
 	(void)written;

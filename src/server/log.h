@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "env.h"
+#include "log_ring.h"
 
 /* The orders of the words of log.level and log.format. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -21,6 +22,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 struct log {
 	struct env *env;
 	int fd;
+	struct log_ring *ring; /* keeps lines, too; NULL: none. Set before others log */
 	atomic_uint level, format;
 };
 

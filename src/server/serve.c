@@ -168,8 +168,13 @@ serve_program(struct serve_args *args, const struct serve_hooks *hooks)
 	log_init(&program.log, program.env, STDERR_FILENO);
 	atomic_store(&program.log.level, (unsigned)program.settings.log.level);
 	atomic_store(&program.log.format, (unsigned)program.settings.log.format);
+	if (log_ring_create(program.settings.log.ring_bytes, &program.log.ring)) {
+		fprintf(stderr, "weir: out of memory\n");
+		goto end;
+	}
 	code = run(&program, hooks);
 end:
+	log_ring_destroy(program.log.ring);
 	env_destroy(program.env);
 	return code;
 }

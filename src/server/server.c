@@ -49,6 +49,20 @@ api_ready(void *ctx)
 	return server_is_ready(ctx);
 }
 
+static bool
+api_log_next(void *ctx, struct api_log_cursor *cursor, struct api_log_line *ret_line)
+{
+	struct server *server = ctx;
+	struct log_ring_cursor at = {cursor->number, cursor->at};
+
+	_Static_assert(API_LOG_BYTES_MAX == LOG_RING_LINE_BYTES_MAX, "a line fits");
+	if (!server->log->ring || !log_ring_next(server->log->ring, &at, &ret_line->time_ms,
+	    &ret_line->level, ret_line->bytes, &ret_line->json))
+		return false;
+	*cursor = (struct api_log_cursor){at.number, at.at};
+	return true;
+}
+
 static void
 api_init(struct server *server)
 {
@@ -69,6 +83,7 @@ api_init(struct server *server)
 	    .demo_key = server->options.demo_key,
 	    .metrics = metrics_hook,
 	    .registry_changed = server_registry_changed,
+	    .log_next = api_log_next,
 	    .ready = api_ready,
 	    .ctx = server,
 	};

@@ -56,7 +56,7 @@ struct settings {
 		uint64_t requests_per_s, readings_per_s, bytes_per_s, burst_ms, failures_per_s;
 	} rate;
 	struct {
-		uint64_t format, level;
+		uint64_t format, level, ring_bytes;
 	} log;
 	struct {
 		uint64_t open;

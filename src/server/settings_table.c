@@ -121,6 +121,8 @@ const struct settings_entry settings_table[] = {
     WORD(log.format, "text|json", "text", LIVE, "How log lines look: key=value, or JSON."),
     WORD(log.level, "debug|info|warn|error", "info", LIVE,
 	"The least that is logged; debug has a line for each request."),
+    BYTES(log.ring_bytes, 4 * KIB, GIB, "1MiB", RESTART,
+	"Memory for the last log lines, which GET /api/v1/admin/logs shows."),
     WORD(metrics.open, "loopback|yes|no", "loopback", RESTART,
 	"Whether /metrics needs no key: yes, no, or only if the server listens on nothing but"
 	" loopback."),
