@@ -4,6 +4,7 @@
  * Which: parts are looked at from the newest back; each older one joins while it is not larger
  * than what was gathered so far (for days that are over: than four times that). So a point is
  * rewritten a logarithmic number of times and a day ends with a handful of parts.
+ * What tombstones hide is left out. Parts of roll-ups are merged likewise (merge_rolls.c).
  * Invariants: only neighbours in seq order are merged, so the order of the rest stays true; a part
  * with damage is never merged away, what can still be read from it would go with it.
  */
@@ -12,7 +13,7 @@
 
 #include "check.h"
 #include "codec.h"
-#include "series_priv.h"
+#include "merge_priv.h"
 #include "stream.h"
 
 #define MERGE_PARTS_MIN 4u      /* of the newest day; 2 of days that are over */
@@ -20,30 +21,22 @@
 #define MERGE_BYTES_MAX (UINT64_C(1) << 30)
 #define MERGE_KEEP_POINTS (PART_CHUNK_POINTS_MAX / 2) /* chunks this long are copied as they are */
 
-struct series_merge {
-	struct env *env;
-	const char *dir;           /* the partition's */
-	_Atomic uint64_t *next_id;
-	struct part **inputs;      /* neighbours, referred to */
-	size_t count;
-	struct part *output;       /* NULL until it ran */
-};
-
 /* ── choosing ── */
 
 struct merge_range {
-	size_t first, count; /* in partition->parts; count 0: none */
+	struct part *const *parts; /* of these */
+	size_t first, count;       /* count 0: none */
 };
 
 /* Neighbours that end at `last` and are worth it. */
 static struct merge_range
-merge_suffix(const struct series_partition *partition, size_t day_first, size_t last,
-    size_t least, uint64_t ratio)
+merge_suffix(struct part *const *parts, size_t day_first, size_t last, size_t least,
+    uint64_t ratio)
 {
 	uint64_t bytes = 0;
 	size_t at = last + 1;
 	while (at > day_first) {
-		const struct part *part = partition->parts[at - 1];
+		const struct part *part = parts[at - 1];
 		if (part->damaged || bytes + part->info.bytes > MERGE_BYTES_MAX)
 			break;
 		if (bytes && part->info.bytes > bytes * ratio)
@@ -52,43 +45,45 @@ merge_suffix(const struct series_partition *partition, size_t day_first, size_t 
 		at--;
 	}
 	size_t count = last + 1 - at;
-	return (struct merge_range){at, count >= least ? count : 0};
+	return (struct merge_range){parts, at, count >= least ? count : 0};
+}
+
+/* Whether two parts cover the same days with the same kind of thing. */
+static bool
+merge_alike(const struct part *a, const struct part *b)
+{
+	return a->info.rollup == b->info.rollup && a->info.day == b->info.day;
 }
 
 static struct merge_range
-merge_choose(const struct series_partition *partition, bool all)
+merge_choose(struct part *const *parts, size_t part_count, bool all)
 {
-	struct merge_range best = {0, 0};
-	for (size_t first = 0, end; first < partition->part_count; first = end) {
-		int32_t day = partition->parts[first]->info.day;
-		for (end = first; end < partition->part_count &&
-		     partition->parts[end]->info.day == day; end++)
+	struct merge_range best = {parts, 0, 0};
+	for (size_t first = 0, end; first < part_count; first = end) {
+		for (end = first; end < part_count && merge_alike(parts[first], parts[end]); end++)
 			;
-		bool newest = end == partition->part_count;
+		bool newest = end == part_count ||
+		    parts[end]->info.rollup != parts[first]->info.rollup;
 		size_t least = all || !newest ? 2 : MERGE_PARTS_MIN;
 		uint64_t ratio = all ? UINT32_MAX : newest ? 1 : MERGE_OVER_RATIO;
 		/* A damaged part splits its day; what lies before it is tried as well. */
 		for (size_t last = end; last > first && best.count == 0; last--)
-			if (last == end || partition->parts[last]->damaged)
-				best = merge_suffix(partition, first, last - 1, least, ratio);
+			if (last == end || parts[last]->damaged)
+				best = merge_suffix(parts, first, last - 1, least, ratio);
 		if (best.count)
 			return best;
 	}
 	return best;
 }
 
-static struct series_merge *
-merge_begin(struct series_partition *partition, _Atomic uint64_t *next_part_id, bool all)
+struct series_merge *
+merge_create(struct series_partition *partition, _Atomic uint64_t *next_part_id,
+    struct part *const *inputs, size_t count)
 {
-	if (partition->merging)
-		return NULL;
-	struct merge_range range = merge_choose(partition, all);
-	if (range.count == 0)
-		return NULL;
 	struct series_merge *merge = calloc(1, sizeof(*merge));
 	if (!merge)
 		return NULL;
-	merge->inputs = calloc(range.count, sizeof(struct part *));
+	merge->inputs = calloc(count, sizeof(struct part *));
 	if (!merge->inputs) {
 		free(merge);
 		return NULL;
@@ -96,10 +91,29 @@ merge_begin(struct series_partition *partition, _Atomic uint64_t *next_part_id, 
 	merge->env = partition->env;
 	merge->dir = partition->dir;
 	merge->next_id = next_part_id;
-	merge->count = range.count;
-	for (size_t i = 0; i < range.count; i++)
-		merge->inputs[i] = part_ref(partition->parts[range.first + i]);
-	partition->merging = true;
+	merge->tombs = tombs_ref(partition->tombs);
+	merge->count = count;
+	merge->rolled = UINT32_MAX;
+	for (size_t i = 0; i < count; i++) {
+		merge->inputs[i] = part_ref(inputs[i]);
+		merge->rolled &= inputs[i]->info.rolled;
+	}
+	return merge;
+}
+
+static struct series_merge *
+merge_begin(struct series_partition *partition, _Atomic uint64_t *next_part_id, bool all)
+{
+	if (partition->merging)
+		return NULL;
+	struct merge_range range = merge_choose(partition->parts, partition->part_count, all);
+	if (range.count == 0)
+		range = merge_choose(partition->rolls, partition->roll_count, all);
+	if (range.count == 0)
+		return NULL;
+	struct series_merge *merge = merge_create(partition, next_part_id,
+	    range.parts + range.first, range.count);
+	partition->merging = merge != NULL;
 	return merge;
 }
 
@@ -171,6 +185,24 @@ merge_move_key(struct merge_work *work, size_t i)
 	return got < 0 ? got : 0;
 }
 
+struct store_part
+merge_row(struct series_merge *merge)
+{
+	const struct store_part *first = &merge->inputs[0]->info;
+	struct store_part info = {
+		.id = atomic_fetch_add(merge->next_id, 1),
+		.partition = first->partition,
+		.day = first->day,
+		.seq_first = first->seq_first,
+		.seq_last = merge->inputs[merge->count - 1]->info.seq_last,
+		.rollup = first->rollup,
+		.rolled = merge->rolled,
+	};
+	for (size_t i = 0; i < merge->count; i++)
+		info.level = MAX(info.level, merge->inputs[i]->info.level + 1);
+	return info;
+}
+
 static int
 merge_work_create(struct series_merge *merge, struct merge_work **ret_work)
 {
@@ -183,20 +215,12 @@ merge_work_create(struct series_merge *merge, struct merge_work **ret_work)
 		.part_count = merge->count,
 		.from_ms = INT64_MIN,
 		.to_ms = INT64_MAX - 1,
+		.tombs = merge->tombs,
 		.take = merge_take,
 		.damage = merge_damage,
 		.ctx = work,
 	};
-	const struct store_part *first = &merge->inputs[0]->info;
-	struct store_part info = {
-		.id = atomic_fetch_add(merge->next_id, 1),
-		.partition = first->partition,
-		.day = first->day,
-		.seq_first = first->seq_first,
-		.seq_last = merge->inputs[merge->count - 1]->info.seq_last,
-	};
-	for (size_t i = 0; i < merge->count; i++)
-		info.level = MAX(info.level, merge->inputs[i]->info.level + 1);
+	struct store_part info = merge_row(merge);
 	int error = -ENOMEM;
 	work->keys = calloc(merge->count, sizeof(struct part_cursor *));
 	work->live = calloc(merge->count, sizeof(bool));
@@ -303,8 +327,8 @@ merge_series(struct merge_work *work)
 	return error == 0 && work->damaged ? -EBADMSG : error;
 }
 
-int
-series_merge_run(struct series_merge *merge)
+static int
+merge_points_run(struct series_merge *merge)
 {
 	struct merge_work *work;
 	int error = merge_work_create(merge, &work);
@@ -315,9 +339,17 @@ series_merge_run(struct series_merge *merge)
 		error = merge_series(work);
 	if (error == 0)
 		error = more;
-	if (error == 0)
+	if (error == 0 && !part_writer_is_empty(work->writer))
 		error = part_writer_finish(work->writer, &merge->output);
 	merge_work_destroy(work);
+	return error;
+}
+
+int
+series_merge_run(struct series_merge *merge)
+{
+	int error = merge->inputs[0]->info.rollup ? merge_rolls_run(merge) :
+						    merge_points_run(merge);
 	if (error == 0)
 		error = env_sync_dir(merge->env, merge->dir);
 	if (error && merge->output) {
@@ -333,7 +365,8 @@ series_merge_run(struct series_merge *merge)
 int
 series_merge_commit(struct series_merge *merge, struct store_tx *tx)
 {
-	int error = store_part_add(tx, &merge->output->info);
+	/* Nothing is left when all of it is erased. */
+	int error = merge->output ? store_part_add(tx, &merge->output->info) : 0;
 	for (size_t i = 0; i < merge->count && error == 0; i++)
 		error = store_part_remove(tx, merge->inputs[i]->info.id);
 	return error;
@@ -342,9 +375,8 @@ series_merge_commit(struct series_merge *merge, struct store_tx *tx)
 /* ── owner ── */
 
 void
-series_partition_merged(struct series_partition *partition, struct series_merge *merge, int error)
+merge_finish(struct series_partition *partition, struct series_merge *merge, int error)
 {
-	partition->merging = false;
 	for (size_t i = 0; i < merge->count; i++) {
 		struct part *input = merge->inputs[i];
 		if (error == 0)
@@ -353,14 +385,22 @@ series_partition_merged(struct series_partition *partition, struct series_merge 
 			input->damaged = true;
 		part_unref(input);
 	}
-	if (error == 0) {
-		/* There is room: at least two have just gone. */
+	if (error == 0 && merge->output) {
+		/* There is room: at least one has just gone. */
 		check(partition_add_part(partition, merge->output) == 0);
 	} else if (merge->output) {
 		/* A transaction whose sync failed may yet be found after a crash, so the file that
 		 * it names stays; without a row it is swept at the next start. */
 		part_unref(merge->output);
 	}
+	tombs_unref(merge->tombs);
 	free(merge->inputs);
 	free(merge);
+}
+
+void
+series_partition_merged(struct series_partition *partition, struct series_merge *merge, int error)
+{
+	partition->merging = false;
+	merge_finish(partition, merge, error);
 }

@@ -1,5 +1,6 @@
 /*
- * part.h: an immutable file of the chunks of many series: one partition, one UTC day.
+ * part.h: an immutable file of the chunks of many series: one partition, one UTC day. Or of their
+ * roll-ups: the days that part_days tells, chunks as rollup.h has them.
  *
  * The bytes are drawn in part_write.c. A `struct part` is the file's directory in memory: one
  * entry per block of some hundred chunks. It is counted and may be read by any thread; files are
@@ -22,6 +23,13 @@
 #define PART_CHUNK_POINTS_MAX 16384u
 #define PART_DAY_MS INT64_C(86400000)
 #define PART_PATH_BYTES_MAX 4096u
+
+/* Days of a file: of points and roll-ups of minutes, of hours, of days. See rollup.h. */
+static inline int32_t
+part_days(uint32_t rollup)
+{
+	return rollup == 3 ? 1024 : rollup == 2 ? 32 : 1;
+}
 
 /* The UTC day of a time, and its first millisecond. */
 static inline int32_t
@@ -114,9 +122,11 @@ int part_writer_series(struct part_writer *writer, struct span key);
 int part_writer_points(struct part_writer *writer, const int64_t *times_ms, const double *values,
     size_t count);
 
-/* A chunk as it is in another part. */
+/* A chunk as it is in another part, or of roll-ups; of the entry all but its offset is used. */
 int part_writer_copy(struct part_writer *writer, struct span chunk,
     const struct part_entry *entry);
+
+bool part_writer_is_empty(const struct part_writer *writer); /* has it no chunk yet */
 
 /* Index, footer, sync (the directory is the caller's to sync), and the part as it reads back. */
 int part_writer_finish(struct part_writer *writer, struct part **ret_part);

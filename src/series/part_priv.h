@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #define PART_VERSION 1u
-#define PART_FEATURES 0u /* bits that a reader must know; none yet */
+#define PART_FEATURES 1u /* all bits that this reader knows */
+#define PART_FEATURE_ROLLUPS 1u /* its chunks are roll-ups' */
 #define PART_HEAD_MAGIC "WEIRPART"
 #define PART_FOOT_MAGIC "WEIRPEND"
 
@@ -21,7 +22,7 @@ struct part_head {
 	uint64_t id;
 	uint32_t partition;
 	int32_t day;
-	uint32_t level, zero;
+	uint32_t level, rollup;
 	uint64_t seq_first, seq_last;
 	uint32_t zero2, crc; /* of all before */
 };

@@ -65,6 +65,8 @@ read_head(struct env_file *file, const struct store_part *info, const char **ret
 		return -EPROTO;
 	*ret_reason = "header and manifest differ";
 	if (head.id != info->id || head.partition != info->partition || head.day != info->day ||
+	    head.rollup != info->rollup || (head.features & PART_FEATURE_ROLLUPS) !=
+	    (info->rollup ? PART_FEATURE_ROLLUPS : 0) ||
 	    head.seq_first != info->seq_first || head.seq_last != info->seq_last)
 		return -EBADMSG;
 	return 0;
@@ -421,14 +423,15 @@ cursor_read_key(struct part_cursor *cursor, bool first)
 	return 0;
 }
 
-/* Times of a part lie in its day, those of a series rise from chunk to chunk. */
+/* Times of a part lie in its days, those of a series rise from chunk to chunk. */
 static bool
 cursor_times_fit(const struct part_cursor *cursor, const struct part_entry *entry, bool first,
     int64_t before_ms)
 {
 	int64_t day_ms = cursor->part->info.day * PART_DAY_MS;
+	int64_t end_ms = day_ms + part_days(cursor->part->info.rollup) * PART_DAY_MS;
 	return entry->first_ms >= day_ms && entry->last_ms >= entry->first_ms &&
-	    entry->last_ms < day_ms + PART_DAY_MS && (first || entry->first_ms > before_ms);
+	    entry->last_ms < end_ms && (first || entry->first_ms > before_ms);
 }
 
 /* The next entry of the loaded block. */

@@ -2,7 +2,7 @@
  * part_write.c: a part file from first to last byte.
  *
  *   header     64 bytes: magic "WEIRPART", version, feature bits, id, partition, day, level,
- *              seq_first, seq_last, 0, CRC-32C of the bytes before
+ *              kind of roll-ups, seq_first, seq_last, 0, CRC-32C of the bytes before
  *   chunks     of all series in the order of their keys, one behind the other (codec.c)
  *   index      per block of chunks (64 KiB or 1,024 chunks, and always whole series) one index
  *              block, zstd where that is shorter; its entries, one a chunk:
@@ -157,11 +157,12 @@ part_writer_create(struct env *env, const char *dir, const struct store_part *in
 	struct part_head head = {
 		.magic = PART_HEAD_MAGIC,
 		.version = PART_VERSION,
-		.features = PART_FEATURES,
+		.features = info->rollup ? PART_FEATURE_ROLLUPS : 0,
 		.id = info->id,
 		.partition = info->partition,
 		.day = info->day,
 		.level = info->level,
+		.rollup = info->rollup,
 		.seq_first = info->seq_first,
 		.seq_last = info->seq_last,
 	};
@@ -381,6 +382,12 @@ part_writer_copy(struct part_writer *writer, struct span chunk, const struct par
 
 /* ── end ── */
 
+bool
+part_writer_is_empty(const struct part_writer *writer)
+{
+	return writer->info.points == 0;
+}
+
 static int
 write_foot(struct part_writer *writer)
 {
@@ -392,7 +399,7 @@ write_foot(struct part_writer *writer)
 		.time_first = writer->info.time_first,
 		.time_last = writer->info.time_last,
 		.version = PART_VERSION,
-		.features = PART_FEATURES,
+		.features = writer->info.rollup ? PART_FEATURE_ROLLUPS : 0,
 		.magic = PART_FOOT_MAGIC,
 	};
 	struct buf *data = &writer->data;

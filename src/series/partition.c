@@ -41,6 +41,7 @@ series_partition_create(struct env *env, const char *dir, uint32_t number,
 		return -ENOMEM;
 	partition->env = env;
 	partition->number = number;
+	partition->floor_ms = INT64_MIN;
 	roster_init(&partition->roster);
 	buf_init(&partition->indexes, 0);
 	partition->dir = strdup(dir);
@@ -69,6 +70,10 @@ series_partition_destroy(struct series_partition *partition)
 	for (size_t i = 0; i < partition->written_count; i++)
 		part_unref(partition->written[i]);
 	free(partition->written);
+	for (size_t i = 0; i < partition->roll_count; i++)
+		part_unref(partition->rolls[i]);
+	free(partition->rolls);
+	tombs_unref(partition->tombs);
 	head_destroy(partition->head);
 	head_destroy(partition->frozen);
 	roster_finish(&partition->roster);
@@ -82,34 +87,63 @@ series_partition_destroy(struct series_partition *partition)
 static bool
 partition_part_before(const struct part *a, const struct part *b)
 {
+	if (a->info.rollup != b->info.rollup)
+		return a->info.rollup < b->info.rollup;
 	if (a->info.day != b->info.day)
 		return a->info.day < b->info.day;
 	return a->info.seq_first < b->info.seq_first;
 }
 
+static int
+partition_reserve(struct part ***parts, size_t *cap, size_t used, size_t count)
+{
+	if (*cap - used >= count)
+		return 0;
+	size_t room = *cap + MAX(count, *cap / 2 + 8);
+	void *grown = realloc(*parts, room * sizeof(struct part *));
+	if (!grown)
+		return -ENOMEM;
+	*parts = grown;
+	*cap = room;
+	return 0;
+}
+
 int
 partition_reserve_parts(struct series_partition *partition, size_t count)
 {
-	if (partition->part_cap - partition->part_count >= count)
-		return 0;
-	size_t cap = partition->part_cap + MAX(count, partition->part_cap / 2 + 8);
-	void *parts = realloc(partition->parts, cap * sizeof(struct part *));
-	if (!parts)
-		return -ENOMEM;
-	partition->parts = parts;
-	partition->part_cap = cap;
-	return 0;
+	return partition_reserve(&partition->parts, &partition->part_cap, partition->part_count,
+	    count);
+}
+
+int
+partition_reserve_rolls(struct series_partition *partition, size_t count)
+{
+	return partition_reserve(&partition->rolls, &partition->roll_cap, partition->roll_count,
+	    count);
+}
+
+static void
+partition_insert(struct part **parts, size_t *count, struct part *part)
+{
+	size_t at = (*count)++;
+	for (; at > 0 && partition_part_before(part, parts[at - 1]); at--)
+		parts[at] = parts[at - 1];
+	parts[at] = part;
 }
 
 int
 partition_add_part(struct series_partition *partition, struct part *part)
 {
+	if (part->info.rollup) {
+		if (partition_reserve_rolls(partition, 1) != 0)
+			return -ENOMEM;
+		partition_insert(partition->rolls, &partition->roll_count, part);
+		partition->roll_bytes += part->info.bytes;
+		return 0;
+	}
 	if (partition_reserve_parts(partition, 1) != 0)
 		return -ENOMEM;
-	size_t at = partition->part_count++;
-	for (; at > 0 && partition_part_before(part, partition->parts[at - 1]); at--)
-		partition->parts[at] = partition->parts[at - 1];
-	partition->parts[at] = part;
+	partition_insert(partition->parts, &partition->part_count, part);
 	partition->part_points += part->info.points;
 	partition->part_bytes += part->info.bytes;
 	return 0;
@@ -118,14 +152,20 @@ partition_add_part(struct series_partition *partition, struct part *part)
 void
 partition_drop_part(struct series_partition *partition, struct part *part)
 {
+	bool roll = part->info.rollup;
+	struct part **parts = roll ? partition->rolls : partition->parts;
+	size_t *count = roll ? &partition->roll_count : &partition->part_count;
 	size_t at = 0;
-	while (partition->parts[at] != part)
+	while (parts[at] != part)
 		at++;
-	partition->part_count--;
-	partition->part_points -= part->info.points;
-	partition->part_bytes -= part->info.bytes;
-	memmove(&partition->parts[at], &partition->parts[at + 1],
-	    (partition->part_count - at) * sizeof(struct part *));
+	--*count;
+	memmove(&parts[at], &parts[at + 1], (*count - at) * sizeof(struct part *));
+	if (roll) {
+		partition->roll_bytes -= part->info.bytes;
+	} else {
+		partition->part_points -= part->info.points;
+		partition->part_bytes -= part->info.bytes;
+	}
 	atomic_store_explicit(&part->doomed, true, memory_order_relaxed);
 	part_unref(part);
 }
@@ -326,6 +366,8 @@ series_partition_stats(const struct series_partition *partition,
 		.parts = partition->part_count,
 		.part_points = partition->part_points,
 		.part_bytes = partition->part_bytes,
+		.roll_parts = partition->roll_count,
+		.roll_bytes = partition->roll_bytes,
 		.head_oldest_ms = INT64_MAX,
 	};
 	const struct head *heads[] = {partition->frozen, partition->head};

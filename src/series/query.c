@@ -16,8 +16,10 @@
 
 /* A snapshot on its way. */
 struct query_source {
+	struct query_run *run;
 	struct series_snapshot *snapshot;
 	struct stream *stream;
+	struct query_plan *plan; /* NULL: only points answer */
 	size_t at; /* series */
 };
 
@@ -95,19 +97,23 @@ query_raw_piece(struct query_run *run, const struct stream_piece *piece, uint64_
 	return query_out_rows(&run->out, &rows);
 }
 
+static bool
+query_full(const struct query_run *run, uint64_t told)
+{
+	uint64_t limit = run->out.query->limit;
+	return limit && (run->agg ? query_agg_full(run->agg) : told == limit);
+}
+
+/* The points of the series in the range that the stream was set to. */
 static int
-query_series(struct query_run *run, struct query_source *source)
+query_points(struct query_run *run, struct query_source *source)
 {
 	const struct series_snapshot *snapshot = source->snapshot;
 	const struct snapshot_series *series = &snapshot->series[source->at];
 	struct stream_head head = {snapshot->times_ms + series->at, snapshot->values + series->at,
 	    series->count};
-	uint64_t told = 0, limit = run->out.query->limit;
-	run->out.key = series->key;
-	run->out.begun = false;
+	uint64_t told = 0;
 	int error = stream_begin(source->stream, series->key, &head);
-	if (run->agg)
-		query_agg_begin(run->agg);
 	struct stream_piece piece;
 	while (error == 0 && (error = stream_next(source->stream, &piece)) == 1) {
 		if (!run->agg)
@@ -117,9 +123,47 @@ query_series(struct query_run *run, struct query_source *source)
 			    piece.count);
 		else
 			error = query_agg_chunk(run->agg, piece.entry);
-		if (limit && (run->agg ? query_agg_full(run->agg) : told == limit))
+		if (query_full(run, told))
 			break;
 	}
+	return error;
+}
+
+static int
+query_plan_points(void *ctx, int64_t from_ms, int64_t to_ms)
+{
+	struct query_source *source = ctx;
+	const struct series_query *query = source->run->out.query;
+	if (query_full(source->run, 0))
+		return 0;
+	stream_set_range(source->stream, MAX(from_ms, query->from_ms),
+	    MIN(to_ms, query->to_ms) - 1);
+	return query_points(source->run, source);
+}
+
+static int
+query_plan_rollups(void *ctx, const struct rollup *rollups, size_t count, int64_t span_ms)
+{
+	struct query_source *source = ctx;
+	return query_agg_rollups(source->run->agg, rollups, count, span_ms);
+}
+
+static void
+query_plan_damage(void *ctx, const struct series_damage *damage)
+{
+	query_damage(((struct query_source *)ctx)->run, damage);
+}
+
+static int
+query_series(struct query_run *run, struct query_source *source)
+{
+	const struct snapshot_series *series = &source->snapshot->series[source->at];
+	run->out.key = series->key;
+	run->out.begun = false;
+	if (run->agg)
+		query_agg_begin(run->agg);
+	int error = source->plan ? query_plan_run(source->plan, series) :
+				   query_points(run, source);
 	if (error == 0 && run->agg)
 		error = query_agg_end(run->agg);
 	if (error == 0 && run->out.begun)
@@ -129,6 +173,46 @@ query_series(struct query_run *run, struct query_source *source)
 
 /* ── all ── */
 
+/* The cells of the order of summation: by the minute when any partition keeps minutes. */
+static int64_t
+query_cell_ms(struct series_snapshot *const *snapshots, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (snapshots[i]->roll_kinds & SERIES_ROLLUP_MINUTES)
+			return rollup_span_ms(ROLLUP_MINUTE);
+	return rollup_span_ms(ROLLUP_HOUR);
+}
+
+static int
+query_open_source(struct query_run *run, struct query_source *source)
+{
+	const struct series_query *query = run->out.query;
+	const struct series_snapshot *snapshot = source->snapshot;
+	struct stream_settings settings = {
+		.parts = snapshot->parts,
+		.part_count = snapshot->part_count,
+		.from_ms = MAX(query->from_ms, snapshot->from_ms),
+		.to_ms = MIN(query->to_ms, snapshot->to_ms) - 1,
+		.tombs = snapshot->tombs,
+		.take = query_take,
+		.damage = query_damage,
+		.ctx = run,
+	};
+	if (snapshot->count == 0 || settings.from_ms > settings.to_ms)
+		return 0;
+	int error = stream_create(&settings, &source->stream);
+	if (error || !run->agg || query->points_only)
+		return error;
+	struct query_plan_sink sink = {
+		.points = query_plan_points,
+		.rollups = query_plan_rollups,
+		.damage = query_plan_damage,
+		.ctx = source,
+	};
+	return query_plan_create(snapshot, run->agg, settings.from_ms, settings.to_ms + 1, &sink,
+	    &source->plan);
+}
+
 static int
 query_open(struct query_run *run, struct series_snapshot *const *snapshots, size_t count)
 {
@@ -137,29 +221,19 @@ query_open(struct query_run *run, struct series_snapshot *const *snapshots, size
 	run->heap = calloc(MAX(count, 1), sizeof(*run->heap));
 	if (!run->sources || !run->heap)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		struct series_snapshot *snapshot = snapshots[i];
-		struct stream_settings settings = {
-			.parts = snapshot->parts,
-			.part_count = snapshot->part_count,
-			.from_ms = MAX(query->from_ms, snapshot->from_ms),
-			.to_ms = MIN(query->to_ms, snapshot->to_ms) - 1,
-			.take = query_take,
-			.damage = query_damage,
-			.ctx = run,
-		};
-		run->sources[i].snapshot = snapshot;
+	int error = query->agg_count || query->step_ms
+	    ? query_agg_create(&run->out, query_cell_ms(snapshots, count), &run->agg) : 0;
+	for (size_t i = 0; i < count && error == 0; i++) {
+		run->sources[i].run = run;
+		run->sources[i].snapshot = snapshots[i];
 		run->count++;
-		if (snapshot->count == 0 || settings.from_ms > settings.to_ms)
-			continue;
-		int error = stream_create(&settings, &run->sources[i].stream);
-		if (error)
-			return error;
-		run->heap[run->live++] = i;
+		error = query_open_source(run, &run->sources[i]);
+		if (error == 0 && run->sources[i].stream)
+			run->heap[run->live++] = i;
 	}
 	for (size_t i = run->live; i-- > 0;)
 		query_sift(run, i);
-	return query->agg_count || query->step_ms ? query_agg_create(&run->out, &run->agg) : 0;
+	return error;
 }
 
 int
@@ -179,8 +253,10 @@ series_query_run(const struct series_query *query, struct series_snapshot *const
 			run.heap[0] = run.heap[--run.live];
 		query_sift(&run, 0);
 	}
-	for (size_t i = 0; i < run.count; i++)
+	for (size_t i = 0; i < run.count; i++) {
 		stream_destroy(run.sources[i].stream);
+		query_plan_destroy(run.sources[i].plan);
+	}
 	query_agg_destroy(run.agg);
 	free(run.sources);
 	free(run.heap);

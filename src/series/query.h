@@ -5,6 +5,8 @@
  * Bounded memory: a chunk of each part of a day at a time. NaN are counted, make avg and sum NaN,
  * and are left out of min, max and percentiles. Aggregates without a step: the whole range is one
  * bucket that begins at from_ms. A step without aggregates: avg.
+ * Where buckets are made of whole hours or days, clean roll-ups answer instead of points: the same
+ * bits, in the order of summation of cell.h. The edges of the range are answered from points.
  */
 #ifndef WEIR_QUERY_H
 #define WEIR_QUERY_H
@@ -30,6 +32,7 @@ struct series_query {
 	size_t agg_count;
 	uint64_t limit;             /* rows per series; 0: none */
 	enum series_fill fill;
+	bool points_only;           /* not from roll-ups */
 };
 
 /* What a query tells: series begins, its rows, its end. A row has one value (raw) or agg_count of

@@ -3,7 +3,8 @@
  *
  * A bucket begins at a multiple of the step since the epoch; without a step the whole range is
  * one bucket, which begins at `from`. NaN: counted; makes avg and sum NaN; min, max and the
- * percentiles leave it out and are NaN when there is nothing else.
+ * percentiles leave it out and are NaN when there is nothing else. Sums are made in the order that
+ * cell.h defines, so points and roll-ups give the same.
  * Percentiles: linear interpolation between the ranks around p × (n − 1), found by quickselect.
  * Invariant: one bucket is open at a time; rows leave in blocks of AGG_ROWS.
  */
@@ -19,11 +20,6 @@
 /* Points of one bucket that percentiles hold at once: 128 MiB. */
 #define AGG_PERCENTILE_POINTS_MAX (UINT64_C(1) << 24)
 
-struct agg_bucket {
-	uint64_t count, nans;
-	double sum, min, max, first, last;
-};
-
 struct query_agg {
 	struct query_out *out;
 	enum series_agg columns[AGG_COLUMNS_MAX];
@@ -33,7 +29,8 @@ struct query_agg {
 	bool any;               /* the series had points */
 	int64_t start_ms;       /* of the open bucket */
 	int64_t next_ms;        /* of the bucket after the last row */
-	struct agg_bucket bucket;
+	int64_t cell_ms;        /* of the order of summation; 0: no sums are asked for */
+	struct cell_fold bucket;
 	double *ranks;          /* values of the open bucket */
 	size_t rank_count, rank_cap;
 	uint64_t told;
@@ -46,7 +43,7 @@ struct query_agg {
 };
 
 int
-query_agg_create(struct query_out *out, struct query_agg **ret_agg)
+query_agg_create(struct query_out *out, int64_t cell_ms, struct query_agg **ret_agg)
 {
 	struct query_agg *agg = calloc(1, sizeof(*agg));
 	if (!agg)
@@ -59,6 +56,9 @@ query_agg_create(struct query_out *out, struct query_agg **ret_agg)
 	}
 	if (agg->column_count == 0)
 		agg->columns[agg->column_count++] = SERIES_AVG;
+	for (size_t i = 0; i < agg->column_count; i++)
+		if (agg->columns[i] == SERIES_AVG || agg->columns[i] == SERIES_SUM)
+			agg->cell_ms = cell_ms;
 	*ret_agg = agg;
 	return 0;
 }
@@ -78,8 +78,7 @@ agg_start_of(const struct query_agg *agg, int64_t time_ms)
 	int64_t step = agg->out->query->step_ms;
 	if (step == 0)
 		return agg->out->query->from_ms;
-	int64_t rest = time_ms % step;
-	return time_ms - rest - (rest < 0 ? step : 0);
+	return cell_floor(time_ms, step);
 }
 
 /* The first time behind a bucket. */
@@ -184,9 +183,8 @@ agg_keep_ranks(struct query_agg *agg, const double *values, size_t count)
 /* ── rows ── */
 
 static double
-agg_value(struct query_agg *agg, enum series_agg column)
+agg_value(struct query_agg *agg, const struct series_cell *bucket, enum series_agg column)
 {
-	const struct agg_bucket *bucket = &agg->bucket;
 	bool none = bucket->nans == bucket->count;
 	switch (column) {
 	case SERIES_AVG:
@@ -270,9 +268,10 @@ agg_close(struct query_agg *agg)
 	int error = agg_fill(agg, agg->start_ms);
 	if (error || query_agg_full(agg))
 		return error;
+	const struct series_cell *bucket = cell_end(&agg->bucket);
 	double *values = &agg->values[agg->rows * agg->column_count];
 	for (size_t i = 0; i < agg->column_count; i++)
-		agg->before[i] = values[i] = agg_value(agg, agg->columns[i]);
+		agg->before[i] = values[i] = agg_value(agg, bucket, agg->columns[i]);
 	agg->has_before = true;
 	agg->rank_count = 0;
 	return agg_add_row(agg, agg->start_ms, false);
@@ -287,83 +286,11 @@ agg_enter(struct query_agg *agg, int64_t start_ms)
 	int error = agg_close(agg);
 	agg->open = agg->any = true;
 	agg->start_ms = start_ms;
-	agg->bucket = (struct agg_bucket){.min = INFINITY, .max = -INFINITY};
+	cell_begin(&agg->bucket, agg->cell_ms);
 	return error;
 }
 
 /* ── points ── */
-
-struct agg_lane {
-	double sum, min, max;
-};
-
-/* What is NaN is no least or most. */
-static inline void
-agg_lane_add(struct agg_lane *lane, double value)
-{
-	lane->sum += value;
-	lane->min = value < lane->min ? value : lane->min;
-	lane->max = value > lane->max ? value : lane->max;
-}
-
-static inline void
-agg_lane_join(struct agg_lane *lane, const struct agg_lane *other)
-{
-	lane->sum += other->sum;
-	lane->min = MIN(lane->min, other->min);
-	lane->max = MAX(lane->max, other->max);
-}
-
-/* Four lanes by name, so that they stay in registers: one would wait for the operation before. */
-static void
-agg_fold(struct agg_bucket *bucket, const double *values, size_t count)
-{
-	struct agg_lane a = {0, bucket->min, bucket->max}, b = a, c = a, d = a;
-	size_t i = 0;
-	for (; i + 4 <= count; i += 4) {
-		agg_lane_add(&a, values[i]);
-		agg_lane_add(&b, values[i + 1]);
-		agg_lane_add(&c, values[i + 2]);
-		agg_lane_add(&d, values[i + 3]);
-	}
-	for (; i < count; i++)
-		agg_lane_add(&a, values[i]);
-	agg_lane_join(&a, &b);
-	agg_lane_join(&c, &d);
-	agg_lane_join(&a, &c);
-	bucket->sum += a.sum;
-	bucket->min = a.min;
-	bucket->max = a.max;
-}
-
-static void
-agg_add(struct agg_bucket *bucket, const double *values, size_t count)
-{
-	if (bucket->count == 0)
-		bucket->first = values[0];
-	agg_fold(bucket, values, count);
-	if (isnan(bucket->sum))
-		for (size_t i = 0; i < count; i++)
-			bucket->nans += isnan(values[i]);
-	bucket->count += count;
-	bucket->last = values[count - 1];
-}
-
-static size_t
-agg_count_before(const int64_t *times_ms, size_t count, int64_t end_ms)
-{
-	if (times_ms[count - 1] < end_ms)
-		return count;
-	size_t low = 0, high = count;
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		if (times_ms[mid] < end_ms)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
 
 int
 query_agg_points(struct query_agg *agg, const int64_t *times_ms, const double *values,
@@ -374,9 +301,9 @@ query_agg_points(struct query_agg *agg, const int64_t *times_ms, const double *v
 		int error = agg_enter(agg, start_ms);
 		if (error)
 			return error;
-		size_t n = agg_count_before(times_ms + done, count - done,
+		size_t n = cell_count_before(times_ms + done, count - done,
 		    agg_end_of(agg, start_ms));
-		agg_add(&agg->bucket, values + done, n);
+		cell_points(&agg->bucket, times_ms + done, values + done, n);
 		if (agg->ranked) {
 			error = agg_keep_ranks(agg, values + done, n);
 			if (error)
@@ -387,27 +314,46 @@ query_agg_points(struct query_agg *agg, const int64_t *times_ms, const double *v
 	return 0;
 }
 
+/* What a chunk's summary says of sums was added in another order. */
 bool
 query_agg_takes(const struct query_agg *agg, const struct part_entry *entry)
 {
-	return entry->summed && !agg->ranked &&
+	return entry->summed && !agg->ranked && !agg->cell_ms &&
 	    agg_start_of(agg, entry->first_ms) == agg_start_of(agg, entry->last_ms);
 }
 
 int
 query_agg_chunk(struct query_agg *agg, const struct part_entry *entry)
 {
-	int error = agg_enter(agg, agg_start_of(agg, entry->first_ms));
-	if (error)
-		return error;
-	struct agg_bucket *bucket = &agg->bucket;
-	if (bucket->count == 0)
-		bucket->first = entry->first;
-	bucket->count += entry->count;
-	bucket->sum += entry->sum;
-	bucket->min = MIN(bucket->min, entry->min);
-	bucket->max = MAX(bucket->max, entry->max);
-	bucket->last = entry->last;
+	struct rollup rollup = {
+		.start_ms = entry->first_ms,
+		.cell = {
+			.count = entry->count,
+			.min = entry->min,
+			.max = entry->max,
+			.first = entry->first,
+			.last = entry->last,
+		},
+	};
+	return query_agg_rollups(agg, &rollup, 1, 0);
+}
+
+bool
+query_agg_takes_rollups(const struct query_agg *agg, int64_t span_ms)
+{
+	return !agg->ranked && agg->out->query->step_ms % span_ms == 0;
+}
+
+int
+query_agg_rollups(struct query_agg *agg, const struct rollup *rollups, size_t count,
+    int64_t span_ms)
+{
+	for (size_t i = 0; i < count && !query_agg_full(agg); i++) {
+		int error = agg_enter(agg, agg_start_of(agg, rollups[i].start_ms));
+		if (error)
+			return error;
+		cell_rollup(&agg->bucket, &rollups[i], span_ms);
+	}
 	return 0;
 }
 

@@ -61,6 +61,7 @@ void series_partition_advance(struct series_partition *partition, uint64_t seq);
 
 struct series_partition_stats {
 	uint64_t series, head_points, head_bytes, parts, part_points, part_bytes;
+	uint64_t roll_parts, roll_bytes; /* of roll-ups; not in the others */
 	int64_t head_oldest_ms; /* arrival of the oldest point in the head; INT64_MAX: none */
 };
 void series_partition_stats(const struct series_partition *partition,
@@ -98,6 +99,36 @@ int series_merge_run(struct series_merge *merge);
 int series_merge_commit(struct series_merge *merge, struct store_tx *tx);    /* store's thread */
 void series_partition_merged(struct series_partition *partition, struct series_merge *merge,
     int error); /* owner; the old files are unlinked when the last snapshot lets them go */
+
+/* ── roll-ups: count, sum, min, max, first, last of minutes, hours and UTC days ──
+ *
+ * Never adjusted, always made anew from points; see README.md for when, and cell.h for the order of
+ * summation. A part of points knows which roll-ups hold all of it: that is committed together with
+ * them, so what is dirty follows from the manifest. At most one such work at a time, not beside a
+ * flush or merge. */
+#define SERIES_ROLLUP_MINUTES 2u
+#define SERIES_ROLLUP_HOURS 4u
+#define SERIES_ROLLUP_DAYS 8u
+
+/* Which are kept from now on; none until this is called. */
+void series_partition_set_rollups(struct series_partition *partition, unsigned kinds);
+
+enum series_roll_when {
+	SERIES_ROLL_DUE,   /* where it pays: days that are over, the newest after some flushes */
+	SERIES_ROLL_CLOSE, /* at the end of life: where it pays, the newest day, too */
+};
+
+struct series_roll;
+struct series_roll *series_partition_roll_begin(struct series_partition *partition,
+    _Atomic uint64_t *next_part_id, enum series_roll_when when); /* NULL: nothing to do */
+/* Whether it pays or not: a day that ends at or before `before_ms`, so that it may be dropped. */
+struct series_roll *series_partition_roll_before(struct series_partition *partition,
+    _Atomic uint64_t *next_part_id, int64_t before_ms);
+/* Worker. As series_merge_run. */
+int series_roll_run(struct series_roll *roll);
+int series_roll_commit(struct series_roll *roll, struct store_tx *tx); /* store's thread */
+void series_partition_rolled(struct series_partition *partition, struct series_roll *roll,
+    int error); /* owner */
 
 /* ── asking ── */
 

@@ -6,9 +6,11 @@
 
 #include "head.h"
 #include "part.h"
+#include "rollup.h"
 #include "roster.h"
 #include "series.h"
 #include "thread.h"
+#include "tombs.h"
 
 struct series_partition {
 	struct env *env;
@@ -25,14 +27,23 @@ struct series_partition {
 	uint64_t applied;          /* head and parts hold everything up to here */
 	struct part **parts;       /* by day, then seq_first */
 	size_t part_count, part_cap;
-	uint64_t part_points, part_bytes; /* of all parts */
+	uint64_t part_points, part_bytes; /* of all parts of points */
+	struct part **rolls;       /* parts of roll-ups, by kind, day, seq_first */
+	size_t roll_count, roll_cap;
+	uint64_t roll_bytes;
+	uint32_t roll_kinds;       /* which are kept: ROLLUP_BITs */
+	bool rolling;
+	int64_t floor_ms;          /* points before it are gone for good */
+	struct tombs *tombs;       /* NULL: none */
 	struct buf indexes;        /* series_partition_apply's own */
 };
 
 /* Puts a part in its place; takes the reference over. 0 or -ENOMEM. */
 int partition_add_part(struct series_partition *partition, struct part *part);
-/* Room for `count` more parts. 0 or -ENOMEM. */
+/* Room for `count` more parts of points. 0 or -ENOMEM. */
 int partition_reserve_parts(struct series_partition *partition, size_t count);
+/* The same of roll-ups. */
+int partition_reserve_rolls(struct series_partition *partition, size_t count);
 /* Takes a part out and lets it go; its file goes with the last reference. */
 void partition_drop_part(struct series_partition *partition, struct part *part);
 
@@ -40,6 +51,7 @@ void partition_drop_part(struct series_partition *partition, struct part *part);
 
 struct snapshot_series {
 	struct span key;
+	int64_t first_ms, last_ms; /* of all its points, known of old */
 	size_t at, count;          /* its points of the heads, in order of arrival */
 };
 
@@ -47,7 +59,12 @@ struct series_snapshot {
 	refcount refs;
 	int64_t from_ms, to_ms;    /* inclusive, exclusive */
 	struct part **parts;       /* by day, then seq_first */
+	uint32_t *rolled;          /* by part: which roll-ups hold all of it */
 	size_t part_count;
+	struct part **rolls;       /* by kind, day, seq_first */
+	size_t roll_count;
+	uint32_t roll_kinds;       /* which the partition keeps */
+	struct tombs *tombs;
 	struct snapshot_series *series; /* by key */
 	size_t count;
 	char *keys;

@@ -29,7 +29,12 @@ series_snapshot_unref(struct series_snapshot *snapshot)
 		return;
 	for (size_t i = 0; i < snapshot->part_count; i++)
 		part_unref(snapshot->parts[i]);
+	for (size_t i = 0; i < snapshot->roll_count; i++)
+		part_unref(snapshot->rolls[i]);
 	free(snapshot->parts);
+	free(snapshot->rolled);
+	free(snapshot->rolls);
+	tombs_unref(snapshot->tombs);
 	free(snapshot->series);
 	free(snapshot->keys);
 	free(snapshot->times_ms);
@@ -95,28 +100,46 @@ snapshot_copy(struct series_snapshot *snapshot, const struct series_partition *p
 		memcpy(snapshot->keys + key_at, key.ptr, key.len);
 		series->key = span_of(snapshot->keys + key_at, key.len);
 		key_at += key.len;
+		series->first_ms = known->first_ms;
+		series->last_ms = known->last_ms;
 		series->at = at;
 		for (size_t k = 0; k < 2; k++)
 			if (snapshot_overlaps(heads.of[k], snapshot))
-				at += head_copy(heads.of[k], snapshot->from_ms,
+				at += head_copy(heads.of[k],
+				    MAX(snapshot->from_ms, partition->floor_ms),
 				    snapshot->to_ms - 1, snapshot->times_ms + at,
 				    snapshot->values + at);
 		series->count = at - series->at;
 	}
 }
 
+static bool
+snapshot_wants(const struct series_snapshot *snapshot, const struct part *part)
+{
+	return part->info.time_first < snapshot->to_ms &&
+	    part->info.time_last >= snapshot->from_ms;
+}
+
 static int
 snapshot_take_parts(struct series_snapshot *snapshot, const struct series_partition *partition)
 {
 	snapshot->parts = malloc(MAX(partition->part_count, 1) * sizeof(struct part *));
-	if (!snapshot->parts)
+	snapshot->rolled = malloc(MAX(partition->part_count, 1) * sizeof(uint32_t));
+	snapshot->rolls = malloc(MAX(partition->roll_count, 1) * sizeof(struct part *));
+	if (!snapshot->parts || !snapshot->rolled || !snapshot->rolls)
 		return -ENOMEM;
 	for (size_t i = 0; i < partition->part_count; i++) {
 		struct part *part = partition->parts[i];
-		if (part->info.time_first < snapshot->to_ms &&
-		    part->info.time_last >= snapshot->from_ms)
-			snapshot->parts[snapshot->part_count++] = part_ref(part);
+		if (!snapshot_wants(snapshot, part))
+			continue;
+		snapshot->rolled[snapshot->part_count] = part->info.rolled;
+		snapshot->parts[snapshot->part_count++] = part_ref(part);
 	}
+	for (size_t i = 0; i < partition->roll_count; i++)
+		if (snapshot_wants(snapshot, partition->rolls[i]))
+			snapshot->rolls[snapshot->roll_count++] = part_ref(partition->rolls[i]);
+	snapshot->roll_kinds = partition->roll_kinds;
+	snapshot->tombs = tombs_ref(partition->tombs);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 
 #include "check.h"
 #include "codec.h"
+#include "tombs.h"
 
 #define STREAM_GATHER 1024u       /* points gathered where lanes overlap */
 #define STREAM_RUN_MIN 64u        /* longer runs are handed over where they lie */
@@ -35,6 +36,7 @@ struct stream {
 	struct part_cursor **cursors; /* by part; NULL: not open */
 	uint64_t *damaged;            /* by part: the last offset reported, +1 */
 	struct buf key;
+	struct tombs_limit hidden;  /* of the series */
 	size_t next_part;           /* the first part of the next day */
 	struct lane *lanes;         /* of the day, in order; the last is the head */
 	size_t lane_count, lane_cap;
@@ -104,6 +106,13 @@ stream_destroy(struct stream *stream)
 	free(stream->order);
 	buf_finish(&stream->key);
 	free(stream);
+}
+
+void
+stream_set_range(struct stream *stream, int64_t from_ms, int64_t to_ms)
+{
+	stream->set.from_ms = from_ms;
+	stream->set.to_ms = to_ms;
 }
 
 static void
@@ -216,6 +225,7 @@ stream_begin(struct stream *stream, struct span key, const struct stream_head *h
 	buf_clear(&stream->key);
 	if (buf_append_span(&stream->key, key) != 0)
 		return -ENOMEM;
+	stream->hidden = tombs_of_key(stream->set.tombs, key);
 	stream->next_part = stream->lane_count = stream->gathered = 0;
 	return stream_load_head(stream, head);
 }
@@ -262,7 +272,8 @@ static bool
 stream_part_wanted(const struct stream *stream, size_t part)
 {
 	const struct store_part *info = &stream->set.parts[part]->info;
-	return info->time_last >= stream->set.from_ms && info->time_first <= stream->set.to_ms;
+	return info->time_last >= stream->set.from_ms && info->time_first <= stream->set.to_ms &&
+	    !tombs_hide(&stream->hidden, info);
 }
 
 /* Opens the lanes of the next day that has any. 1 there are, 0 no more days. */

@@ -26,6 +26,7 @@ struct stream_settings {
 	struct part *const *parts; /* by day, then seq; must stay while the stream lives */
 	size_t part_count;
 	int64_t from_ms, to_ms;    /* inclusive, inclusive */
+	const struct tombs *tombs; /* what is hidden of the parts; NULL: nothing */
 	/* Whether a chunk that nothing else overlaps shall be handed over as it is. NULL: never. */
 	bool (*take)(void *ctx, const struct part_entry *entry);
 	void (*damage)(void *ctx, const struct series_damage *damage);
@@ -43,6 +44,9 @@ struct stream_piece {
 
 int stream_create(const struct stream_settings *settings, struct stream **ret_stream);
 void stream_destroy(struct stream *stream); /* NULL ok */
+
+/* Other times for the next series; within those of its making. */
+void stream_set_range(struct stream *stream, int64_t from_ms, int64_t to_ms);
 
 /* Goes to a series; best in ascending order of keys. `head` must stay until the next call. */
 int stream_begin(struct stream *stream, struct span key, const struct stream_head *head);
