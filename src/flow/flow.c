@@ -23,6 +23,8 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		error = series_partition_create(options->env, options->series_dir, p,
 		    &flow->partitions[p]);
+	for (uint32_t p = 0; p < options->partitions && !error; p++)
+		series_partition_set_rollups(flow->partitions[p], options->rollups);
 	if (error) {
 		flow_destroy(flow);
 		return error;
@@ -166,6 +168,7 @@ flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
 		.flushes = counters->flushes,
 		.flushes_failed = counters->flushes_failed,
 		.merges = counters->merges,
+		.rolls = counters->rolls,
 		.records_failed = counters->records_failed,
 		.replayed = counters->replayed,
 	};

@@ -39,6 +39,7 @@ struct flow_options {
 	size_t intake_bytes_max;      /* bodies under way in the node */
 	size_t head_bytes_max;        /* of all partitions together */
 	int64_t head_age_ms_max;
+	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
 
 	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
 	 * was acknowledged. Does not return to normal work. */
@@ -199,7 +200,7 @@ void flow_look(struct flow_loop *fl, struct flow_look *look);
 void flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), void *ctx);
 
 struct flow_stats {
-	uint64_t records, readings, released_seq, commits, flushes, flushes_failed, merges;
+	uint64_t records, readings, released_seq, commits, flushes, flushes_failed, merges, rolls;
 	uint64_t records_failed, replayed;
 };
 void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */

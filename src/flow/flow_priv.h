@@ -113,7 +113,7 @@ void release_unref(struct release *release);
 
 struct flow_counters {
 	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
-	atomic_uint_fast64_t merges, records_failed, replayed;
+	atomic_uint_fast64_t merges, rolls, records_failed, replayed;
 };
 
 struct flow {

@@ -22,7 +22,7 @@ look_run(struct mail *mail)
 		uint64_t cursor = series_partition_cursor(flow->partitions[p]);
 		series_partition_stats(flow->partitions[p], &stats);
 		look->cursor_seq = MIN(look->cursor_seq, cursor);
-		look->part_bytes += stats.part_bytes;
+		look->part_bytes += stats.part_bytes + stats.roll_bytes;
 	}
 	bool last = ++look->at == flow->options.loops;
 	if (last)

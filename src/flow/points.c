@@ -1,6 +1,6 @@
 /*
  * points.c: the processor "points": released records join the heads of this loop's partitions;
- * heads become parts, small parts are merged.
+ * heads become parts, parts are rolled up and merged.
  *
  * A slot is a partition's one piece of work under way: frozen or begun here, run by a worker,
  * committed by the store together with the cursor, settled here again. A failed one is tried again
@@ -15,7 +15,8 @@
 struct points_slot {
 	struct flow_loop *fl;
 	struct series_partition *partition;
-	struct series_flush *flush;     /* one of the two is not NULL while busy */
+	struct series_flush *flush;     /* one of these is not NULL while busy */
+	struct series_roll *roll;
 	struct series_merge *merge;
 	struct job job;
 	struct store_unit unit;
@@ -30,7 +31,7 @@ static void slot_done(struct mail *mail);
 static bool
 slot_busy(const struct points_slot *slot)
 {
-	return slot->flush || slot->merge;
+	return slot->flush || slot->roll || slot->merge;
 }
 
 /* ── the way of one piece of work ── */
@@ -39,7 +40,9 @@ static void
 slot_run(struct job *job)
 {
 	struct points_slot *slot = CONTAINER_OF(job, struct points_slot, job);
-	slot->error = slot->flush ? series_flush_run(slot->flush) : series_merge_run(slot->merge);
+	slot->error = slot->flush ? series_flush_run(slot->flush) :
+	    slot->roll		  ? series_roll_run(slot->roll) :
+				    series_merge_run(slot->merge);
 }
 
 static int
@@ -47,6 +50,7 @@ slot_apply(struct store_unit *unit, struct store_tx *tx)
 {
 	struct points_slot *slot = CONTAINER_OF(unit, struct points_slot, unit);
 	return slot->flush ? series_flush_commit(slot->flush, tx) :
+	    slot->roll	   ? series_roll_commit(slot->roll, tx) :
 			     series_merge_commit(slot->merge, tx);
 }
 
@@ -97,11 +101,15 @@ slot_flush(struct points_slot *slot)
 	return true;
 }
 
+/* Rolls up first: a part that is merged with one that is not rolled up is not, either. */
 static void
-slot_merge(struct points_slot *slot)
+slot_tidy(struct points_slot *slot)
 {
-	slot->merge = series_partition_merge_begin(slot->partition, &slot->fl->flow->next_part_id);
-	if (slot->merge)
+	_Atomic uint64_t *next_part_id = &slot->fl->flow->next_part_id;
+	slot->roll = series_partition_roll_begin(slot->partition, next_part_id, SERIES_ROLL_DUE);
+	if (!slot->roll)
+		slot->merge = series_partition_merge_begin(slot->partition, next_part_id);
+	if (slot_busy(slot))
 		slot_begin(slot);
 }
 
@@ -109,11 +117,13 @@ slot_merge(struct points_slot *slot)
 static bool
 slot_compact(struct points_slot *slot)
 {
-	slot->merge = series_partition_compact_begin(slot->partition,
-	    &slot->fl->flow->next_part_id);
-	if (slot->merge)
+	_Atomic uint64_t *next_part_id = &slot->fl->flow->next_part_id;
+	slot->roll = series_partition_roll_begin(slot->partition, next_part_id, SERIES_ROLL_CLOSE);
+	if (!slot->roll)
+		slot->merge = series_partition_compact_begin(slot->partition, next_part_id);
+	if (slot_busy(slot))
 		slot_begin(slot);
-	return slot->merge != NULL;
+	return slot_busy(slot);
 }
 
 static void
@@ -127,28 +137,35 @@ slot_failed(struct points_slot *slot, const char *what)
 }
 
 static void
+slot_count(struct points_slot *slot, atomic_uint_fast64_t *done, const char *what)
+{
+	if (slot->error)
+		slot_failed(slot, what);
+	else
+		flow_count(done, 1);
+}
+
+static void
 slot_done(struct mail *mail)
 {
 	struct points_slot *slot = CONTAINER_OF(mail, struct points_slot, stored);
 	struct flow *flow = slot->fl->flow;
 	slot->retry_at_ms = 0;
 	if (slot->flush) {
-		if (slot->error)
-			slot_failed(slot, "storing points");
-		else
-			flow_count(&flow->counters.flushes, 1);
+		slot_count(slot, &flow->counters.flushes, "storing points");
 		series_partition_flushed(slot->partition, slot->flush, slot->error);
 		slot->flush = NULL;
+	} else if (slot->roll) {
+		slot_count(slot, &flow->counters.rolls, "rolling points up");
+		series_partition_rolled(slot->partition, slot->roll, slot->error);
+		slot->roll = NULL;
 	} else {
-		if (slot->error)
-			slot_failed(slot, "merging parts");
-		else
-			flow_count(&flow->counters.merges, 1);
+		slot_count(slot, &flow->counters.merges, "merging parts");
 		series_partition_merged(slot->partition, slot->merge, slot->error);
 		slot->merge = NULL;
 	}
 	if (!slot->error && !slot->fl->points.ending)
-		slot_merge(slot);
+		slot_tidy(slot);
 	points_settle(slot->fl);
 }
 
@@ -317,6 +334,8 @@ flow_loop_series_stats(struct flow_loop *fl, struct series_partition_stats *ret_
 		sum.parts += one.parts;
 		sum.part_points += one.part_points;
 		sum.part_bytes += one.part_bytes;
+		sum.roll_parts += one.roll_parts;
+		sum.roll_bytes += one.roll_bytes;
 		sum.head_oldest_ms = MIN(sum.head_oldest_ms, one.head_oldest_ms);
 	}
 	*ret_stats = sum;

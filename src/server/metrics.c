@@ -128,6 +128,7 @@ static const struct metric metrics[] = {
     ONE("weir_flushes_failed_total", COUNTER, PLAIN, flow.flushes_failed,
 	"Heads and merges that could not be stored; they are tried again."),
     ONE("weir_merges_total", COUNTER, PLAIN, flow.merges, "Merges of part files."),
+    ONE("weir_rollups_total", COUNTER, PLAIN, flow.rolls, "Days that were rolled up."),
 
     ONE("weir_journal_commits_total", COUNTER, PLAIN, journal.commits, "Commits of the journal."),
     ONE("weir_journal_records_total", COUNTER, PLAIN, journal.records, "Records written."),
@@ -149,6 +150,8 @@ static const struct metric metrics[] = {
     ONE("weir_parts", GAUGE, PLAIN, series.parts, "Part files."),
     ONE("weir_part_points", GAUGE, PLAIN, series.part_points, "Points in part files."),
     ONE("weir_part_bytes", GAUGE, PLAIN, series.part_bytes, "Size of the part files."),
+    ONE("weir_rollup_parts", GAUGE, PLAIN, series.roll_parts, "Files of roll-ups."),
+    ONE("weir_rollup_bytes", GAUGE, PLAIN, series.roll_bytes, "Size of these."),
 
     ONE("weir_subscriptions", GAUGE, PLAIN, hub.subscriptions, "Live subscriptions."),
     ONE("weir_subscribers", GAUGE, PLAIN, hub.sinks, "Clients that have any."),
@@ -300,6 +303,8 @@ add_loop(struct figures *sum, const struct server_loop *sl)
 	sum->series.parts += series.parts;
 	sum->series.part_points += series.part_points;
 	sum->series.part_bytes += series.part_bytes;
+	sum->series.roll_parts += series.roll_parts;
+	sum->series.roll_bytes += series.roll_bytes;
 }
 
 static void

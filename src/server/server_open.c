@@ -121,6 +121,14 @@ flow_warn(void *ctx, const char *what, int error)
 static int
 flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 {
+	static const unsigned rollups[] = {
+	    [SETTINGS_ROLLUPS_HOURS_DAYS] = SERIES_ROLLUP_HOURS | SERIES_ROLLUP_DAYS,
+	    [SETTINGS_ROLLUPS_ALL] = SERIES_ROLLUP_MINUTES | SERIES_ROLLUP_HOURS |
+		SERIES_ROLLUP_DAYS,
+	    [SETTINGS_ROLLUPS_HOURS] = SERIES_ROLLUP_HOURS,
+	    [SETTINGS_ROLLUPS_DAYS] = SERIES_ROLLUP_DAYS,
+	    [SETTINGS_ROLLUPS_NONE] = 0,
+	};
 	const struct settings *settings = &server->settings;
 	int error = data_path(server->options.data, "series", server->series_dir);
 	if (!error)
@@ -147,6 +155,7 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	    .intake_bytes_max = settings->intake.bytes_max,
 	    .head_bytes_max = settings->series.head_bytes_max,
 	    .head_age_ms_max = (int64_t)settings->series.head_age_ms_max,
+	    .rollups = rollups[server->settings.series.rollups],
 	    .fatal = flow_fatal,
 	    .warn = flow_warn,
 	    .ctx = server,

@@ -38,7 +38,7 @@ struct settings {
 		uint64_t segment_bytes, durability, direct;
 	} journal;
 	struct {
-		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max;
+		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max, rollups;
 	} series;
 	struct {
 		uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
@@ -71,6 +71,13 @@ struct settings {
 
 /* The order of the words in the table. */
 enum settings_open { SETTINGS_OPEN_LOOPBACK, SETTINGS_OPEN_YES, SETTINGS_OPEN_NO };
+enum settings_rollups {
+	SETTINGS_ROLLUPS_HOURS_DAYS,
+	SETTINGS_ROLLUPS_ALL,
+	SETTINGS_ROLLUPS_HOURS,
+	SETTINGS_ROLLUPS_DAYS,
+	SETTINGS_ROLLUPS_NONE
+};
 
 enum settings_type {
 	SETTINGS_BOOL,     /* yes, no */

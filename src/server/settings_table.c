@@ -86,6 +86,9 @@ const struct settings_entry settings_table[] = {
 	"Partitions of the series. Fixed when the data directory is made."),
     INT(series.query_series_max, 1, 10000000, "100000", RESTART,
 	"Series that one question may touch."),
+    WORD(series.rollups, "1h+1d|1m+1h+1d|1h|1d|none", "1h+1d", RESTART,
+	"Which roll-ups (count, sum, min, max, first, last) are kept, where points are dense enough"
+	" to gain by them; of minutes only where a reading comes every second or so."),
     S("retention.look_s", retention.look_ms, 100, HOURS, "60s", LIVE,
 	"How often the server looks what has become too old or too much."),
     S("retention.raw_s", retention.raw_ms, 0, 100 * 365 * 24 * HOURS, "30d", LIVE,

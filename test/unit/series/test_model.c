@@ -88,15 +88,33 @@ compare_all(struct world *world)
 	world_compare_latest(world);
 }
 
+/* Whether it pays or not. */
+static int
+roll(struct world *world)
+{
+	int64_t before_ms = some_time(world) + WORLD_DAY_MS;
+	switch (world_draw(world, 4)) {
+	case 0:
+		return world_roll(world, SERIES_ROLL_DUE);
+	case 1:
+		return world_roll(world, SERIES_ROLL_CLOSE);
+	default:
+		return world_roll_before(world, before_ms);
+	}
+}
+
 static void
 cut_power(struct world *world)
 {
 	sim_crash_after(world->env, world_draw(world, 60));
 	/* Whatever they say, nothing may be lost. */
-	if (world_draw(world, 3))
+	uint64_t what = world_draw(world, 6);
+	if (what < 3)
 		world_flush(world);
-	else
+	else if (what < 4)
 		world_merge(world, world_draw(world, 2));
+	else
+		roll(world);
 	world_close(world);
 	sim_power_cut(world->env);
 	sim_heal(world->env);
@@ -106,7 +124,11 @@ cut_power(struct world *world)
 static void
 live_through(uint64_t seed)
 {
+	static const unsigned rollups[] = {0, SERIES_ROLLUP_HOURS | SERIES_ROLLUP_DAYS,
+	    SERIES_ROLLUP_MINUTES | SERIES_ROLLUP_HOURS | SERIES_ROLLUP_DAYS,
+	    SERIES_ROLLUP_DAYS};
 	struct world *world = world_create(seed);
+	world->rollups = rollups[seed % ARRAY_COUNT(rollups)];
 	assert_int_equal(world_open(world), 0);
 	for (unsigned step = 0; step < STEPS; step++) {
 		uint64_t what = world_draw(world, 100);
@@ -114,8 +136,10 @@ live_through(uint64_t seed)
 			write_record(world);
 		else if (what < 60)
 			assert_int_equal(world_flush(world), 0);
-		else if (what < 72)
-			assert_true(world_merge(world, what < 64) >= 0);
+		else if (what < 68)
+			assert_true(world_merge(world, what < 63) >= 0);
+		else if (what < 74)
+			assert_true(roll(world) >= 0);
 		else if (what < 90)
 			ask(world);
 		else if (what < 93)

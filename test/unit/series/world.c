@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "check.h"
 #include "env.h"
 #include "sim.h"
@@ -123,6 +124,7 @@ world_open(struct world *world)
 	}
 	atomic_store(&world->next_id, next_id);
 	series_partition_set_cursor(world->partition, cursor);
+	series_partition_set_rollups(world->partition, world->rollups);
 	/* From a few records before the cursor on: they must change nothing. */
 	for (size_t i = 0; i < world->record_count; i++)
 		if (world->records[i].seq + 3 > cursor)
@@ -204,6 +206,7 @@ struct world_unit {
 	struct store_unit unit;
 	struct series_flush *flush;
 	struct series_merge *merge;
+	struct series_roll *roll;
 	int error;
 };
 
@@ -213,6 +216,8 @@ world_unit_apply(struct store_unit *unit, struct store_tx *tx)
 	struct world_unit *own = CONTAINER_OF(unit, struct world_unit, unit);
 	if (own->flush)
 		return series_flush_commit(own->flush, tx);
+	if (own->roll)
+		return series_roll_commit(own->roll, tx);
 	return series_merge_commit(own->merge, tx);
 }
 
@@ -223,14 +228,10 @@ world_unit_done(struct store_unit *unit, int error)
 }
 
 static int
-world_commit(struct world *world, struct series_flush *flush, struct series_merge *merge)
+world_commit(struct world *world, struct world_unit own)
 {
-	struct world_unit own = {
-		.unit = {.apply = world_unit_apply, .done = world_unit_done},
-		.flush = flush,
-		.merge = merge,
-		.error = 1,
-	};
+	own.unit = (struct store_unit){.apply = world_unit_apply, .done = world_unit_done};
+	own.error = 1;
 	store_run(world->store, &own.unit);
 	check(own.error <= 0);
 	return own.error;
@@ -245,7 +246,7 @@ world_flush(struct world *world)
 	check(!series_partition_freeze(world->partition, &world->next_id));
 	int error = series_flush_run(flush);
 	if (error == 0)
-		error = world_commit(world, flush, NULL);
+		error = world_commit(world, (struct world_unit){.flush = flush});
 	series_partition_flushed(world->partition, flush, error);
 	return error;
 }
@@ -260,9 +261,35 @@ world_merge(struct world *world, bool compact)
 		return 0;
 	int error = series_merge_run(merge);
 	if (error == 0)
-		error = world_commit(world, NULL, merge);
+		error = world_commit(world, (struct world_unit){.merge = merge});
 	series_partition_merged(world->partition, merge, error);
 	return error ? error : 1;
+}
+
+static int
+world_run_roll(struct world *world, struct series_roll *roll)
+{
+	if (!roll)
+		return 0;
+	int error = series_roll_run(roll);
+	if (error == 0)
+		error = world_commit(world, (struct world_unit){.roll = roll});
+	series_partition_rolled(world->partition, roll, error);
+	return error ? error : 1;
+}
+
+int
+world_roll(struct world *world, enum series_roll_when when)
+{
+	return world_run_roll(world, series_partition_roll_begin(world->partition,
+	    &world->next_id, when));
+}
+
+int
+world_roll_before(struct world *world, int64_t before_ms)
+{
+	return world_run_roll(world, series_partition_roll_before(world->partition,
+	    &world->next_id, before_ms));
 }
 
 /* ── comparing ── */
@@ -279,6 +306,7 @@ struct world_reader {
 	int64_t next_ms;
 	bool any;
 	double before[SERIES_AGG_COUNT];
+	struct buf *kept;          /* every row that is told, byte for byte; NULL: not wanted */
 };
 
 static bool
@@ -443,6 +471,11 @@ reader_agg_rows(void *ctx, const struct series_rows *rows)
 {
 	struct world_reader *reader = ctx;
 	const struct series_query *query = reader->query;
+	if (reader->kept) {
+		buf_append(reader->kept, rows->times_ms, rows->count * sizeof(int64_t));
+		buf_append(reader->kept, rows->values,
+		    rows->count * query->agg_count * sizeof(double));
+	}
 	for (size_t i = 0; i < rows->count; i++) {
 		int64_t start;
 		double values[SERIES_AGG_COUNT];
@@ -500,16 +533,31 @@ world_run(struct world *world, struct world_reader *reader, const struct series_
 	return error;
 }
 
-void
-world_compare_query(struct world *world, const struct series_query *query)
+static void
+world_compare_told(struct world *world, const struct series_query *query, struct buf *kept)
 {
-	struct world_reader reader = {.compare = true};
+	struct world_reader reader = {.compare = true, .kept = kept};
 	assert_int_equal(world_run(world, &reader, query), 0);
 	for (size_t series = reader.next_series; series < WORLD_SERIES; series++) {
 		const struct world_points *model = &world->model[series];
 		size_t at = model_lower(model, query->from_ms);
 		assert_true(at == model->count || model->points[at].time_ms >= query->to_ms);
 	}
+}
+
+void
+world_compare_query(struct world *world, const struct series_query *query)
+{
+	struct buf kept = {0}, points = {0};
+	struct series_query other = *query;
+	other.points_only = true;
+	world_compare_told(world, query, &kept);
+	if (query->agg_count) {
+		world_compare_told(world, &other, &points);
+		assert_true(span_eq(buf_span(&kept), buf_span(&points)));
+	}
+	buf_finish(&kept);
+	buf_finish(&points);
 }
 
 void

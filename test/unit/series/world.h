@@ -46,6 +46,7 @@ struct world {
 	struct world_points model[WORLD_SERIES];
 	char keys[WORLD_SERIES][64];
 	size_t key_lens[WORLD_SERIES];
+	unsigned rollups;          /* which are kept; see series.h */
 	size_t damages;            /* reported so far */
 	struct series_damage damage; /* the last */
 };
@@ -68,8 +69,11 @@ void world_end(struct world *world, struct series_batch *batch);
 /* Freeze, run, commit, hand back: 0 also when there was nothing to do, else what failed. */
 int world_flush(struct world *world);
 int world_merge(struct world *world, bool compact); /* 1: merged, 0: nothing to do, -errno */
+int world_roll(struct world *world, enum series_roll_when when); /* likewise */
+int world_roll_before(struct world *world, int64_t before_ms);
 
-/* Everything the partition tells against the model. */
+/* Everything the partition tells against the model; aggregates also from points only, and then
+ * every bit must be the same. */
 void world_compare_raw(struct world *world, int64_t from_ms, int64_t to_ms, uint64_t limit);
 void world_compare_query(struct world *world, const struct series_query *query);
 void world_compare_latest(struct world *world);
