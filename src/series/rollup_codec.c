@@ -10,7 +10,7 @@
  *      1  e + 1, or 0: doubles | 0x40: some points are NaN
  *      *  integers: counts
  *      *  integers: counts of NaN, with 0x40
- *      *  integers: first − last of the bucket before, last − first, lesser of both − min,
+ *      *  integers: first − last of the bucket before, last − first, min − lesser of both,
  *         max − greater of both, sum − prediction; decimals times 10^e
  *      *  integers, with e: bits of the sum − bits of its decimal
  * Without e the five are differences of bits: first − last before, last − first, min − first,
