@@ -144,8 +144,10 @@ owns_channel(const struct access *access, const struct access_principal *princip
 	if (principal->kind == ACCESS_GATEWAY)
 		return second_level(name, SPAN("gateways/"), text, sizeof(text), &len) &&
 		    span_eq(span_of(text, len), span_skip(principal->name, strlen("gateway-")));
+	/* "-" is where series without a device are heard, also when a device is called so. */
 	return (second_level(name, SPAN("readings/"), text, sizeof(text), &len) ||
 	    second_level(name, SPAN("alerts/"), text, sizeof(text), &len)) &&
+	    !span_eq(span_of(text, len), SPAN("-")) &&
 	    access_user_has_device(access, principal->id, principal->tenant, span_of(text, len));
 }
 

@@ -187,6 +187,15 @@ selector_tags(struct session_request *request, const char *const *known,
 	return true;
 }
 
+static bool
+selector_has_device(const struct api_selector *selector)
+{
+	for (size_t i = 0; i < selector->selector.tag_count; i++)
+		if (span_eq(selector->selector.tags[i].name, SPAN("device")))
+			return true;
+	return false;
+}
+
 bool
 api_selector_parse(struct session_request *request, const char *const *known,
     bool metric_needed, struct api_selector *ret_selector)
@@ -207,12 +216,15 @@ api_selector_parse(struct session_request *request, const char *const *known,
 		api_selector_finish(ret_selector);
 		return false;
 	}
-	if (!buf_ok(&ret_selector->bytes) || sight_scope(request, &ret_selector->scope)) {
+	bool good = buf_ok(&ret_selector->bytes);
+	if (good)
+		selector_settle(ret_selector, tenant.len, metric.len);
+	if (!good || sight_scope(request, selector_has_device(ret_selector),
+	    &ret_selector->scope)) {
 		api_no_memory(request);
 		api_selector_finish(ret_selector);
 		return false;
 	}
-	selector_settle(ret_selector, tenant.len, metric.len);
 	ret_selector->selector.scope = ret_selector->scope;
 	return true;
 }

@@ -129,7 +129,7 @@ raw_end(struct session_request *request, struct span whole)
 	    !api_query_number(request, "limit", 1, UINT32_MAX, &limit))
 		return;
 	struct raw_question *question = raw_create(request);
-	if (!question || sight_scope(request, &question->scope)) {
+	if (!question || sight_scope(request, question->device.ptr, &question->scope)) {
 		if (question)
 			raw_destroy(question);
 		api_no_memory(request);

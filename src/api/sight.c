@@ -58,16 +58,15 @@ sight_check(struct session_request *request)
 }
 
 int
-sight_scope(struct session_request *request, struct flow_scope **ret_scope)
+sight_scope(struct session_request *request, bool one_device, struct flow_scope **ret_scope)
 {
 	const struct api_loop *al = session_app(request);
 	const struct access_principal *principal = session_principal(request);
 	struct span *ids = NULL, id;
 	size_t count = 0, cap = 0, pos = 0;
 	*ret_scope = NULL;
-	if (access_sight(principal) == ACCESS_SIGHT_ALL || device_next(request, &pos, &id))
+	if (access_sight(principal) == ACCESS_SIGHT_ALL || one_device)
 		return 0;
-	pos = 0;
 	while (access_own_device_next(al->access, principal, &pos, &id)) {
 		if (count == cap) {
 			cap = MAX(cap * 2, (size_t)16);

@@ -11,9 +11,10 @@
  * The first thing a handler asks. */
 bool sight_check(struct session_request *request);
 
-/* After sight_check: the devices that a question must stay within; NULL: what it says itself is
- * enough. The caller's to destroy. 0 or -ENOMEM. */
-int sight_scope(struct session_request *request, struct flow_scope **ret_scope);
+/* After sight_check: the devices that a question must stay within. NULL: all, or the question has
+ * `one_device` of those that were checked and nothing else. The caller's to destroy. 0 or
+ * -ENOMEM. */
+int sight_scope(struct session_request *request, bool one_device, struct flow_scope **ret_scope);
 
 /* What the routes may answer then. */
 #define SIGHT_DOC {404, "", "There is no such device (said to who sees only his own)."}

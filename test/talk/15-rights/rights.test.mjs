@@ -80,6 +80,18 @@ for (const [role, devices] of Object.entries(sees)) {
   });
 }
 
+// Whatever a question looks like, it is answered within his own.
+for (const query of ['tag.device=own', 'Device=foreign', 'tag.tag.device=foreign', 'device%20=own',
+  'tag.=own', '%64evice=own', 'device=own&tag.device=own', 'match=x', 'scope=all', 'user=olga']) {
+  test(`user asks with ${query} in vain for the other's`, async () => {
+    for (const path of ['query?metric=temp&from=0', 'latest?', 'series?', 'raw?from=0']) {
+      const { status, text } = await world.ask('user', 'GET', `/api/v1/${path}&${query}`);
+      assert.ok([200, 400].includes(status), text);
+      if (status === 200) assert.doesNotMatch(text, /"foreign"/, path);
+    }
+  });
+}
+
 test('raw leaves out what is not his, in each format', async () => {
   const line = (id, value) => JSON.stringify({ device: { id }, readings: [{ time: 1, x: value }] });
   await world.ask('application', 'POST', '/api/v1/readings',

@@ -56,6 +56,9 @@ export const table = [
   ['GET', '/api/v1/query?metric=temp&from=0&tag.device={device}', seen],
   ['GET', '/api/v1/query?metric=temp&from=0&device=own&device={device}',
     { foreign: seen.foreign, absent: seen.absent }],
+  ['GET', '/api/v1/query?metric=temp&from=0&device=', { absent: seen.absent }],
+  ['GET', '/api/v1/raw?from=0&device=', { absent: seen.absent }],
+  ['GET', '/api/v1/raw?from=0&tag.device={device}', seen],
   // Who may not see it is told so before he is told of his mistakes.
   ['GET', '/api/v1/query?device={device}&from=never',
     { own: '400 400 400 403 400 400 403 401', foreign: '400 400 404 403 404 400 403 401' }],
