@@ -111,15 +111,19 @@ device_each(void *ctx, const struct store_device *found)
 	return call->no_memory ? -ENOMEM : 0;
 }
 
-/* Finds the device that the path names. */
+int
+admin_devices_look(struct device_call *dc, struct store_tx *tx)
+{
+	dc->store = store_tx_store(tx);
+	return store_device_find(dc->store, dc->call.tenant, dc->device.id, device_each, dc);
+}
+
 int
 admin_devices_find(struct device_call *dc, struct store_tx *tx)
 {
 	struct span id = dc->device.id;
-	int error;
+	int error = admin_devices_look(dc, tx);
 
-	dc->store = store_tx_store(tx);
-	error = store_device_find(dc->store, dc->call.tenant, id, device_each, dc);
 	if (error == -ENOENT)
 		return admin_call_refuse(&dc->call, 404, NULL, "there is no device '%.*s'",
 		    SPAN_ARG(id));

@@ -27,6 +27,9 @@ int admin_devices_body(struct device_call *dc, struct span whole, bool optional,
 
 /* ── on the store's thread ── */
 
+/* Finds the device of this id. -ENOENT. */
+int admin_devices_look(struct device_call *dc, struct store_tx *tx);
+
 /* Finds the device that the path names, or refuses with 404. */
 int admin_devices_find(struct device_call *dc, struct store_tx *tx);
 

@@ -17,6 +17,7 @@ const struct openapi_schema openapi_schemas[] = {
 	    "{name?: string|null, group?: string|null, place?: string|null, "
 	    "users?: string|[string]|null, gateway?: integer|null}",
 	    "users: names of those who may see it. gateway: the only one that may write for it."},
+	{"DeviceEnrolled", "{id: DeviceId, auth?: string, state: boolean}", NULL},
 	{"DeviceFull",
 	    "{id: DeviceId, state: boolean, config?: Tags, name: string, group: string, "
 	    "place: string, gateway?: integer, users: [string]}",
