@@ -1,5 +1,6 @@
 /*
- * enrol.c: POST /api/v1/enrol/device: a gateway registers a device that it hears for the first time.
+ * enrol.c: POST /api/v1/enrol/device: a gateway registers a device that it hears for the first
+ * time.
  *
  * The device is bound to the gateway and inactive until somebody accepts it. A gateway that lost
  * the answer asks again with the same id and is answered alike: the token that it brought is
