@@ -21,8 +21,9 @@ struct gateway_call {
 	struct span token;
 	char id[24];
 	size_t id_len;
-	size_t count;                   /* of a list, so far */
-	uint64_t last;
+	bool paged, more;               /* of a list */
+	struct span prefix;             /* of names; empty: any */
+	uint64_t limit, count, seen, last;
 };
 
 /* ── documents ── */
@@ -151,11 +152,27 @@ list_each(void *ctx, const struct store_gateway *gateway)
 {
 	struct gateway_call *gc = ctx;
 
+	struct buf *out = &gc->call.out;
+
+	gc->seen++;
+	if (gateway->name.len < gc->prefix.len || !span_eq_nocase(
+	    span_of(gateway->name.ptr, gc->prefix.len), gc->prefix)) {
+		gc->last = gateway->id;
+		return 0;
+	}
+	if (gc->count == gc->limit) {
+		gc->more = true;
+		return 1;
+	}
 	if (gc->count++)
-		buf_append_byte(&gc->call.out, ',');
-	head_write(&gc->call.out, gateway);
+		buf_append_byte(out, ',');
+	head_write(out, gateway);
+	if (gc->paged) {
+		buf_append_str(out, ",\"name\":");
+		json_write_string(out, gateway->name);
+	}
 	gc->last = gateway->id;
-	return buf_append_byte(&gc->call.out, '}');
+	return buf_append_byte(out, '}');
 }
 
 static int
@@ -163,18 +180,21 @@ list_apply(struct admin_call *call, struct store_tx *tx)
 {
 	struct gateway_call *gc = (struct gateway_call *)call;
 	struct store_page page = {.limit = STORE_LIST_MAX};
-	size_t before;
 	int error;
 
-	buf_append_byte(&call->out, '[');
+	buf_append_str(&call->out, gc->paged ? "{\"items\":[" : "[");
 	do {
-		before = gc->count;
+		gc->seen = 0;
 		page.after_number = gc->last;
 		error = store_gateways_list(store_tx_store(tx), call->tenant, &page, list_each,
 		    gc);
-	} while (error == 0 && gc->count - before == page.limit);
+	} while (error == 0 && gc->seen == STORE_LIST_MAX);
 	buf_append_byte(&call->out, ']');
-	return error;
+	if (gc->paged && gc->more)
+		buf_printf(&call->out, ",\"next\":\"%llu\"}", (unsigned long long)gc->last);
+	else if (gc->paged)
+		buf_append_str(&call->out, ",\"next\":null}");
+	return MIN(error, 0);
 }
 
 static int
@@ -343,10 +363,20 @@ list_end(struct session_request *request, struct span whole)
 	static const struct admin_call_ops ops = {.apply = list_apply,
 	    .what = ACCESS_A_GATEWAY, .verb = ACCESS_SEE};
 	struct gateway_call *gc = gateway_call_create(request, &ops);
+	struct span q = session_query(request, "q");
+	int error;
 
 	(void)whole;
-	if (gc)
-		admin_call_run(&gc->call, 0);
+	if (!gc)
+		return;
+	gc->prefix = admin_call_keep(&gc->call, q);
+	gc->paged = q.ptr || session_query(request, "limit").ptr ||
+	    session_query(request, "cursor").ptr;
+	gc->limit = gc->paged ? 100 : UINT64_MAX;
+	error = admin_call_number(&gc->call, "limit", 1, STORE_LIST_MAX, &gc->limit);
+	if (error == 0)
+		error = admin_call_number(&gc->call, "cursor", 1, INT64_MAX, &gc->last);
+	admin_call_run(&gc->call, error);
 }
 
 static void
@@ -431,7 +461,14 @@ static const struct session_doc add_doc = {
 };
 
 static const struct session_doc list_doc = {
-	.answers = {{200, "[GatewayShort]", "All gateways, in order of their ids."}, STORE_FAILED},
+	.help = "Without limit, cursor and q all gateways, as a list.",
+	.query = {
+		{"q?", "string", "How the name begins; ASCII letters of either case."},
+		{"limit?", "integer", "At most so many; 100 when it is left out, at most 1,000."},
+		{"cursor?", "string", "next of the page before."},
+	},
+	.answers = {{200, "[GatewayShort]|{items: [GatewayNamed], next: string|null}",
+	    "Gateways in order of their ids."}, STORE_FAILED},
 };
 
 static const struct session_doc get_doc = {

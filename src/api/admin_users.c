@@ -19,7 +19,7 @@ struct user_call {
 	struct span password;
 	char hash[ACCESS_PASSWORD_HASH_BYTES];
 	enum store_permission permission; /* 0: not said */
-	struct span cursor;
+	struct span cursor, prefix;
 	uint64_t limit, count;
 	struct span last;
 };
@@ -248,7 +248,8 @@ list_apply(struct admin_call *call, struct store_tx *tx)
 	int error;
 
 	buf_append_str(&call->out, "{\"items\":[");
-	error = store_users_list(store_tx_store(tx), call->tenant, SPAN(""), &page, list_each, uc);
+	error = store_users_list(store_tx_store(tx), call->tenant, uc->prefix, &page, list_each,
+	    uc);
 	buf_append_str(&call->out, "],\"next\":");
 	/* A full page of STORE_LIST_MAX may be followed by an empty one. */
 	if (uc->count == page.limit)
@@ -458,6 +459,7 @@ list_end(struct session_request *request, struct span whole)
 	uc->limit = 100;
 	error = admin_call_number(&uc->call, "limit", 1, STORE_LIST_MAX, &uc->limit);
 	uc->cursor = admin_call_keep(&uc->call, session_query(request, "cursor"));
+	uc->prefix = admin_call_keep(&uc->call, session_query(request, "q"));
 	admin_call_run(&uc->call, error);
 }
 
@@ -547,6 +549,7 @@ static const struct session_doc add_doc = {
 
 static const struct session_doc list_doc = {
 	.query = {
+		{"q?", "string", "How the name begins."},
 		{"limit?", "integer", "At most so many; 100 when it is left out, at most 1,000."},
 		{"cursor?", "string", "next of the page before."},
 	},

@@ -107,3 +107,32 @@ test('thresholds of what is not there', async () => {
   assertProblem(await thresholds('nobody', { max: 1 }), 404);
   assertProblem(await thresholds('1%27%20OR%201=1%20--', { max: 1 }), 404);
 });
+
+test('gateways in pages and by name; without a question Qold’s list', async () => {
+  const gateways = '/api/v1/admin/gateways';
+  for (const name of ['Hall', 'hallway', 'Roof', "'; --"])
+    assert.equal((await call('POST', gateways, { name })).status, 201);
+  assert.deepEqual((await call('GET', gateways)).json(), [{ id: 1 }, { id: 2 }, { id: 3 }, { id: 4 }]);
+  const first = (await call('GET', `${gateways}?limit=3`)).json();
+  assert.deepEqual(first.items.map(({ name }) => name), ['Hall', 'hallway', 'Roof']);
+  const second = (await call('GET', `${gateways}?limit=3&cursor=${first.next}`)).json();
+  assert.deepEqual(second, { items: [{ id: 4, name: "'; --" }], next: null });
+  const found = (await call('GET', `${gateways}?q=hall&limit=1`)).json();
+  assert.deepEqual([found.items.map(({ id }) => id), found.next], [[1], '1']);
+  const more = (await call('GET', `${gateways}?q=hall&limit=1&cursor=1`)).json();
+  assert.deepEqual([more.items.map(({ id }) => id), more.next], [[2], null]);
+  for (const query of ['limit=0', 'limit=1001', 'cursor=x', 'cursor=-1'])
+    assertProblem(await call('GET', `${gateways}?${query}`), 400);
+});
+
+test('users whose name begins so', async () => {
+  for (const username of ['ana', 'andy', 'bob', 'a_b', 'an.na'])
+    assert.equal((await call('POST', '/api/v1/admin/users',
+      { username, password: 'long-enough', permission: 'user' })).status, 201);
+  const found = async (q) => (await call('GET', `/api/v1/admin/users?q=${encodeURIComponent(q)}`)).json()
+    .items.map(({ username }) => username);
+  assert.deepEqual(await found('an'), ['an.na', 'ana', 'andy']);
+  assert.deepEqual(await found('a_'), ['a_b']);
+  assert.deepEqual(await found('%'), []);
+  assert.deepEqual(await found("' OR 1=1 --"), []);
+});
