@@ -22,7 +22,7 @@
 #include "num.h"
 
 #define IMPORT_PART_BYTES (256u << 10)
-#define IMPORT_PART_ROWS 2048
+#define IMPORT_PART_ROWS 1024
 #define IMPORT_AHEAD_BYTES (2u << 20)
 #define IMPORT_LINE_BYTES_MAX (1u << 20)
 #define IMPORT_ANSWER_BYTES_MAX (64u << 20)
