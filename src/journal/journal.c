@@ -71,6 +71,7 @@ journal_open(struct env *env, const struct journal_options *options, journal_dam
 	journal->segment_blocks = segment_bytes / JOURNAL_BLOCK_BYTES;
 	journal->durability = options->durability;
 	journal->direct = options->direct;
+	journal->read_only = options->read_only;
 	journal->next_seq = 1;
 	journal->commit_next = 1;
 	int r = journal_make_locks(journal);
@@ -81,12 +82,12 @@ journal_open(struct env *env, const struct journal_options *options, journal_dam
 	if (!journal->dir)
 		goto fail;
 	r = -ENAMETOOLONG;
-	if (!journal_segment_path(journal, UINT64_MAX, path))
+	if (!journal_segment_path(journal, UINT64_MAX, true, path))
 		goto fail;
 	r = journal_frame_init(&journal->frame);
 	if (r < 0)
 		goto fail;
-	r = journal_make_dir(journal);
+	r = journal->read_only ? 0 : journal_make_dir(journal);
 	if (r < 0)
 		goto fail;
 	r = journal_recover(journal, report, report_ctx);
@@ -236,6 +237,7 @@ journal_commit(struct journal *journal, struct journal_record *const *records, s
 {
 	struct commit commit = {.records = records, .count = count};
 	int r = 0;
+	check(!journal->read_only);
 	if (!commit_measure(journal, &commit))
 		return 0;
 	for (int tries = 0; tries < 2; tries++) {
@@ -271,6 +273,8 @@ journal_stats(const struct journal *journal, struct journal_stats *ret_stats)
 	stats.segments = j->segment_count;
 	for (size_t i = 0; i < j->segment_count; i++) {
 		stats.disk_bytes += j->segments[i].file_bytes;
+		stats.sealed_segments += j->segments[i].sealed;
+		stats.sealed_bytes += j->segments[i].sealed ? j->segments[i].file_bytes : 0;
 		if (stats.first_seq == 0)
 			stats.first_seq = j->segments[i].first_seq;
 	}
@@ -294,6 +298,7 @@ segment_info(const struct journal_segment *segment, bool last)
 		.last_seq = segment->last_seq,
 		.arrival_min_ms = segment->arrival_min_ms,
 		.arrival_max_ms = segment->arrival_max_ms,
+		.sealed = segment->sealed,
 		.last = last,
 	};
 }

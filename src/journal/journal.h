@@ -9,6 +9,7 @@
 #ifndef WEIR_JOURNAL_H
 #define WEIR_JOURNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,9 @@ struct journal_options {
 	uint64_t segment_bytes;   /* multiple of 4096, >= 1 MiB; default 64 MiB */
 	enum journal_durability durability;
 	bool direct;              /* O_DIRECT where it works */
+	bool read_only;           /* nothing on disk is changed, not even what a crash left: for
+				   * looking at a journal, also one that another process writes.
+				   * Only what reads may be called. -ENOENT without a directory */
 };
 
 #define JOURNAL_RECORD_BYTES_MAX (17u << 20) /* a 16 MiB body and its verdicts */
@@ -68,6 +72,32 @@ int journal_commit(struct journal *journal, struct journal_record *const *record
 int journal_prepare(struct journal *journal);
 bool journal_wants_prepare(const struct journal *journal); /* any thread */
 
+/* ── sealing: a full segment becomes a packed file that is indexed by key, time and seq ── */
+
+/* What one record is about: hashes of the caller's making, of which the lower half counts. A reader
+ * that asks for one may get records of others, but all of this one. */
+struct journal_keys {
+	uint64_t *keys;
+	size_t count, cap;
+	bool unknown;          /* it may be about anything */
+};
+
+int journal_keys_add(struct journal_keys *keys, uint64_t key); /* 0 or -ENOMEM */
+
+struct journal_seal_options {
+	int64_t before_ms;     /* only segments in which nothing arrived from then on */
+	/* Adds what the record is about. 0 or -ENOMEM. On the calling thread. */
+	int (*keys)(void *ctx, const struct journal_record *record, struct journal_keys *keys);
+	void *ctx;
+	const atomic_bool *stop; /* when it becomes true the call ends with -ECANCELED; may be NULL */
+};
+
+/* Seals the oldest segment that is full and has not been. Readers go on beside it; the plain file
+ * goes when the sealed one was written, synced, read back and named on disk, so a crash leaves
+ * either. A damaged segment stays plain. 1: one was sealed, 0: there is none to seal. -ENOSPC,
+ * -EIO, -ENOMEM, -EFBIG, -ECANCELED: everything is as before. Slow; for a worker. */
+int journal_seal(struct journal *journal, const struct journal_seal_options *options);
+
 /* Unlinks or recycles whole segments, oldest first, whose records all lie below `seq`. The one
  * written to stays. Any thread but the committer's: it waits for a seal or trim under way. */
 int journal_trim(struct journal *journal, uint64_t seq);
@@ -77,7 +107,10 @@ struct journal_stats {
 	uint64_t disk_bytes;   /* of segments and spares */
 	uint64_t first_seq;    /* of the oldest record kept; 0 when empty */
 	uint64_t durable_seq;  /* last seq (of the last record's range) that is durable */
-	uint64_t trimmed;      /* segments since journal_open */
+	uint64_t sealed_segments, sealed_bytes;
+	/* Since journal_open: */
+	uint64_t trimmed;      /* segments */
+	uint64_t seals, seal_plain_bytes, seal_bytes; /* sealed, and their size before and after */
 };
 void journal_stats(const struct journal *journal, struct journal_stats *ret_stats); /* any thread */
 
@@ -86,6 +119,7 @@ struct journal_segment_info {
 	uint64_t number, records, disk_bytes;
 	uint64_t first_seq, last_seq;          /* both 0 when it has no record */
 	int64_t arrival_min_ms, arrival_max_ms;
+	bool sealed;
 	bool last;                             /* the one written to */
 };
 
@@ -108,7 +142,22 @@ void journal_reader_close(struct journal_reader *reader);
 int journal_reader_next(struct journal_reader *reader, struct journal_record *ret_record,
     struct journal_damage *ret_damage);
 
-/* Skips segments that hold only arrivals before `from_ms`. An aid, not a promise. */
+/* Skips what holds only arrivals before `from_ms`. An aid, not a promise: other records may come,
+ * too. */
 void journal_reader_skip_to_time(struct journal_reader *reader, int64_t from_ms);
+
+/* Likewise with what holds only arrivals from `to_ms` on. */
+void journal_reader_skip_from_time(struct journal_reader *reader, int64_t to_ms);
+
+/* Likewise with what is about none of these keys (see journal_seal); only sealed segments know.
+ * Before the first journal_reader_next. 0 or -ENOMEM. */
+int journal_reader_want(struct journal_reader *reader, const uint64_t *keys, size_t count);
+
+struct journal_reader_stats {
+	uint64_t plain_segments, sealed_segments; /* opened */
+	uint64_t sealed_blocks;                   /* unpacked */
+};
+void journal_reader_stats(const struct journal_reader *reader,
+    struct journal_reader_stats *ret_stats);
 
 #endif

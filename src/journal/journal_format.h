@@ -31,7 +31,10 @@ struct journal_segment {
 	uint64_t first_seq;    /* of the first record; 0 when there is none */
 	uint64_t last_seq;     /* the last seq of the last record */
 	int64_t arrival_min_ms, arrival_max_ms;
-	uint64_t file_bytes;   /* not on disk */
+	/* Not on disk. */
+	uint64_t file_bytes;
+	bool sealed;           /* its file is a sealed one: end_block, torn_block mean nothing */
+	bool stays;            /* plain, damaged: it is not to be sealed */
 };
 
 /* What a segment's first two blocks say. */

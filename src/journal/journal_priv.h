@@ -25,6 +25,7 @@ struct journal {
 	uint64_t segment_blocks;
 	enum journal_durability durability;
 	bool direct;
+	bool read_only;
 
 	/* The committer's. */
 	struct env_file *file;    /* the last segment's; NULL: the next commit begins a new one */
@@ -35,7 +36,7 @@ struct journal {
 	uint64_t next_seq;
 	struct journal_frame frame;
 
-	pthread_mutex_t chores;   /* held by whoever trims */
+	pthread_mutex_t chores;   /* held by whoever trims or seals */
 	pthread_mutex_t lock;     /* guards what follows; taken last */
 	bool locks_made;
 	struct journal_segment *segments; /* by number; the last is the one written to */
@@ -46,10 +47,11 @@ struct journal {
 
 /* ── journal_segment.c: files ── */
 
-/* "DIR/0000000000000007.seg"; false when it does not fit. */
-bool journal_segment_path(const struct journal *journal, uint64_t number, char *ret_path);
-void journal_segment_name(uint64_t number, char ret_name[64]);
-bool journal_segment_parse_name(const char *name, uint64_t *ret_number);
+/* "DIR/0000000000000007.seg", or ".sealed"; false when it does not fit. */
+bool journal_segment_path(const struct journal *journal, uint64_t number, bool sealed,
+    char *ret_path);
+void journal_segment_name(uint64_t number, bool sealed, char ret_name[64]);
+bool journal_segment_parse_name(const char *name, uint64_t *ret_number, bool *ret_sealed);
 bool journal_segment_spare_path(const struct journal *journal, unsigned slot, char *ret_path);
 
 /* env_open, with ENV_DIRECT when `direct` and the file system can. */
@@ -76,6 +78,9 @@ struct journal_segment journal_segment_last(struct journal *journal);
 
 /* The index of the first segment with a number > `number`. Under the lock. */
 size_t journal_segment_after(const struct journal *journal, uint64_t number);
+
+/* Makes a plain segment's file a spare or deletes it, durably. With the chores held. */
+int journal_segment_drop_plain(struct journal *journal, const struct journal_segment *segment);
 
 /* Takes one record into the bounds of its segment. */
 void journal_segment_count_record(struct journal_segment *segment,

@@ -1,7 +1,8 @@
 /*
  * journal_recover.c: finds out at start what the journal holds and where it ends.
  *
- * Closed segments cost the reading of two blocks: how far they go and what they hold stands in the
+ * Sealed segments say themselves what they hold. Where a crash left a segment both plain and
+ * sealed, the sealed one is kept if it can be read whole. Closed plain segments cost the reading of two blocks: how far they go and what they hold stands in the
  * head of the segment after. Only the last one (and one whose follower lost its head) is read:
  * the highest commit number in a sound block of its generation is the last commit; everything
  * before it was acknowledged, so what is bad there is damage; what is bad in the last commit was
@@ -20,10 +21,14 @@
 #include "check.h"
 #include "journal_priv.h"
 #include "journal_scan.h"
+#include "journal_sealed.h"
 
 #define CHUNK_BLOCKS 64u
 
 struct found {
+	bool plain;   /* its plain file is there */
+	bool packed;  /* its sealed file is there; which one counts says segment.sealed */
+	bool lost;    /* the sealed file is of no use, and there is no other */
 	bool head_ok; /* `head` was readable */
 	bool summed;  /* `segment` holds what the next head says */
 	bool last;    /* the one with the highest number */
@@ -45,20 +50,27 @@ struct recovery {
 };
 
 static void
-recovery_report(struct recovery *recovery, uint64_t number, uint64_t offset, uint64_t bytes,
-    const char *reason)
+recovery_report(struct recovery *recovery, const struct found *found, uint64_t offset,
+    uint64_t bytes, const char *reason)
 {
 	struct journal_damage damage = {.offset = offset, .bytes = bytes};
 	if (!recovery->report)
 		return;
-	journal_segment_name(number, damage.segment);
+	journal_segment_name(found->segment.number, found->segment.sealed, damage.segment);
 	snprintf(damage.reason, sizeof damage.reason, "%s", reason);
 	recovery->report(recovery->report_ctx, &damage);
 }
 
+/* Names come in order: those of one segment one after the other. */
 static int
-recovery_add(struct recovery *recovery, uint64_t number)
+recovery_add(struct recovery *recovery, uint64_t number, bool sealed)
 {
+	struct found *same = recovery->count ? &recovery->found[recovery->count - 1] : NULL;
+	if (same && same->segment.number == number) {
+		same->plain = same->plain || !sealed;
+		same->packed = same->packed || sealed;
+		return 0;
+	}
 	if (recovery->count == recovery->cap) {
 		size_t cap = recovery->cap ? recovery->cap * 2 : 16;
 		struct found *found = realloc(recovery->found, cap * sizeof found[0]);
@@ -67,7 +79,8 @@ recovery_add(struct recovery *recovery, uint64_t number)
 		recovery->found = found;
 		recovery->cap = cap;
 	}
-	recovery->found[recovery->count++] = (struct found){.segment = {.number = number}};
+	recovery->found[recovery->count++] = (struct found){
+		.plain = !sealed, .packed = sealed, .segment = {.number = number}};
 	return 0;
 }
 
@@ -77,8 +90,9 @@ recovery_each_name(void *ctx, const char *name)
 {
 	struct recovery *recovery = ctx;
 	uint64_t number;
-	if (journal_segment_parse_name(name, &number))
-		return recovery_add(recovery, number);
+	bool sealed;
+	if (journal_segment_parse_name(name, &number, &sealed))
+		return recovery_add(recovery, number, sealed);
 	return 0;
 }
 
@@ -108,7 +122,7 @@ recovery_find_spares(struct recovery *recovery)
 			continue;
 		if (bytes == journal->segment_blocks * JOURNAL_BLOCK_BYTES)
 			journal->spares[i] = JOURNAL_SPARE_READY;
-		else /* made under another setting */
+		else if (!journal->read_only) /* made under another setting */
 			env_unlink(journal->env, path);
 	}
 }
@@ -123,7 +137,7 @@ recovery_read_head(struct recovery *recovery, struct found *found, char *blocks)
 	struct env_file *file = NULL;
 	uint64_t number = found->segment.number;
 	const size_t bytes = (size_t)JOURNAL_BLOCK_FIRST * JOURNAL_BLOCK_BYTES;
-	check(journal_segment_path(journal, number, path));
+	check(journal_segment_path(journal, number, false, path));
 	int r = env_open(journal->env, path, ENV_READ, &file);
 	if (r == 0)
 		r = env_size(file, &found->segment.file_bytes);
@@ -145,7 +159,7 @@ recovery_read_head(struct recovery *recovery, struct found *found, char *blocks)
 			found->head_ok = true;
 			found->head = head;
 		} else {
-			recovery_report(recovery, number, at, JOURNAL_BLOCK_BYTES, "head");
+			recovery_report(recovery, found, at, JOURNAL_BLOCK_BYTES, "head");
 		}
 	}
 	r = 0;
@@ -154,13 +168,88 @@ end:
 	return r;
 }
 
+/* Whether every record of a sealed file can be read: asked only where a plain one could take its
+ * place. 0, -EBADMSG, -ENOMEM, -EIO. */
+static int
+recovery_verify(struct recovery *recovery, const char *path, uint64_t number,
+    const char **ret_reason)
+{
+	struct sealed_reader *reader = NULL;
+	int r = sealed_reader_open(recovery->journal->env, path, number, &reader, ret_reason);
+	if (r == 0)
+		*ret_reason = "records";
+	for (uint64_t records = 0; r >= 0; records++) {
+		struct journal_record record;
+		struct journal_damage damage;
+		r = sealed_reader_next(reader, &record, &damage);
+		if (r == 0 && records != sealed_reader_footer(reader)->segment.records)
+			r = -EBADMSG;
+		if (r <= 0)
+			break;
+	}
+	sealed_reader_close(reader);
+	return r;
+}
+
+/* Which of a segment's files counts, and what the sealed one says. */
+static int
+recovery_read_sealed(struct recovery *recovery, struct found *found)
+{
+	struct journal *journal = recovery->journal;
+	char path[JOURNAL_PATH_BYTES_MAX];
+	struct sealed_footer footer;
+	struct journal_head head;
+	uint64_t number = found->segment.number, bytes = 0;
+	const char *reason = "missing";
+	check(journal_segment_path(journal, number, true, path));
+	int r = sealed_read_footer(journal->env, path, number, &footer, &head, &reason);
+	if (r == 0 && found->plain)
+		r = recovery_verify(recovery, path, number, &reason);
+	if (r == -EBADMSG || r == -ENOENT) {
+		found->segment.sealed = true;
+		env_stat(journal->env, path, &bytes);
+		recovery_report(recovery, found, 0, MAX(bytes, 1u), reason);
+		found->segment.sealed = false;
+		found->lost = !found->plain;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	found->segment = footer.segment;
+	found->summed = true;
+	found->head_ok = head.number == number;
+	found->head = head;
+	journal->next_seq = MAX(journal->next_seq, footer.next_seq);
+	recovery->commit_last = MAX(recovery->commit_last, footer.commit_last);
+	return 0;
+}
+
+/* Of a segment with two files the one that does not count goes. */
+static void
+recovery_drop_other(struct recovery *recovery, const struct found *found)
+{
+	struct journal *journal = recovery->journal;
+	char path[JOURNAL_PATH_BYTES_MAX];
+	if (!found->plain || !found->packed || journal->read_only)
+		return;
+	check(journal_segment_path(journal, found->segment.number, !found->segment.sealed, path));
+	env_unlink(journal->env, path);
+}
+
 static int
 recovery_read_heads(struct recovery *recovery)
 {
 	char *blocks = malloc((size_t)JOURNAL_BLOCK_FIRST * JOURNAL_BLOCK_BYTES);
 	int r = blocks ? 0 : -ENOMEM;
-	for (size_t i = 0; i < recovery->count && r == 0; i++)
-		r = recovery_read_head(recovery, &recovery->found[i], blocks);
+	for (size_t i = 0; i < recovery->count && r == 0; i++) {
+		struct found *found = &recovery->found[i];
+		if (found->packed)
+			r = recovery_read_sealed(recovery, found);
+		if (r == 0 && found->plain && !found->segment.sealed)
+			r = recovery_read_head(recovery, found, blocks);
+		if (r == 0)
+			recovery_drop_other(recovery, found);
+	}
 	free(blocks);
 	return r;
 }
@@ -183,6 +272,8 @@ recovery_sum(struct recovery *recovery, const struct journal_head *head, size_t 
 		struct found *found = &recovery->found[i];
 		if (found->segment.number != head->before.number)
 			continue;
+		if (found->segment.sealed || found->lost)
+			return true;
 		if ((found->head_ok && found->head.generation != head->before.generation) ||
 		    !summary_plausible(&head->before))
 			return true;
@@ -192,7 +283,7 @@ recovery_sum(struct recovery *recovery, const struct journal_head *head, size_t 
 		found->segment.file_bytes = file_bytes;
 		found->summed = true;
 		if (found->segment.end_block > blocks) {
-			recovery_report(recovery, head->before.number, file_bytes,
+			recovery_report(recovery, found, file_bytes,
 			    (found->segment.end_block - blocks) * JOURNAL_BLOCK_BYTES, "missing");
 			found->segment.end_block = MAX(blocks, (uint64_t)JOURNAL_BLOCK_FIRST);
 		}
@@ -217,8 +308,9 @@ recovery_sum_all(struct recovery *recovery)
 		if (head->before.number == 0 || recovery_sum(recovery, head, i))
 			continue;
 		/* Segments are trimmed in order: a gap behind an older one was not trimmed. */
+		struct found missing = {.segment = head->before};
 		if (recovery->found[0].segment.number < head->before.number)
-			recovery_report(recovery, head->before.number, 0,
+			recovery_report(recovery, &missing, 0,
 			    head->before.end_block * JOURNAL_BLOCK_BYTES, "missing");
 	}
 }
@@ -232,7 +324,9 @@ recovery_open_scan(struct recovery *recovery, const struct found *found,
 	struct journal *journal = recovery->journal;
 	char path[JOURNAL_PATH_BYTES_MAX];
 	struct env_file *file;
-	check(journal_segment_path(journal, found->segment.number, path));
+	check(journal_segment_path(journal, found->segment.number, false, path));
+	if (journal->read_only)
+		return env_open(journal->env, path, ENV_READ, ret_file);
 	int r = env_open(journal->env, path, ENV_WRITE, &file);
 	if (r < 0)
 		return r;
@@ -315,8 +409,8 @@ recovery_count(struct recovery *recovery, struct found *found, const char *reaso
 		if (r == 1) {
 			recovery_count_record(recovery, found, &record);
 		} else if (r == -EBADMSG) {
-			recovery_report(recovery, found->segment.number, damage.offset,
-			    damage.bytes, reason ? reason : damage.reason);
+			recovery_report(recovery, found, damage.offset, damage.bytes,
+			    reason ? reason : damage.reason);
 			found->torn = found->torn || reason;
 		} else {
 			return r;
@@ -373,9 +467,10 @@ recovery_go_on(struct recovery *recovery, const struct found *found)
 	struct journal *journal = recovery->journal;
 	char path[JOURNAL_PATH_BYTES_MAX];
 	uint64_t blocks = found->segment.file_bytes / JOURNAL_BLOCK_BYTES;
-	if (!found->last || !found->head_ok || found->torn)
+	if (!found->last || !found->head_ok || found->torn || found->segment.sealed ||
+	    journal->read_only)
 		return 0;
-	check(journal_segment_path(journal, found->segment.number, path));
+	check(journal_segment_path(journal, found->segment.number, false, path));
 	int r = journal_segment_open_file(journal, path, ENV_WRITE, journal->direct,
 	    &journal->file);
 	if (r < 0)
@@ -392,8 +487,8 @@ recovery_segments(struct recovery *recovery)
 	int r = 0;
 	for (size_t i = 0; i < recovery->count; i++) {
 		struct found *found = &recovery->found[i];
-		bool known = true;
-		if (!found->summed)
+		bool known = !found->lost;
+		if (known && !found->summed)
 			r = recovery_scan(recovery, found, &known);
 		if (r == 0)
 			r = journal_segment_reserve(journal);
@@ -401,8 +496,9 @@ recovery_segments(struct recovery *recovery)
 			return r;
 		journal->number_last = found->segment.number;
 		if (!known) { /* kept on disk for whoever wants to look */
-			recovery_report(recovery, found->segment.number, 0,
-			    found->segment.file_bytes, "head");
+			if (!found->lost)
+				recovery_report(recovery, found, 0,
+				    found->segment.file_bytes, "head");
 			continue;
 		}
 		journal->segments[journal->segment_count++] = found->segment;
@@ -424,7 +520,8 @@ journal_recover(struct journal *journal, journal_damage_fn *report, void *report
 		.journal = journal, .report = report, .report_ctx = report_ctx,
 	};
 	journal_scan_init(&recovery.scan, CHUNK_BLOCKS);
-	int r = env_list_dir(journal->env, journal->dir, recovery_each_leftover, &recovery);
+	int r = journal->read_only ? 0 :
+	    env_list_dir(journal->env, journal->dir, recovery_each_leftover, &recovery);
 	if (r == 0)
 		r = env_list_dir(journal->env, journal->dir, recovery_each_name, &recovery);
 	if (r < 0)
@@ -441,7 +538,8 @@ journal_recover(struct journal *journal, journal_damage_fn *report, void *report
 		goto end;
 	journal->commit_next = recovery.commit_last + 1;
 	/* What a crash left behind unsynced: names, of segments and of spares. */
-	r = env_sync_dir(journal->env, journal->dir);
+	if (!journal->read_only)
+		r = env_sync_dir(journal->env, journal->dir);
 end:
 	journal_scan_finish(&recovery.scan);
 	free(recovery.found);

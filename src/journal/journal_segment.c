@@ -22,22 +22,28 @@
 #define ZERO_BYTES (1u << 20)        /* zeroes written at a time */
 #define ZERO_SYNC_BYTES (4u << 20)   /* so that commits do not wait behind a whole segment */
 
-bool
-journal_segment_path(const struct journal *journal, uint64_t number, char *ret_path)
+static const char *
+segment_suffix(bool sealed)
 {
-	int len = snprintf(ret_path, JOURNAL_PATH_BYTES_MAX, "%s/%016llu.seg", journal->dir,
-	    (unsigned long long)number);
+	return sealed ? ".sealed" : ".seg";
+}
+
+bool
+journal_segment_path(const struct journal *journal, uint64_t number, bool sealed, char *ret_path)
+{
+	int len = snprintf(ret_path, JOURNAL_PATH_BYTES_MAX, "%s/%016llu%s", journal->dir,
+	    (unsigned long long)number, segment_suffix(sealed));
 	return len > 0 && len < (int)JOURNAL_PATH_BYTES_MAX;
 }
 
 void
-journal_segment_name(uint64_t number, char ret_name[64])
+journal_segment_name(uint64_t number, bool sealed, char ret_name[64])
 {
-	snprintf(ret_name, 64, "%016llu.seg", (unsigned long long)number);
+	snprintf(ret_name, 64, "%016llu%s", (unsigned long long)number, segment_suffix(sealed));
 }
 
 bool
-journal_segment_parse_name(const char *name, uint64_t *ret_number)
+journal_segment_parse_name(const char *name, uint64_t *ret_number, bool *ret_sealed)
 {
 	uint64_t number = 0;
 	for (int i = 0; i < NUMBER_DIGITS; i++) {
@@ -45,9 +51,11 @@ journal_segment_parse_name(const char *name, uint64_t *ret_number)
 			return false;
 		number = number * 10 + (uint64_t)(name[i] - '0');
 	}
-	if (strcmp(name + NUMBER_DIGITS, ".seg") != 0 || number == 0)
+	bool sealed = strcmp(name + NUMBER_DIGITS, segment_suffix(true)) == 0;
+	if ((!sealed && strcmp(name + NUMBER_DIGITS, segment_suffix(false)) != 0) || number == 0)
 		return false;
 	*ret_number = number;
+	*ret_sealed = sealed;
 	return true;
 }
 
@@ -199,7 +207,7 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 	uint64_t number = ++journal->number_last;
 	if (blocks <= journal->segment_blocks - JOURNAL_BLOCK_FIRST)
 		slot = spare_move(journal, JOURNAL_SPARE_READY, JOURNAL_SPARE_MAKING);
-	check(journal_segment_path(journal, number, to)); /* the longest was tried at open */
+	check(journal_segment_path(journal, number, false, to)); /* the longest was tried at open */
 	if (slot >= 0)
 		check(journal_segment_spare_path(journal, (unsigned)slot, from));
 	else
@@ -264,7 +272,7 @@ journal_segment_void(struct journal *journal, uint64_t blocks)
 	int r = 0;
 	if (!file) {
 		char path[JOURNAL_PATH_BYTES_MAX];
-		check(journal_segment_path(journal, segment.number, path));
+		check(journal_segment_path(journal, segment.number, false, path));
 		r = journal_segment_open_file(journal, path, ENV_WRITE, journal->direct, &opened);
 		if (r < 0)
 			return r;
@@ -381,12 +389,12 @@ trim_give_back(struct journal *journal, const struct journal_segment *segment)
 	pthread_mutex_unlock(&journal->lock);
 }
 
-/* Makes the file a spare (its slot in *ret_slot, MAKING) or deletes it. */
+/* Makes the plain file a spare (its slot in *ret_slot, MAKING) or deletes it. */
 static int
-trim_file(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
+plain_drop(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
 {
 	char from[JOURNAL_PATH_BYTES_MAX], to[JOURNAL_PATH_BYTES_MAX];
-	check(journal_segment_path(journal, segment->number, from));
+	check(journal_segment_path(journal, segment->number, false, from));
 	int slot = -1;
 	if (segment->file_bytes == journal->segment_blocks * JOURNAL_BLOCK_BYTES)
 		slot = spare_move(journal, JOURNAL_SPARE_NONE, JOURNAL_SPARE_MAKING);
@@ -399,6 +407,40 @@ trim_file(struct journal *journal, const struct journal_segment *segment, int *r
 	else
 		*ret_slot = slot;
 	return r;
+}
+
+static int
+trim_file(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
+{
+	char path[JOURNAL_PATH_BYTES_MAX];
+	if (!segment->sealed)
+		return plain_drop(journal, segment, ret_slot);
+	/* Should it have stayed when the segment was sealed: it must not come back alone. */
+	check(journal_segment_path(journal, segment->number, false, path));
+	int r = env_unlink(journal->env, path);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	check(journal_segment_path(journal, segment->number, true, path));
+	return env_unlink(journal->env, path);
+}
+
+/* Makes names durable; only then may new spares be written to. */
+static int
+spares_settle(struct journal *journal, const int *slots, int slot_count)
+{
+	int r = env_sync_dir(journal->env, journal->dir);
+	for (int i = 0; i < slot_count; i++)
+		spare_set(journal, slots[i], r < 0 ? JOURNAL_SPARE_NONE : JOURNAL_SPARE_READY);
+	return r;
+}
+
+int
+journal_segment_drop_plain(struct journal *journal, const struct journal_segment *segment)
+{
+	int slot = -1, r = plain_drop(journal, segment, &slot);
+	if (r < 0)
+		return r;
+	return spares_settle(journal, &slot, slot >= 0);
 }
 
 /* Journal_trim, with the chores held. */
@@ -420,9 +462,7 @@ trim_run(struct journal *journal, uint64_t seq)
 		if (slot >= 0)
 			slots[slot_count++] = slot;
 	}
-	int synced = trimmed > 0 ? env_sync_dir(journal->env, journal->dir) : 0;
-	for (int i = 0; i < slot_count; i++)
-		spare_set(journal, slots[i], synced < 0 ? JOURNAL_SPARE_NONE : JOURNAL_SPARE_READY);
+	int synced = trimmed > 0 ? spares_settle(journal, slots, slot_count) : 0;
 	pthread_mutex_lock(&journal->lock);
 	journal->counts.trimmed += trimmed;
 	pthread_mutex_unlock(&journal->lock);

@@ -148,6 +148,26 @@ test_commit(struct journal *journal, struct test_model *model, const size_t *len
 	return r;
 }
 
+/* What a record is about, for sealing: a third of it has two, some have none. */
+static inline int
+test_keys(void *ctx, const struct journal_record *record, struct journal_keys *keys)
+{
+	(void)ctx;
+	if (record->seq % 7 == 0)
+		return 0;
+	int r = journal_keys_add(keys, hash64(span_of((const char *)&record->seq, 8), 1) % 50);
+	if (r == 0 && record->seq % 3 == 0)
+		r = journal_keys_add(keys, 1000);
+	return r;
+}
+
+static inline int
+test_seal(struct journal *journal)
+{
+	struct journal_seal_options options = {.before_ms = INT64_MAX, .keys = test_keys};
+	return journal_seal(journal, &options);
+}
+
 /* What a pass over the journal met. */
 struct test_pass {
 	size_t records, damages;
