@@ -8,6 +8,7 @@
 
 #include "api_priv.h"
 #include "check.h"
+#include "raw_keys.h"
 #include "sight.h"
 #include "stream.h"
 
@@ -67,6 +68,8 @@ raw_run(void *ctx, struct stream *stream)
 	if (error)
 		return error;
 	journal_reader_skip_to_time(reader, question->from_ms);
+	journal_reader_skip_from_time(reader, question->to_ms);
+	error = raw_want(reader, question->tenant, question->device, question->scope);
 	while (!error && (!question->limit || question->written < question->limit)) {
 		struct journal_record record;
 		struct journal_damage damage;

@@ -136,6 +136,9 @@ int flow_scope_create(const struct flow_loop *fl, struct span tenant, const stru
 void flow_scope_destroy(struct flow_scope *scope); /* NULL ok */
 bool flow_scope_has(const struct flow_scope *scope, struct span id);
 
+/* All its devices, in no order that matters. */
+const struct span *flow_scope_all(const struct flow_scope *scope, size_t *ret_count);
+
 /* A selector that owns its bytes. */
 struct flow_selector {
 	struct span tenant, metric;

@@ -101,6 +101,13 @@ flow_scope_part(const struct flow_scope *scope, uint32_t partition, size_t *ret_
 	return *ret_count ? scope->ids + scope->starts[partition] : NULL;
 }
 
+const struct span *
+flow_scope_all(const struct flow_scope *scope, size_t *ret_count)
+{
+	*ret_count = scope->starts[scope->partitions];
+	return scope->ids;
+}
+
 bool
 flow_scope_has(const struct flow_scope *scope, struct span id)
 {

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "data.h"
+#include "raw_keys.h"
 
 #define WARN_PERCENT 80u  /* of retention.disk_bytes_max: the log says so */
 #define TRIM_PERCENT 95u  /* raw messages go */
@@ -19,6 +20,7 @@
 
 struct limits {
 	uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
+	uint64_t seal, seal_age_ms;
 };
 
 struct retention {
@@ -32,11 +34,13 @@ struct retention {
 	/* The worker's while it runs, else the loop's. */
 	struct limits held;
 	uint64_t cursor_seq, part_bytes, used_bytes;
+	bool seal_more;              /* one was sealed: there may be another */
 
 	atomic_uint_fast64_t disk_bytes;
 };
 
 static void look_begin(struct loop_timer *timer);
+static void job_begin(struct retention *retention, void (*run)(struct job *job));
 
 /* ── on the worker ── */
 
@@ -124,11 +128,33 @@ journal_look(struct retention *retention)
 			LOG_NUMBER("first_seq", after.first_seq)));
 }
 
+/* Seals one segment: flushes and merges wait for the same workers. */
+static void
+seal_run(struct job *job)
+{
+	struct retention *retention = CONTAINER_OF(job, struct retention, job);
+	struct journal *journal = retention->options.journal;
+	struct journal_seal_options options = {
+		.before_ms = env_now_ms(retention->options.env) -
+		    (int64_t)retention->held.seal_age_ms,
+		.keys = raw_keys,
+		.stop = retention->options.stopping,
+	};
+	int result = journal_seal(journal, &options);
+	retention->seal_more = result == 1;
+	if (result < 0 && result != -ECANCELED)
+		log_event(retention->options.log, LOG_WARN, "seal_failed",
+		    LOG_FIELDS(LOG_TEXT("error", strerror(-result))));
+	retention->used_bytes = used_bytes(retention);
+	atomic_store(&retention->disk_bytes, retention->used_bytes);
+}
+
 static void
 look_run(struct job *job)
 {
 	struct retention *retention = CONTAINER_OF(job, struct retention, job);
 	journal_look(retention);
+	retention->seal_more = retention->held.seal;
 	retention->used_bytes = used_bytes(retention);
 	atomic_store(&retention->disk_bytes, retention->used_bytes);
 }
@@ -165,13 +191,26 @@ look_again(struct retention *retention)
 }
 
 static void
-look_ran(struct mail *mail)
+job_ran(struct mail *mail)
 {
 	struct job *job = CONTAINER_OF(mail, struct job, mail);
 	struct retention *retention = CONTAINER_OF(job, struct retention, job);
 	ladder_look(retention);
-	if (!atomic_load(retention->options.stopping))
+	if (atomic_load(retention->options.stopping))
+		return;
+	if (retention->seal_more)
+		job_begin(retention, seal_run);
+	else
 		look_again(retention);
+}
+
+static void
+job_begin(struct retention *retention, void (*run)(struct job *job))
+{
+	retention->job.run = run;
+	retention->job.mail.deliver = job_ran;
+	retention->job.reply_to = retention->options.box;
+	workers_submit_always(retention->options.workers, &retention->job);
 }
 
 static void
@@ -183,10 +222,7 @@ look_answered(struct flow_look *look)
 	retention->held = retention->limits;
 	retention->cursor_seq = look->cursor_seq;
 	retention->part_bytes = look->part_bytes;
-	retention->job.run = look_run;
-	retention->job.mail.deliver = look_ran;
-	retention->job.reply_to = retention->options.box;
-	workers_submit_always(retention->options.workers, &retention->job);
+	job_begin(retention, look_run);
 }
 
 static void
@@ -208,6 +244,8 @@ retention_set(struct retention *retention, const struct settings *settings)
 		.raw_ms = settings->retention.raw_ms,
 		.raw_bytes = settings->retention.raw_bytes,
 		.disk_bytes_max = settings->retention.disk_bytes_max,
+		.seal = settings->journal.seal,
+		.seal_age_ms = settings->journal.seal_age_ms,
 	};
 }
 

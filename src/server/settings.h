@@ -35,7 +35,7 @@ struct settings {
 		char origins[SETTINGS_TEXT_BYTES];
 	} ws;
 	struct {
-		uint64_t segment_bytes, durability, direct;
+		uint64_t segment_bytes, durability, direct, seal, seal_age_ms;
 	} journal;
 	struct {
 		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max, rollups;

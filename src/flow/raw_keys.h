@@ -1,0 +1,23 @@
+/*
+ * raw_keys.h: what a record is about, as keys for the index of sealed segments: its devices.
+ *
+ * A key is a hash of tenant and device; it is on disk, so it never changes. A record has the keys
+ * of all devices whose messages raw_write would give out, and perhaps a few more.
+ */
+#ifndef WEIR_RAW_KEYS_H
+#define WEIR_RAW_KEYS_H
+
+#include "journal.h"
+#include "span.h"
+
+struct flow_scope;
+
+/* The keys of a record; for struct journal_seal_options (ctx is not used). 0 or -ENOMEM. */
+int raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *keys);
+
+/* The reader may leave out what raw_write would not give out of this tenant for `device` and
+ * `scope`. Before the first record. 0 or -ENOMEM. */
+int raw_want(struct journal_reader *reader, struct span tenant, struct span device,
+    const struct flow_scope *scope);
+
+#endif
