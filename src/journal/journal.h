@@ -89,7 +89,7 @@ struct journal_seal_options {
 	/* Adds what the record is about. 0 or -ENOMEM. On the calling thread. */
 	int (*keys)(void *ctx, const struct journal_record *record, struct journal_keys *keys);
 	void *ctx;
-	const atomic_bool *stop; /* when it becomes true the call ends with -ECANCELED; may be NULL */
+	const atomic_bool *stop; /* once true the call ends with -ECANCELED; may be NULL */
 };
 
 /* Seals the oldest segment that is full and has not been. Readers go on beside it; the plain file

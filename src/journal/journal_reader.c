@@ -16,7 +16,7 @@
 #include "check.h"
 #include "journal_priv.h"
 #include "journal_scan.h"
-#include "journal_sealed.h"
+#include "sealed.h"
 
 #define CHUNK_BLOCKS 32u
 
@@ -310,6 +310,13 @@ journal_reader_skip_from_time(struct journal_reader *reader, int64_t to_ms)
 	reader_times_changed(reader);
 }
 
+static int
+keys_order(const void *a, const void *b)
+{
+	uint32_t left = (uint32_t)*(const uint64_t *)a, right = (uint32_t)*(const uint64_t *)b;
+	return (left > right) - (left < right);
+}
+
 int
 journal_reader_want(struct journal_reader *reader, const uint64_t *keys, size_t count)
 {
@@ -318,6 +325,7 @@ journal_reader_want(struct journal_reader *reader, const uint64_t *keys, size_t 
 		return -ENOMEM;
 	if (count > 0)
 		memcpy(copy, keys, count * sizeof copy[0]);
+	qsort(copy, count, sizeof copy[0], keys_order);
 	free(reader->keys);
 	reader->keys = copy;
 	reader->key_count = count;

@@ -2,13 +2,14 @@
  * journal_recover.c: finds out at start what the journal holds and where it ends.
  *
  * Sealed segments say themselves what they hold. Where a crash left a segment both plain and
- * sealed, the sealed one is kept if it can be read whole. Closed plain segments cost the reading of two blocks: how far they go and what they hold stands in the
- * head of the segment after. Only the last one (and one whose follower lost its head) is read:
- * the highest commit number in a sound block of its generation is the last commit; everything
- * before it was acknowledged, so what is bad there is damage; what is bad in the last commit was
- * torn by a crash, or is damage that cannot be told from it. A torn commit is never written to
- * again: its sound records stay, the next commit begins a new segment, whose head says from where
- * on bad records are to be passed over in silence.
+ * sealed, the sealed one is kept if it can be read whole. Closed plain segments cost the reading
+ * of two blocks: how far they go and what they hold stands in the head of the segment after.
+ * Only the last one (and one whose follower lost its head) is read: the highest commit number in
+ * a sound block of its generation is the last commit; everything before it was acknowledged, so
+ * what is bad there is damage; what is bad in the last commit was torn by a crash, or is damage
+ * that cannot be told from it. A torn commit is never written to again: its sound records stay,
+ * the next commit begins a new segment, whose head says from where on bad records are to be
+ * passed over in silence.
  *
  * The scanned segment is synced first, then read past the page cache where that is possible: a
  * sync that failed before the crash may have left pages that are clean in memory and not on disk.
@@ -21,7 +22,7 @@
 #include "check.h"
 #include "journal_priv.h"
 #include "journal_scan.h"
-#include "journal_sealed.h"
+#include "sealed.h"
 
 #define CHUNK_BLOCKS 64u
 

@@ -14,7 +14,7 @@
 #include "check.h"
 #include "journal_priv.h"
 #include "journal_scan.h"
-#include "journal_sealed.h"
+#include "sealed.h"
 
 #define CHUNK_BLOCKS 64u
 #define STOP_RECORDS 256u /* how often it is asked whether to stop */

@@ -2,9 +2,10 @@
  * retention.h: the periodic look at what a data directory keeps: what has become too old or too
  * much goes, oldest first; what the series have not stored is never dropped.
  *
- * One a server. A timer on the first loop begins a look: the loops are asked what their partitions
- * have stored (flow_look), then a worker trims the journal and seals what is full. Series do their own part in flow_look:
- * limits for them are members of struct flow_look, set where the look begins.
+ * One a server. A timer on the first loop begins a look: the loops are asked what their
+ * partitions have stored (flow_look), then a worker trims the journal and seals what is full.
+ * Series do their own part in flow_look: limits for them are members of struct flow_look, set
+ * where the look begins.
  */
 #ifndef WEIR_RETENTION_H
 #define WEIR_RETENTION_H

@@ -1,13 +1,13 @@
 /*
- * journal_sealed.h: sealed segments: the records of a segment that is full, packed, with an index
+ * sealed.h: sealed segments: the records of a segment that is full, packed, with an index
  * by key (what the records are about: devices), time and seq.
  *
  * docs/data-files.md "Sealed segments" draws the bytes. A sealed file is written once, by one
  * thread, and then only read. Records are packed in runs: a run is one block, or several where one
  * record is larger than a block; it stands for itself.
  */
-#ifndef WEIR_JOURNAL_SEALED_H
-#define WEIR_JOURNAL_SEALED_H
+#ifndef WEIR_SEALED_H
+#define WEIR_SEALED_H
 
 #include "buf.h"
 #include "env.h"
@@ -34,7 +34,7 @@ struct sealed_footer {
 	uint32_t table_crc;
 };
 
-/* ── bytes (journal_sealed.c) ── */
+/* ── bytes (sealed.c) ── */
 
 void sealed_put_header(char *to, uint64_t number, uint64_t generation);
 void sealed_put_footer(char *to, const struct sealed_footer *footer);
@@ -57,7 +57,7 @@ struct sealed_cursor {
 uint64_t sealed_get_varint(struct sealed_cursor *cursor);
 uint32_t sealed_get_u32(struct sealed_cursor *cursor);
 
-/* ── writing (journal_sealed_write.c) ── */
+/* ── writing (sealed_write.c) ── */
 
 struct sealed_writer;
 
@@ -75,7 +75,7 @@ int sealed_writer_add(struct sealed_writer *writer, const struct journal_record 
 int sealed_writer_finish(struct sealed_writer *writer, const char *head,
     struct sealed_footer *footer, uint64_t *ret_file_bytes);
 
-/* ── reading (journal_sealed_read.c) ── */
+/* ── reading (sealed_read.c) ── */
 
 struct sealed_reader;
 
@@ -95,8 +95,8 @@ const struct sealed_footer *sealed_reader_footer(const struct sealed_reader *rea
 void sealed_reader_from(struct sealed_reader *reader, uint64_t seq);
 void sealed_reader_between(struct sealed_reader *reader, int64_t from_ms, int64_t to_ms);
 
-/* Runs without any of these keys are left out. 0; -EBADMSG: the index is damaged there
- * (*ret_damage) and nothing is left out for its sake; -ENOMEM, -EIO. */
+/* Runs without any of these keys, ascending by their lower halves, are left out. 0; -EBADMSG: the
+ * index is damaged there (*ret_damage) and nothing is left out for its sake; -ENOMEM, -EIO. */
 int sealed_reader_want(struct sealed_reader *reader, const uint64_t *keys, size_t count,
     struct journal_damage *ret_damage);
 

@@ -1,5 +1,5 @@
 /*
- * journal_sealed_write.c: writes a sealed segment.
+ * sealed_write.c: writes a sealed segment.
  *
  * A run is heads (numbers as varints), then texts (rejects, tenant, principal, body) of its
  * records: bodies lie next to each other, which packs better. It is cut into blocks of equal size,
@@ -15,7 +15,7 @@
 #include "check.h"
 #include "hash.h"
 #include "journal_priv.h"
-#include "journal_sealed.h"
+#include "sealed.h"
 
 #define ZSTD_LEVEL 3
 #define POSTINGS_MAX (2u << 20)

@@ -1,12 +1,12 @@
 /*
- * journal_sealed.c: the bytes of a sealed segment's header and footer, and of its numbers.
+ * sealed.c: the bytes of a sealed segment's header and footer, and of its numbers.
  *
  *   header (64) | the segment's head as it was (4096) | blocks | pages of keys | table, twice |
  *   footer (192), twice
  *
  * Table and footer are there twice so that no single bad place costs more than a run.
  */
-#include "journal_sealed.h"
+#include "sealed.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * journal_sealed_read.c: reads sealed segments: the records of one run after another, of all runs
+ * sealed_read.c: reads sealed segments: the records of one run after another, of all runs
  * or of those that may hold what is wanted.
  *
  * The file's bytes may be anything. What the table says is checked against the file's size once;
@@ -15,7 +15,7 @@
 
 #include "check.h"
 #include "hash.h"
-#include "journal_sealed.h"
+#include "sealed.h"
 
 #define REJECT_BYTES sizeof(struct journal_reject)
 #define RUN_KEPT_BYTES_MAX (1u << 20) /* a larger run's memory is given back */
@@ -318,9 +318,10 @@ page_take_spans(struct sealed_reader *reader, struct sealed_cursor *cursor, bool
 	}
 }
 
-/* Marks the blocks of one key in a page. */
+/* Marks the blocks of the keys, ascending, that are in the page. */
 static int
-page_take(struct sealed_reader *reader, const struct sealed_page *page, uint32_t wanted)
+page_take(struct sealed_reader *reader, const struct sealed_page *page, const uint64_t *keys,
+    size_t count)
 {
 	char *bytes = malloc((size_t)page->bytes + 1);
 	if (!bytes)
@@ -330,9 +331,11 @@ page_take(struct sealed_reader *reader, const struct sealed_page *page, uint32_t
 		r = -EBADMSG;
 	struct sealed_cursor cursor = {bytes, bytes + page->bytes, false};
 	uint64_t key = page->first_key;
-	while (r == 0 && cursor.at < cursor.end && key <= wanted) {
+	for (size_t i = 0; r == 0 && cursor.at < cursor.end && i < count; ) {
 		key += sealed_get_varint(&cursor);
-		page_take_spans(reader, &cursor, key == wanted);
+		while (i < count && (uint32_t)keys[i] < key)
+			i++;
+		page_take_spans(reader, &cursor, i < count && (uint32_t)keys[i] == key);
 		if (cursor.bad)
 			r = -EBADMSG;
 	}
@@ -340,8 +343,8 @@ page_take(struct sealed_reader *reader, const struct sealed_page *page, uint32_t
 	return r;
 }
 
-/* The page that would hold the key, or NULL. */
-static const struct sealed_page *
+/* How many pages begin with a key up to this one: it would be in the last of them. */
+static size_t
 page_find(const struct sealed_reader *reader, uint32_t key)
 {
 	size_t low = 0, high = reader->footer.page_count;
@@ -352,7 +355,7 @@ page_find(const struct sealed_reader *reader, uint32_t key)
 		else
 			high = middle;
 	}
-	return low > 0 ? &reader->pages[low - 1] : NULL;
+	return low;
 }
 
 int
@@ -362,14 +365,19 @@ sealed_reader_want(struct sealed_reader *reader, const uint64_t *keys, size_t co
 	reader->by_key = true;
 	for (uint64_t i = 0; i < reader->footer.block_count; i++)
 		reader->blocks[i].wanted = reader->blocks[i].unindexed;
-	for (size_t i = 0; i < count; i++) {
-		const struct sealed_page *page = page_find(reader, (uint32_t)keys[i]);
-		int r = page ? page_take(reader, page, (uint32_t)keys[i]) : 0;
+	for (size_t i = 0; i < count; ) {
+		size_t page = page_find(reader, (uint32_t)keys[i]), first = i++;
+		while (i < count && page_find(reader, (uint32_t)keys[i]) == page)
+			i++;
+		if (page == 0)
+			continue;
+		const struct sealed_page *at = &reader->pages[page - 1];
+		int r = page_take(reader, at, keys + first, i - first);
 		if (r == 0)
 			continue;
 		reader->by_key = false;
-		ret_damage->offset = page->offset;
-		ret_damage->bytes = page->bytes;
+		ret_damage->offset = at->offset;
+		ret_damage->bytes = at->bytes;
 		snprintf(ret_damage->reason, sizeof ret_damage->reason, "keys");
 		return r;
 	}
