@@ -115,8 +115,8 @@ ndjson_line_find(struct finder *finder, struct span line)
 
 /* ── line protocol ── */
 
-/* Measurement and tags as they stand: up to the first blank that no backslash is before. *ret_plain:
- * there is no backslash. */
+/* Measurement and tags as they stand: up to the first blank, or to the first backslash: then not
+ * *ret_plain. */
 static struct span
 line_series(struct span line, bool *ret_plain)
 {
