@@ -62,9 +62,11 @@ remember(struct http *http, struct span header, struct access_principal *princip
 }
 
 static struct access_principal *
-from_header(struct http *http, struct span header)
+from_header(struct session_request *request, struct span header)
 {
+	struct http *http = request->http;
 	struct access_principal *principal = remembered(http, header);
+	request->recalled = principal != NULL;
 	if (principal)
 		return principal;
 	principal = access_authenticate_header(http->sessions->access, header, now_ms(http));
@@ -93,7 +95,7 @@ http_credentials_find(struct session_request *request, bool *ret_given)
 	*ret_given = true;
 	struct span header = session_header(request, "Authorization");
 	if (header.ptr)
-		return from_header(http, header);
+		return from_header(request, header);
 	struct access *access = http->sessions->access;
 	struct span token = session_query(request, "token");
 	if (token.ptr)

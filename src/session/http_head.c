@@ -230,10 +230,8 @@ find_principal(struct session_request *request, bool *ret_given)
 	struct http *http = request->http;
 	const struct session_loop *sessions = http->sessions;
 	struct access_limits *limits = sessions->settings.limits;
-	const struct access_principal *known = http->credentials ? http->credentials->principal :
-	    NULL;
 	request->principal = http_credentials_find(request, ret_given);
-	if (!*ret_given || http->local || !limits || (known && request->principal == known))
+	if (!*ret_given || http->local || !limits || request->recalled)
 		return true;
 	struct span address = span_str(net_peer(http->conn));
 	uint64_t wait_ms = access_limits_failures(limits, address, request->begun_ns);

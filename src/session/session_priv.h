@@ -102,6 +102,7 @@ struct session_request {
 
 	bool is_head, minor0, keep_alive, upgrade, has_length, chunked, bad_path,
 	    bad_query;
+	bool recalled;                    /* its credentials were the connection's last ones */
 	bool expects;                     /* 100 Continue was asked for and not sent */
 	bool gunzip_over;
 	bool begun;                       /* the handler was called: it is owed gone() */

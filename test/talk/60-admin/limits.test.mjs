@@ -135,7 +135,7 @@ test('metrics name no series, device, tenant, key or person', async (t) => {
   const admin = (path, body) => local(server, 'POST', `/api/v1/admin/${path}`, body);
   await admin('users', user);
   await admin('keys', { name: 'planted-key', rights: 'read' });
-  await admin('devices', { id: 'planted-device' });
+  await admin('devices', { id: 'planted-device', state: true });
   const body = [{ device: { id: 'planted-device' }, readings: [{ time: t0, planted: 1 }] }];
   const posted = await server.post('/api/v1/readings', body);
   assert.equal(posted.json().accepted, 1, posted.text);
