@@ -18,6 +18,7 @@
 
 struct publication {
 	struct flow_publish publish;
+	struct span channel;
 	/* Called once, on the loop, before the publication is freed. */
 	void (*told)(struct publication *publication, int error);
 	struct session_request *request; /* HTTP; NULL: gone */
@@ -30,7 +31,6 @@ publication_done(struct flow_publish *publish, int error)
 {
 	struct publication *publication = CONTAINER_OF(publish, struct publication, publish);
 	publication->told(publication, error);
-	hub_message_unref(publish->message);
 	free(publication);
 }
 
@@ -48,21 +48,34 @@ publish_check(const struct api_loop *al, const struct access_principal *principa
 	return -EACCES;
 }
 
-/* 0 or -ENOMEM. */
+static struct span
+keep(char **at, struct span text)
+{
+	struct span copy = span_of(*at, text.len);
+	if (text.len)
+		memcpy(*at, text.ptr, text.len);
+	*at += text.len;
+	return copy;
+}
+
+/* With copies of all texts. 0 or -ENOMEM. */
 static int
 publication_create(const struct access_principal *principal, struct span channel,
     struct span data, struct publication **ret_publication)
 {
-	struct publication *publication = calloc(1, sizeof *publication);
+	struct publication *publication = calloc(1, sizeof *publication + principal->tenant.len +
+	    principal->name.len + channel.len + data.len);
 	if (!publication)
 		return -ENOMEM;
-	int error = hub_message_create(0, 0, principal->tenant, channel, data,
-	    &publication->publish.message);
-	if (error) {
-		free(publication);
-		return error;
-	}
-	publication->publish.done = publication_done;
+	char *at = (char *)(publication + 1);
+	struct flow_publish *publish = &publication->publish;
+	publication->channel = keep(&at, channel);
+	publish->tenant = keep(&at, principal->tenant);
+	publish->principal = keep(&at, principal->name);
+	publish->data = keep(&at, data);
+	publish->channels = &publication->channel;
+	publish->channel_count = 1;
+	publish->done = publication_done;
 	*ret_publication = publication;
 	return 0;
 }
@@ -74,7 +87,7 @@ ws_told(struct publication *publication, int error)
 {
 	struct buf id;
 	buf_init(&id, 0);
-	buf_printf(&id, "m%llu", (unsigned long long)publication->publish.message->seq);
+	buf_printf(&id, "m%llu", (unsigned long long)publication->publish.seq);
 	publication->done(publication->ctx, error,
 	    error ? SPAN("the disk is full") : buf_span(&id));
 	buf_finish(&id);
@@ -124,7 +137,7 @@ static void
 http_told(struct publication *publication, int error)
 {
 	struct session_request *request = publication->request;
-	const struct hub_message *message = publication->publish.message;
+	const struct flow_publish *publish = &publication->publish;
 	if (!request)
 		return;
 	session_set_state(request, NULL);
@@ -135,8 +148,8 @@ http_told(struct publication *publication, int error)
 	struct buf out;
 	buf_init(&out, 0);
 	buf_printf(&out, "{\"id\":\"m%llu\",\"time\":%lld,\"delivered\":%zu}",
-	    (unsigned long long)message->seq, (long long)message->time_ms,
-	    (size_t)publication->publish.delivered);
+	    (unsigned long long)publish->seq, (long long)publish->time_ms,
+	    (size_t)publish->delivered);
 	api_answer_buf(request, 201, "application/json", &out);
 }
 

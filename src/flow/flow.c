@@ -74,6 +74,8 @@ flow_loop_destroy(struct flow_loop *fl)
 {
 	if (!fl)
 		return;
+	if (fl->index == 0)
+		loop_timer_cancel(fl->loop, &fl->flow->sequencer.channels.look);
 	points_destroy(fl);
 	judge_destroy(fl->judge);
 	free(fl);
@@ -127,7 +129,46 @@ flow_judge(struct flow_loop *fl)
 void
 flow_publish(struct flow_loop *fl, struct flow_publish *publish)
 {
-	sequencer_submit(fl, &publish->entry, FLOW_PUBLISH);
+	sequencer_submit(fl, &publish->ticket.entry, FLOW_PUBLISH);
+}
+
+void
+flow_channel(struct flow_loop *fl, struct flow_channel *op)
+{
+	sequencer_submit(fl, &op->entry, FLOW_CHANNEL);
+}
+
+static struct span
+copy_text(char **at, struct span text)
+{
+	struct span copy = span_of(*at, text.len);
+	if (text.len)
+		memcpy(*at, text.ptr, text.len);
+	*at += text.len;
+	return copy;
+}
+
+static int
+ask_send(void *ctx, unsigned loop, const struct hub_question *question, uint64_t token)
+{
+	struct flow *flow = ctx;
+	size_t text_len = question->tenant.len;
+	for (size_t i = 0; i < question->pattern_count; i++)
+		text_len += question->patterns[i].len;
+	struct flow_past *past = malloc(sizeof *past +
+	    question->pattern_count * sizeof(struct span) + text_len);
+	if (!past)
+		return -ENOMEM;
+	struct span *patterns = (struct span *)(past + 1);
+	char *at = (char *)(patterns + question->pattern_count);
+	past->token = token;
+	past->question = *question;
+	past->question.patterns = patterns;
+	past->question.tenant = copy_text(&at, question->tenant);
+	for (size_t i = 0; i < question->pattern_count; i++)
+		patterns[i] = copy_text(&at, question->patterns[i]);
+	sequencer_submit(flow->loops[loop], &past->entry, FLOW_ASK);
+	return 0;
 }
 
 static int
@@ -152,7 +193,7 @@ want_send(void *ctx, unsigned loop, struct span tenant, struct span pattern, boo
 const struct hub_hooks *
 flow_hub_hooks(void)
 {
-	static const struct hub_hooks hooks = {.want = want_send};
+	static const struct hub_hooks hooks = {.want = want_send, .ask = ask_send};
 	return &hooks;
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "hub.h"
+#include "hub_channels.h"
 #include "journal.h"
 #include "judge.h"
 #include "loop.h"
@@ -40,6 +41,7 @@ struct flow_options {
 	size_t head_bytes_max;        /* of all partitions together */
 	int64_t head_age_ms_max;
 	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
+	uint64_t ring_bytes_max;      /* of what was published, for patterns that catch up */
 
 	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
 	 * was acknowledged. Does not return to normal work. */
@@ -112,18 +114,68 @@ size_t flow_intake_bytes(const struct flow *flow);
 
 struct judge *flow_judge(struct flow_loop *fl); /* the loop's own */
 
-/* ── publish (first form: not durable) ── */
+/* ── channels ── */
 
+#define FLOW_KEY_BYTES_MAX 255      /* of an idempotency key */
+#define FLOW_KEY_MS (300 * 1000)    /* how long one is remembered */
+
+/* One message for one or many channels. The caller's, flow's from flow_publish until done(); what
+ * its spans point to lives as long. */
 struct flow_publish {
-	struct flow_entry entry;
-	struct hub_message *message;    /* the caller's; the sequencer writes its seq */
-	/* On the loop that published, after release. -ENOSPC: its seq could not be reserved on
-	 * disk and nobody heard it. */
+	struct flow_ticket ticket;      /* flow's */
+	struct span tenant, principal;
+	const struct span *channels;    /* names (made when they are new, for an hour) and ids */
+	size_t channel_count;           /* 1 … HUB_MESSAGE_CHANNELS_MAX */
+	struct span key;                /* the same key again publishes nothing; empty: none */
+	struct span type;               /* media type of what is no JSON; empty: JSON */
+	struct span data;               /* JSON */
+
+	/* On the loop that published, after release. 0; -ENOENT: `unknown` is an id that no channel
+	 * has; -ENOSPC: it could not be made durable, or its seq not reserved, and nobody heard
+	 * it; -ENOMEM. */
 	void (*done)(struct flow_publish *publish, int error);
+	uint64_t seq;
+	int64_t time_ms;
+	size_t unknown;                 /* index in channels */
 	atomic_size_t delivered;        /* to how many live subscriptions on this node */
+	struct hub_message *message;    /* flow's */
 };
 
 void flow_publish(struct flow_loop *fl, struct flow_publish *publish);
+
+/* What is known of a channel. */
+struct flow_channel_info {
+	uint64_t id;
+	uint8_t name_len;
+	char name[HUB_NAME_BYTES_MAX];
+	int64_t expires_ms;             /* INT64_MAX: never */
+	bool durable;
+	uint64_t subscribers;           /* on this node, by name or id */
+	uint64_t messages, bytes, last_seq;
+};
+
+enum flow_channel_op { FLOW_CHANNEL_ADD, FLOW_CHANNEL_RENEW, FLOW_CHANNEL_REMOVE,
+	FLOW_CHANNEL_GET, FLOW_CHANNEL_LIST };
+
+/* Something about channels. The caller's, flow's from flow_channel until done(). */
+struct flow_channel {
+	struct flow_entry entry;        /* flow's */
+	enum flow_channel_op op;
+	struct hub_channel_spec spec;   /* ADD; of the others the tenant */
+	struct span name;               /* which one: name or id; not of ADD and LIST */
+	int64_t ttl_ms;                 /* RENEW; 0: it stays */
+	uint64_t after_id;              /* LIST: those behind it */
+	size_t limit;                   /* LIST: how many; room in `infos` */
+	struct flow_channel_info *infos; /* room for one, or for `limit`; the caller's */
+	size_t info_count;              /* how many there are */
+	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM, -ENOSPC. */
+	void (*done)(struct flow_channel *op, int error);
+	struct mail mail;               /* flow's, as all below */
+	struct store_unit unit;
+	unsigned at;
+};
+
+void flow_channel(struct flow_loop *fl, struct flow_channel *op);
 
 /* ── questions ── */
 

@@ -7,13 +7,15 @@
 #include <stdatomic.h>
 
 #include "flow.h"
+#include "list.h"
+#include "map.h"
 
 #define FLOW_PROCESSOR "points"             /* the cursor's name in the store */
 #define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time */
 #define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
 #define FLOW_RETRY_MS 5000                  /* after a flush that failed */
 
-enum flow_kind { FLOW_TICKET, FLOW_PUBLISH, FLOW_WANT };
+enum flow_kind { FLOW_TICKET, FLOW_PUBLISH, FLOW_WANT, FLOW_ASK, FLOW_CHANNEL, FLOW_CLOSED };
 
 /* A loop begins or ends to want a pattern: one allocation with its text. */
 struct flow_want {
@@ -21,6 +23,20 @@ struct flow_want {
 	struct span tenant, pattern;
 	bool wanted;
 	uint64_t token;
+};
+
+/* A loop asks what was: one allocation with its texts. */
+struct flow_past {
+	struct flow_entry entry;
+	struct hub_question question;
+	uint64_t token;
+};
+
+/* A channel whose time is over. */
+struct flow_closed {
+	struct flow_entry entry;
+	uint64_t id;
+	struct span tenant, name;
 };
 
 /* ── committer.c ── */
@@ -43,6 +59,35 @@ int committer_create(struct flow *flow, struct mailbox *reply_to,
 void committer_destroy(struct committer *committer); /* NULL ok; nothing may be in flight */
 void committer_send(struct committer *committer, struct commit_batch *batch);
 
+/* ── channels.c: on the first loop ── */
+
+struct release;
+
+struct channels {
+	struct hub_channels *registry;
+	struct map keys;                   /* of struct key */
+	struct list keys_by_age;
+	int64_t time_last_ms;              /* of the last message: no later one has an earlier */
+	struct loop_timer look;            /* after ends of channels and of keys; the first loop
+						cancels it when it ends */
+};
+
+int channels_start(struct flow *flow);   /* once the next seq is known. 0 or -ENOMEM */
+void channels_finish(struct flow *flow);
+
+/* A message gets its seq, its time, its channels; those that are not there yet are made. Whether
+ * it is to be committed: then its ticket has a record. */
+bool channels_number(struct flow *flow, struct flow_publish *publish);
+
+/* At its turn: into the histories, and to who wants it. 0 or -ENOMEM. */
+int channels_release(struct flow *flow, struct flow_publish *publish, struct release *release);
+
+int channels_answer(struct flow *flow, struct flow_past *past, struct release *release);
+
+/* 0: it is through, entry.error says how; 1: it goes on by itself. */
+int channels_apply(struct flow *flow, struct flow_channel *op, struct release *release);
+int channels_close(struct flow *flow, struct flow_closed *closed, struct release *release);
+
 /* ── sequencer.c: on the first loop ── */
 
 struct sequencer {
@@ -54,6 +99,7 @@ struct sequencer {
 	struct commit_batch batches[2];    /* one fills while the other is in flight */
 	struct commit_batch *filling;
 	bool in_flight;
+	struct channels channels;
 };
 
 int sequencer_start(struct flow *flow);
@@ -61,6 +107,9 @@ void sequencer_finish(struct flow *flow);
 
 /* Tells the origins of entries that they are through: a chain by `next`, all of one origin. */
 void sequencer_settle(struct flow_entry *chain);
+
+/* Takes `count` seqs: the first of them. They are reserved, or the process ends. */
+uint64_t sequencer_take(struct flow *flow, unsigned count);
 
 /* Sends an entry to the sequencer, from its origin's loop. */
 void sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind kind);
@@ -90,8 +139,6 @@ void points_settle(struct flow_loop *fl);
 
 /* ── views.c: on the first loop ── */
 
-struct release;
-
 /* Adds the view messages of a released record that somebody wants. 0 or -ENOMEM. */
 int views_add(struct flow *flow, struct release *release, const struct journal_record *record);
 
@@ -103,6 +150,10 @@ int release_add_message(struct release *release, struct hub_message *message, ui
 
 /* The same for a client's message: its publisher is told when every loop has delivered it. */
 int release_add_publish(struct release *release, struct flow_publish *publish, uint64_t loops);
+int release_add_answer(struct release *release, unsigned loop, const struct hub_caught *caught,
+    struct hub_message **messages, size_t count); /* takes the array and its references over */
+int release_add_closed(struct release *release, uint64_t id, struct span tenant,
+    struct span name);
 int release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq);
 
 /* Mails it to every loop and gives the caller's reference up. */

@@ -8,7 +8,8 @@
 #include "check.h"
 #include "flow_priv.h"
 
-enum release_kind { RELEASE_RECORD, RELEASE_MESSAGE, RELEASE_CONFIRM };
+enum release_kind { RELEASE_RECORD, RELEASE_MESSAGE, RELEASE_CONFIRM, RELEASE_ANSWER,
+	RELEASE_CLOSED };
 
 struct release_item {
 	enum release_kind kind;
@@ -23,6 +24,17 @@ struct release_item {
 			unsigned loop;
 			uint64_t token, seq;
 		} confirm;
+		struct {
+			unsigned loop;
+			struct hub_caught caught;
+			struct hub_message **messages;
+			size_t count;
+		} answer;
+		struct {
+			uint64_t id;
+			uint8_t tenant_len, name_len;
+			char *text; /* tenant, name */
+		} closed;
 	};
 };
 
@@ -114,6 +126,51 @@ release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint
 	return 0;
 }
 
+int
+release_add_answer(struct release *release, unsigned loop, const struct hub_caught *caught,
+    struct hub_message **messages, size_t count)
+{
+	struct release_item *item = release_push(release);
+	if (!item)
+		return -ENOMEM;
+	item->kind = RELEASE_ANSWER;
+	item->answer.loop = loop;
+	item->answer.caught = *caught;
+	item->answer.messages = messages;
+	item->answer.count = count;
+	return 0;
+}
+
+int
+release_add_closed(struct release *release, uint64_t id, struct span tenant, struct span name)
+{
+	struct release_item *item = release_push(release);
+	char *text = malloc(tenant.len + name.len);
+	if (!item || !text) {
+		free(text);
+		return -ENOMEM;
+	}
+	item->kind = RELEASE_CLOSED;
+	item->closed.id = id;
+	item->closed.tenant_len = (uint8_t)tenant.len;
+	item->closed.name_len = (uint8_t)name.len;
+	item->closed.text = text;
+	memcpy(text, tenant.ptr, tenant.len);
+	memcpy(text + tenant.len, name.ptr, name.len);
+	return 0;
+}
+
+static void
+closed_tell(struct flow_loop *fl, const struct release_item *item)
+{
+	struct span tenant = span_of(item->closed.text, item->closed.tenant_len);
+	struct hub_target target = {
+		.name = span_of(item->closed.text + tenant.len, item->closed.name_len),
+		.id = item->closed.id,
+	};
+	hub_local_closed(fl->hub, tenant, &target);
+}
+
 static void
 message_deliver(struct flow_loop *fl, const struct release_item *item)
 {
@@ -138,6 +195,14 @@ release_apply(struct flow_loop *fl, const struct release_item *item)
 	case RELEASE_CONFIRM:
 		if (item->confirm.loop == fl->index)
 			hub_local_confirmed(fl->hub, item->confirm.token, item->confirm.seq);
+		break;
+	case RELEASE_ANSWER:
+		if (item->answer.loop == fl->index)
+			hub_local_caught(fl->hub, &item->answer.caught, item->answer.messages,
+			    item->answer.count);
+		break;
+	case RELEASE_CLOSED:
+		closed_tell(fl, item);
 		break;
 	}
 }
@@ -174,13 +239,26 @@ release_send(struct release *release, uint64_t seq_last)
 static void
 item_finish(struct release_item *item)
 {
-	if (item->kind == RELEASE_RECORD)
+	switch (item->kind) {
+	case RELEASE_RECORD:
 		journal_record_unref(item->record);
-	if (item->kind != RELEASE_MESSAGE)
-		return;
-	hub_message_unref(item->message.message);
-	if (item->message.publish)
-		sequencer_settle(&item->message.publish->entry);
+		break;
+	case RELEASE_MESSAGE:
+		hub_message_unref(item->message.message);
+		if (item->message.publish)
+			sequencer_settle(&item->message.publish->ticket.entry);
+		break;
+	case RELEASE_ANSWER:
+		for (size_t i = 0; i < item->answer.count; i++)
+			hub_message_unref(item->answer.messages[i]);
+		free(item->answer.messages);
+		break;
+	case RELEASE_CLOSED:
+		free(item->closed.text);
+		break;
+	case RELEASE_CONFIRM:
+		break;
+	}
 }
 
 void

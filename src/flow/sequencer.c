@@ -152,17 +152,38 @@ reserve_append(struct flow *flow)
 	return 0;
 }
 
+uint64_t
+sequencer_take(struct flow *flow, unsigned count)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	uint64_t first;
+	if (sequencer->next_seq + count >= sequencer->reserved && reserve_append(flow))
+		flow->options.fatal(flow->options.ctx, "no memory to number a message", -ENOMEM);
+	first = sequencer->next_seq;
+	sequencer->next_seq += count;
+	return first;
+}
+
 static void
 publish_number(struct flow *flow, struct flow_publish *publish)
 {
-	struct sequencer *sequencer = &flow->sequencer;
-	if (sequencer->next_seq + 1 >= sequencer->reserved && reserve_append(flow))
-		flow->options.fatal(flow->options.ctx, "no memory to number a message", -ENOMEM);
-	publish->message->seq = sequencer->next_seq++;
-	publish->message->time_ms = loop_now_ms(flow->loops[0]->loop);
-	publish->entry.seq = publish->message->seq;
-	publish->entry.ready = true;
-	entry_push(sequencer, &publish->entry);
+	struct flow_entry *entry = &publish->ticket.entry;
+	bool durable = channels_number(flow, publish);
+	entry->ready = !durable;
+	entry_push(&flow->sequencer, entry);
+	if (durable)
+		batch_add(flow, &publish->ticket);
+}
+
+/* A channel that is made takes a seq, which is its id. */
+static void
+other_number(struct flow *flow, struct flow_entry *entry)
+{
+	bool makes = entry->kind == FLOW_CHANNEL &&
+	    CONTAINER_OF(entry, struct flow_channel, entry)->op == FLOW_CHANNEL_ADD;
+	entry->seq = makes ? sequencer_take(flow, 1) : flow->sequencer.next_seq - 1;
+	entry->ready = true;
+	entry_push(&flow->sequencer, entry);
 }
 
 static void
@@ -176,11 +197,9 @@ entry_take(struct mail *mail)
 		return;
 	}
 	if (entry->kind == FLOW_PUBLISH) {
-		publish_number(flow, CONTAINER_OF(entry, struct flow_publish, entry));
+		publish_number(flow, CONTAINER_OF(entry, struct flow_publish, ticket.entry));
 	} else {
-		entry->seq = sequencer->next_seq - 1;
-		entry->ready = true;
-		entry_push(sequencer, entry);
+		other_number(flow, entry);
 	}
 	loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
 }
@@ -237,20 +256,12 @@ want_release(struct flow *flow, const struct flow_want *want, struct release *re
 	return release_add_confirm(release, loop, want->token, want->entry.seq);
 }
 
+/* 0 or -ENOMEM; *ret_gone: the entry is somebody else's from now on. */
 static int
-publish_release(struct flow *flow, struct flow_publish *publish, struct release *release)
+entry_release(struct flow *flow, struct flow_entry *entry, struct release *release,
+    bool *ret_gone)
 {
-	struct hub_message *message = publish->message;
-	publish->entry.error = message->seq < flow->sequencer.reserved_durable ? 0 : -ENOSPC;
-	if (publish->entry.error)
-		return 0;
-	uint64_t loops = hub_wanted(flow->hub, message->tenant, message->channel);
-	return release_add_publish(release, publish, loops);
-}
-
-static int
-entry_release(struct flow *flow, struct flow_entry *entry, struct release *release)
-{
+	int result = 0;
 	switch ((enum flow_kind)entry->kind) {
 	case FLOW_TICKET:
 		return ticket_release(flow, CONTAINER_OF(entry, struct flow_ticket, entry),
@@ -258,26 +269,64 @@ entry_release(struct flow *flow, struct flow_entry *entry, struct release *relea
 	case FLOW_WANT:
 		return want_release(flow, CONTAINER_OF(entry, struct flow_want, entry), release);
 	case FLOW_PUBLISH:
+		result = channels_release(flow,
+		    CONTAINER_OF(entry, struct flow_publish, ticket.entry), release);
+		*ret_gone = !entry->error && CONTAINER_OF(entry, struct flow_publish,
+		    ticket.entry)->message;
+		return result;
+	case FLOW_ASK:
+		return channels_answer(flow, CONTAINER_OF(entry, struct flow_past, entry), release);
+	case FLOW_CHANNEL:
+		result = channels_apply(flow, CONTAINER_OF(entry, struct flow_channel, entry),
+		    release);
+		*ret_gone = result > 0;
+		return MIN(result, 0);
+	case FLOW_CLOSED:
 		break;
 	}
-	return publish_release(flow, CONTAINER_OF(entry, struct flow_publish, entry), release);
+	return channels_close(flow, CONTAINER_OF(entry, struct flow_closed, entry), release);
+}
+
+static void
+publish_done(struct flow_publish *publish)
+{
+	struct hub_message *message = publish->message;
+	struct journal_record *record = publish->ticket.record;
+	publish->done(publish, publish->ticket.entry.error);
+	hub_message_unref(message);
+	journal_record_unref(record);
 }
 
 static void
 entry_done(struct flow_entry *entry)
 {
 	struct flow *flow = entry->origin->flow;
-	if (entry->kind == FLOW_WANT) {
-		free(CONTAINER_OF(entry, struct flow_want, entry));
-	} else if (entry->kind == FLOW_PUBLISH) {
-		struct flow_publish *publish = CONTAINER_OF(entry, struct flow_publish, entry);
-		publish->done(publish, entry->error);
-	} else {
-		struct flow_ticket *ticket = CONTAINER_OF(entry, struct flow_ticket, entry);
+	struct flow_channel *op;
+	struct flow_ticket *ticket;
+	switch ((enum flow_kind)entry->kind) {
+	case FLOW_TICKET:
+		ticket = CONTAINER_OF(entry, struct flow_ticket, entry);
+		atomic_fetch_sub(&flow->intake_bytes, ticket->record->body.len);
 		struct journal_record *record = ticket->record;
-		atomic_fetch_sub(&flow->intake_bytes, record->body.len);
 		ticket->done(ticket, record->error);
 		journal_record_unref(record);
+		break;
+	case FLOW_PUBLISH:
+		publish_done(CONTAINER_OF(entry, struct flow_publish, ticket.entry));
+		break;
+	case FLOW_CHANNEL:
+		op = CONTAINER_OF(entry, struct flow_channel, entry);
+		op->done(op, entry->error);
+		break;
+	case FLOW_WANT:
+		free(CONTAINER_OF(entry, struct flow_want, entry));
+		break;
+	case FLOW_ASK:
+		free(CONTAINER_OF(entry, struct flow_past, entry));
+		break;
+	case FLOW_CLOSED:
+		free(CONTAINER_OF(entry, struct flow_closed, entry));
+		break;
 	}
 }
 
@@ -300,13 +349,6 @@ sequencer_settle(struct flow_entry *chain)
 	mailbox_send(chain->origin->box, &chain->mail);
 }
 
-/* Whether the entry's origin is told only when all loops have taken the release. */
-static bool
-entry_waits(const struct flow_entry *entry)
-{
-	return entry->kind == FLOW_PUBLISH && !entry->error;
-}
-
 /* Takes the ready entries off the list's head, adds what follows from them to `release`, and
  * chains them by origin. The seq up to which everything is released. */
 static uint64_t
@@ -324,11 +366,13 @@ entries_release(struct flow *flow, struct release *release, struct flow_entry **
 			break;
 		sequencer->head = entry->next;
 		entry->next = NULL;
-		if (entry_release(flow, entry, release))
+		bool gone = false;
+		uint64_t entry_seq = entry->seq;
+		if (entry_release(flow, entry, release, &gone))
 			flow->options.fatal(flow->options.ctx,
 			    "no memory to apply what is acknowledged", -ENOMEM);
-		seq = entry->seq;
-		if (entry_waits(entry))
+		seq = entry_seq;
+		if (gone)
 			continue;
 		*tails[entry->origin->index] = entry;
 		tails[entry->origin->index] = &entry->next;
@@ -371,8 +415,10 @@ sequencer_start(struct flow *flow)
 	sequencer->tail = &sequencer->head;
 	sequencer->filling = &sequencer->batches[0];
 	sequencer->next_seq = journal_next_seq(flow->options.journal);
-	int error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
-	    &flow->committer);
+	int error = channels_start(flow);
+	if (!error)
+		error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
+		    &flow->committer);
 	return error ? error : reserve_append(flow);
 }
 
@@ -382,6 +428,7 @@ sequencer_finish(struct flow *flow)
 	struct sequencer *sequencer = &flow->sequencer;
 	committer_destroy(flow->committer);
 	flow->committer = NULL;
+	channels_finish(flow);
 	for (unsigned i = 0; i < 2; i++) {
 		free(sequencer->batches[i].records);
 		free(sequencer->batches[i].tickets);

@@ -1,11 +1,11 @@
 /*
- * hub.h: channels: names and patterns, live delivery. First form; issue D completes it.
+ * hub.h: channels: names and patterns, live delivery, and catching up.
  *
  * Two halves. The *hub* lives with the sequencer: it knows which loops want which names and
  * patterns, makes each message once and sends it to the loops that want it, in seq order. A
  * *hub_local* lives on each loop: it knows that loop's subscriptions and hands a message to their
  * sinks. A message is immutable and counted; what a transport sends of it is encoded once and kept
- * with it.
+ * with it. What channels there are and what they remember is in hub_channels.h.
  */
 #ifndef WEIR_HUB_H
 #define WEIR_HUB_H
@@ -22,11 +22,13 @@
 
 #define HUB_NAME_BYTES_MAX 255
 
-/* 0, or -EINVAL with *ret_reason a sentence: UTF-8, 1..255 bytes, no empty level, not all digits,
- * no '+' or '#' in a name; in a pattern '+' fills a level and '#' the last one(s). */
+/* 0, or -EINVAL with *ret_reason a sentence: UTF-8, 1..255 bytes, no empty level, no '+' or '#'
+ * in a name, nor all digits; in a pattern '+' fills a level and '#' the last one(s), and digits are
+ * an id. */
 int hub_name_check(struct span name, const char **ret_reason);
 int hub_pattern_check(struct span pattern, const char **ret_reason);
-bool hub_pattern_is_name(struct span pattern);
+bool hub_pattern_is_name(struct span pattern); /* or an id */
+bool hub_pattern_is_id(struct span pattern);   /* all digits */
 bool hub_pattern_matches(struct span pattern, struct span name);
 
 /* Percent-encodes `/ + # %` and controls into a level; an empty part becomes "-". */
@@ -36,28 +38,48 @@ int hub_level_encode(struct buf *out, struct span part);
 
 enum hub_form { HUB_FORM_SSE, HUB_FORM_WS, HUB_FORM_COUNT };
 
+#define HUB_MESSAGE_CHANNELS_MAX 64
+
+/* One of the channels that a message is on. */
+struct hub_target {
+	struct span name;
+	uint64_t id;        /* 0: of a view, which has none */
+};
+
 struct hub_message {
 	refcount refs;
+	uint32_t channel_count;
 	uint64_t seq;       /* its id is "m" + decimal */
 	int64_t time_ms;
-	struct span tenant, channel;
+	struct span tenant;
+	struct span type;   /* media type of what was published; empty: JSON */
 	struct span data;   /* JSON */
+	const struct hub_target *channels;
 	void *forms[HUB_FORM_COUNT]; /* encoded once; see hub_message_form */
 };
 
-/* One allocation; copies all. One reference. 0 or -ENOMEM. */
+/* Which of a message's channels: bit n for the n-th. */
+#define HUB_ALL_CHANNELS UINT64_MAX
+
+/* One allocation; copies all of `like` but its forms. One reference. 0 or -ENOMEM. */
+int hub_message_copy(const struct hub_message *like, struct hub_message **ret_message);
+
+/* The same for a message on one channel, of a view. */
 int hub_message_create(uint64_t seq, int64_t time_ms, struct span tenant, struct span channel,
     struct span data, struct hub_message **ret_message);
 struct hub_message *hub_message_ref(struct hub_message *message);
 void hub_message_unref(struct hub_message *message);
 
-/* Appends {"id":"m7","time":…,"channels":["a"],"data":…}. 0 or -ENOMEM. */
-int hub_message_json(const struct hub_message *message, struct buf *out);
+/* Appends {"id":"m7","time":…,"channels":["a"],"data":…}, with those of its channels that are in
+ * `channels`, and "type" where it has one. 0 or -ENOMEM. */
+int hub_message_json(const struct hub_message *message, uint64_t channels, struct buf *out);
 
-/* The bytes of this form, made by `encode` at the first call and kept (any thread; when two make
- * it at once one copy is dropped). 0 or -ENOMEM; *ret_bytes lives as long as the message. */
-int hub_message_form(struct hub_message *message, enum hub_form form,
-    int (*encode)(const struct hub_message *message, struct buf *out), struct span *ret_bytes);
+/* The bytes of this form for this set of channels, made by `encode` at the first call and kept (any
+ * thread; when two make it at once one copy is dropped). 0 or -ENOMEM; *ret_bytes lives as long as
+ * the message. */
+int hub_message_form(struct hub_message *message, enum hub_form form, uint64_t channels,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out),
+    struct span *ret_bytes);
 
 /* ── a loop's half ── */
 
@@ -65,22 +87,60 @@ struct hub_local;
 struct hub_subscription;
 struct loop;
 
-/* All that channels know of a receiver. Called on the loop's thread. */
+/* What a client asks for of the past. */
+enum hub_since { HUB_SINCE_OLDEST, HUB_SINCE_TIME, HUB_SINCE_CURSOR,
+	HUB_SINCE_NOW /* nothing; but ids must be there */ };
+
+#define HUB_QUESTION_PATTERNS_MAX 4096
+
+struct hub_question {
+	struct span tenant;
+	const struct span *patterns; /* names, ids, patterns */
+	size_t pattern_count;
+	enum hub_since since;
+	int64_t from_ms;          /* HUB_SINCE_TIME: messages of this time and later */
+	uint64_t cursor;          /* HUB_SINCE_CURSOR: messages behind this seq */
+	int64_t until_ms;         /* and of this time and earlier; INT64_MAX: all */
+	uint32_t limit;
+};
+
+struct hub_answer {
+	bool gap;                 /* something that was asked for is not there any more */
+	bool more;                /* the limit was reached: go on from seq_last */
+	uint64_t seq_last;        /* of the last message given; 0: none */
+};
+
+/* How a question was answered. Its messages were delivered before. */
+struct hub_caught {
+	uint64_t token;           /* what hub_catch gave */
+	int error;                /* 0; -ENOENT: no channel has one of the ids; -ENOMEM */
+	struct hub_answer answer;
+	uint64_t seq;             /* the answer is of this moment */
+};
+
+/* All that channels know of a receiver. Called on the loop's thread; none may subscribe,
+ * unsubscribe, ask or destroy anything now (record the fact, act in LOOP_WRITE or LOOP_REAP). */
 struct sink;
 struct sink_ops {
-	/* One message, in seq order; must not subscribe, unsubscribe or destroy anything now
-	 * (record the fact, act in LOOP_WRITE or LOOP_REAP). */
-	void (*deliver)(struct sink *sink, struct hub_message *message);
+	/* One message: live ones in seq order, each once; or one that was asked for, then caught()
+	 * follows. `channels`: which of its channels the sink's subscriptions matched. */
+	void (*deliver)(struct sink *sink, struct hub_message *message, uint64_t channels);
 	/* One subscription is in force: every message with a later seq will be delivered. Called
-	 * once for each hub_subscribe that succeeded and was not undone; bound like deliver(). */
+	 * once for each hub_subscribe that succeeded and was not undone. */
 	void (*subscribed)(struct sink *sink, uint64_t seq);
+	/* A question was answered. May be NULL where none is asked. */
+	void (*caught)(struct sink *sink, const struct hub_caught *caught);
+	/* A channel that it subscribed to by name or id is no more. May be NULL. */
+	void (*closed)(struct sink *sink, const struct hub_target *channel);
 };
 
 struct sink {
 	const struct sink_ops *ops;
 	struct hub_subscription *subscriptions; /* chained, newest first */
-	uint64_t seq_last;         /* the last one delivered: a sink sees each message once */
-	uint32_t waiting;          /* subscriptions whose subscribed() is still to come */
+	uint64_t seq_last;         /* the last live one delivered */
+	uint32_t match;            /* hub_local's, while it delivers */
+	uint16_t waiting;          /* subscriptions that are not in force yet */
+	uint16_t asking;           /* questions whose answer is still to come */
 };
 
 void hub_sink_init(struct sink *sink, const struct sink_ops *ops);
@@ -92,6 +152,9 @@ struct hub_hooks {
 	 * (a want only: the end of one that could not be told leaves mail that finds nobody). */
 	int (*want)(void *ctx, unsigned loop, struct span tenant, struct span pattern, bool wanted,
 	    uint64_t token);
+	/* Asks the sequencer, behind all wants told so far; answered by hub_local_caught(…, token,
+	 * …) through the loop's queue. Copies the question. 0 or -ENOMEM. */
+	int (*ask)(void *ctx, unsigned loop, const struct hub_question *question, uint64_t token);
 };
 
 int hub_local_create(struct loop *loop, const struct hub_hooks *hooks, void *ctx,
@@ -108,13 +171,35 @@ int hub_unsubscribe(struct hub_local *local, struct sink *sink, struct span tena
 void hub_unsubscribe_newest(struct hub_local *local, struct sink *sink); /* it must have one */
 void hub_unsubscribe_all(struct hub_local *local, struct sink *sink); /* guarantees silence */
 
+/* Asks for what was; answered by deliver() for each message and then caught(). With `stay` the sink
+ * also subscribes to the question's patterns (each new to it, else -EEXIST): what comes after the
+ * moment of the answer follows live, without a seam. An answer with `more` leaves them silent until
+ * hub_catch_go_on, which asks for what follows its seq_last, has been answered without. 0 with the
+ * question's token, -ENOMEM, -EINVAL, -EEXIST. */
+int hub_catch(struct hub_local *local, struct sink *sink, const struct hub_question *question,
+    bool stay, uint64_t *ret_token);
+
+/* `token` becomes that of the new question. 0 or -ENOMEM. */
+int hub_catch_go_on(struct hub_local *local, struct sink *sink, const struct hub_question *rest,
+    uint64_t *token);
+
 /* From the loop's queue, in seq order. hub_local_advance: every entry up to this seq has been taken
  * from the queue, whether or not it was a message for this loop. */
 void hub_local_advance(struct hub_local *local, uint64_t seq);
 void hub_local_confirmed(struct hub_local *local, uint64_t token, uint64_t seq);
 
+/* The answer to a question: `messages` are on the channels that were asked for. */
+void hub_local_caught(struct hub_local *local, const struct hub_caught *caught,
+    struct hub_message *const *messages, size_t count);
+void hub_local_closed(struct hub_local *local, struct span tenant,
+    const struct hub_target *channel);
+
 /* Returns how many sinks got it. */
 size_t hub_local_deliver(struct hub_local *local, struct hub_message *message);
+
+/* How many sinks are subscribed to a channel by its name or its id. */
+size_t hub_local_count(const struct hub_local *local, struct span tenant,
+    const struct hub_target *channel);
 
 /* Patterns the sink is subscribed to; pos starts at NULL. false at the end. */
 bool hub_sink_next(const struct sink *sink, struct hub_subscription **pos,
@@ -137,6 +222,10 @@ int hub_want(struct hub *hub, unsigned loop, struct span tenant, struct span pat
 /* Which loops want this name, as a bit set; 0: nobody, make no message. Cheap when nothing at all
  * is wanted below `readings/` and the like. */
 uint64_t hub_wanted(const struct hub *hub, struct span tenant, struct span name);
+
+/* The same for a channel: by its name or its id. */
+uint64_t hub_wanted_channel(const struct hub *hub, struct span tenant,
+    const struct hub_target *channel);
 bool hub_wants_any(const struct hub *hub, struct span tenant, struct span first_level);
 
 #endif

@@ -7,6 +7,10 @@
  * confirms it with the position of the loop's queue: everything behind that position is still to
  * come and will reach it.
  *
+ * A question (hub_catch) goes the same way as wants do, behind those of its patterns. Its
+ * subscriptions stay silent until the answer is there: what was released before is in the answer,
+ * what is released after comes live.
+ *
  * Invariants: a subscription lies in exactly one of its topic's lists, `waiting` until it is
  * confirmed, `live` after; a topic without subscriptions is gone; a topic's link lies in `pending`
  * while its token is not 0, in `joining` while it is in force and somebody waits.
@@ -20,21 +24,40 @@
 #include "hub_priv.h"
 #include "list.h"
 #include "loop.h"
+#include "num.h"
 
 struct topic {
 	struct hub_entry entry;
+	size_t count;              /* subscriptions */
 	struct list live, waiting; /* of hub_subscription.link */
 	struct list link;
 	uint64_t token;            /* of the want that is not confirmed yet; else 0 */
 	char text[];
 };
 
-/* 40 bytes: there are very many. */
+/* 48 bytes: there are very many. `from`: messages behind this seq are delivered; SILENT before it is
+ * in force, and SILENT | token while a question is to be answered first. */
 struct hub_subscription {
+	uint64_t from;
 	struct list link;
 	struct topic *topic;
 	struct sink *sink;
 	struct hub_subscription *next; /* of the same sink */
+};
+
+#define SILENT (UINT64_C(1) << 63)
+
+/* A question under way. */
+struct question {
+	struct list link;
+	uint64_t token;
+	struct sink *sink;
+};
+
+/* A sink that a message of several channels goes to. */
+struct match {
+	struct sink *sink;
+	uint64_t channels;
 };
 
 struct hub_local {
@@ -43,6 +66,9 @@ struct hub_local {
 	void *ctx;
 	struct hub_index topics;
 	struct list pending, joining; /* of topic.link; pending in the order of tokens */
+	struct list questions;        /* of question.link, in the order of tokens */
+	struct match *matches;        /* while a message of several channels is delivered */
+	size_t match_count, match_cap;
 	struct loop_task settle_task;
 	uint64_t token_last;
 	uint64_t seq;                 /* the queue has been worked off up to here */
@@ -64,6 +90,7 @@ hub_local_create(struct loop *loop, const struct hub_hooks *hooks, void *ctx,
 	hub_index_init(&local->topics, (uint64_t)(uintptr_t)local);
 	list_init(&local->pending);
 	list_init(&local->joining);
+	list_init(&local->questions);
 	loop_task_init(&local->settle_task, settle_run);
 	*ret_local = local;
 	return 0;
@@ -82,6 +109,7 @@ hub_local_destroy(struct hub_local *local)
 		return;
 	loop_task_cancel(&local->settle_task);
 	hub_index_finish(&local->topics, topic_drop);
+	free(local->matches);
 	free(local);
 }
 
@@ -105,6 +133,7 @@ topic_create(struct hub_local *local, struct span tenant, struct span pattern,
 	struct topic *topic = malloc(sizeof(*topic) + tenant.len + pattern.len);
 	if (!topic)
 		return -ENOMEM;
+	topic->count = 0;
 	list_init(&topic->live);
 	list_init(&topic->waiting);
 	list_init(&topic->link);
@@ -155,8 +184,10 @@ text_fits(struct span tenant, struct span pattern)
 	return tenant.len <= HUB_TENANT_BYTES_MAX && hub_pattern_check(pattern, &reason) == 0;
 }
 
-int
-hub_subscribe(struct hub_local *local, struct sink *sink, struct span tenant, struct span pattern)
+/* Subscribes; `from` is SILENT, with the token of a question or without. */
+static int
+subscribe(struct hub_local *local, struct sink *sink, struct span tenant, struct span pattern,
+    uint64_t from)
 {
 	if (!text_fits(tenant, pattern))
 		return -EINVAL;
@@ -179,25 +210,19 @@ hub_subscribe(struct hub_local *local, struct sink *sink, struct span tenant, st
 		local->stats.sinks++;
 	local->stats.subscriptions++;
 	*subscription = (struct hub_subscription){
-		.topic = topic, .sink = sink, .next = sink->subscriptions,
+		.from = from, .topic = topic, .sink = sink, .next = sink->subscriptions,
 	};
 	sink->subscriptions = subscription;
 	sink->waiting++;
+	topic->count++;
 	list_push_back(&topic->waiting, &subscription->link);
 	return 0;
 }
 
-static bool
-is_waiting(const struct hub_subscription *subscription)
+int
+hub_subscribe(struct hub_local *local, struct sink *sink, struct span tenant, struct span pattern)
 {
-	const struct topic *topic = subscription->topic;
-	if (list_empty(&topic->waiting) || list_empty(&topic->live))
-		return list_empty(&topic->live);
-	LIST_FOREACH(link, &topic->waiting) {
-		if (link == &subscription->link)
-			return true;
-	}
-	return false;
+	return subscribe(local, sink, tenant, pattern, SILENT);
 }
 
 static void
@@ -206,9 +231,10 @@ drop_subscription(struct hub_local *local, struct hub_subscription **at)
 	struct hub_subscription *subscription = *at;
 	struct topic *topic = subscription->topic;
 	*at = subscription->next;
-	if (is_waiting(subscription))
+	if (subscription->from & SILENT)
 		subscription->sink->waiting--;
 	list_remove(&subscription->link);
+	topic->count--;
 	local->stats.subscriptions--;
 	if (!subscription->sink->subscriptions)
 		local->stats.sinks--;
@@ -232,6 +258,14 @@ hub_unsubscribe(struct hub_local *local, struct sink *sink, struct span tenant,
 	return 0;
 }
 
+static void
+question_drop(struct question *question)
+{
+	question->sink->asking--;
+	list_remove(&question->link);
+	free(question);
+}
+
 void
 hub_unsubscribe_newest(struct hub_local *local, struct sink *sink)
 {
@@ -244,6 +278,13 @@ hub_unsubscribe_all(struct hub_local *local, struct sink *sink)
 {
 	while (sink->subscriptions)
 		drop_subscription(local, &sink->subscriptions);
+	if (sink->asking == 0)
+		return;
+	LIST_FOREACH_SAFE(link, after, &local->questions) {
+		struct question *question = CONTAINER_OF(link, struct question, link);
+		if (question->sink == sink)
+			question_drop(question);
+	}
 }
 
 bool
@@ -261,9 +302,14 @@ confirm_waiting(struct topic *topic, uint64_t seq)
 {
 	while (!list_empty(&topic->waiting)) {
 		struct list *link = topic->waiting.next;
+		struct hub_subscription *subscription =
+		    CONTAINER_OF(link, struct hub_subscription, link);
 		list_remove(link);
 		list_push_back(&topic->live, link);
-		struct sink *sink = CONTAINER_OF(link, struct hub_subscription, link)->sink;
+		if (subscription->from != SILENT)
+			continue; /* a question comes first */
+		struct sink *sink = subscription->sink;
+		subscription->from = seq;
 		sink->waiting--;
 		sink->ops->subscribed(sink, seq);
 	}
@@ -314,9 +360,134 @@ hub_local_confirmed(struct hub_local *local, uint64_t token, uint64_t seq)
 	}
 }
 
+/* ── questions ── */
+
+static int
+question_send(struct hub_local *local, struct sink *sink, const struct hub_question *asked,
+    uint64_t token)
+{
+	struct question *question = malloc(sizeof(*question));
+	if (!question)
+		return -ENOMEM;
+	int error = local->hooks->ask(local->ctx, loop_index(local->loop), asked, token);
+	if (error) {
+		free(question);
+		return error;
+	}
+	*question = (struct question){.token = token, .sink = sink};
+	list_push_back(&local->questions, &question->link);
+	sink->asking++;
+	return 0;
+}
+
+int
+hub_catch(struct hub_local *local, struct sink *sink, const struct hub_question *question,
+    bool stay, uint64_t *ret_token)
+{
+	const struct hub_subscription *before = sink->subscriptions;
+	uint64_t token = ++local->token_last;
+	int error = 0;
+	for (size_t i = 0; i < question->pattern_count && !error; i++) {
+		if (stay)
+			error = subscribe(local, sink, question->tenant, question->patterns[i],
+			    SILENT | token);
+		else if (!text_fits(question->tenant, question->patterns[i]))
+			error = -EINVAL;
+	}
+	if (!error)
+		error = question_send(local, sink, question, token);
+	while (error && sink->subscriptions != before)
+		hub_unsubscribe_newest(local, sink);
+	if (!error)
+		*ret_token = token;
+	return error;
+}
+
+int
+hub_catch_go_on(struct hub_local *local, struct sink *sink, const struct hub_question *rest,
+    uint64_t *token)
+{
+	uint64_t next = ++local->token_last;
+	int error = question_send(local, sink, rest, next);
+	if (error)
+		return error;
+	for (struct hub_subscription *at = sink->subscriptions; at; at = at->next) {
+		if (at->from == (SILENT | *token))
+			at->from = SILENT | next;
+	}
+	*token = next;
+	return 0;
+}
+
+static bool
+means(struct span pattern, const struct hub_target *channel)
+{
+	uint64_t id;
+	if (hub_pattern_is_id(pattern) && num_parse_u64(pattern, &id) == 0 && id == channel->id)
+		return true;
+	return hub_pattern_matches(pattern, channel->name);
+}
+
+/* Whether the sink had this message live already, by a subscription that was in force then. */
+static bool
+had(const struct sink *sink, const struct hub_message *message)
+{
+	for (const struct hub_subscription *at = sink->subscriptions; at; at = at->next) {
+		struct span pattern = hub_entry_pattern(&at->topic->entry);
+		if (at->from >= message->seq)
+			continue;
+		for (uint32_t i = 0; i < message->channel_count; i++) {
+			if (means(pattern, &message->channels[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void
+answer(struct hub_local *local, struct sink *sink, const struct hub_caught *caught,
+    struct hub_message *const *messages, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (had(sink, messages[i]))
+			continue;
+		local->stats.delivered++;
+		sink->ops->deliver(sink, messages[i], HUB_ALL_CHANNELS);
+	}
+	for (struct hub_subscription *at = sink->subscriptions; at; at = at->next) {
+		if (at->from != (SILENT | caught->token) || caught->answer.more)
+			continue;
+		at->from = caught->seq;
+		sink->waiting--;
+	}
+	sink->ops->caught(sink, caught);
+}
+
+void
+hub_local_caught(struct hub_local *local, const struct hub_caught *caught,
+    struct hub_message *const *messages, size_t count)
+{
+	hub_local_advance(local, caught->seq);
+	settle(local);
+	LIST_FOREACH_SAFE(link, after, &local->questions) {
+		struct question *question = CONTAINER_OF(link, struct question, link);
+		struct sink *sink = question->sink;
+		if (question->token > caught->token)
+			return;
+		if (question->token < caught->token)
+			continue;
+		question_drop(question);
+		answer(local, sink, caught, messages, count);
+		return;
+	}
+}
+
+/* ── delivery ── */
+
 struct delivery {
 	struct hub_local *local;
 	struct hub_message *message;
+	uint64_t channel; /* the one that is looked at, as a bit */
 };
 
 static void
@@ -325,12 +496,76 @@ deliver_topic(void *ctx, struct hub_entry *entry)
 	const struct delivery *delivery = ctx;
 	struct hub_message *message = delivery->message;
 	LIST_FOREACH(link, &((struct topic *)entry)->live) {
-		struct sink *sink = CONTAINER_OF(link, struct hub_subscription, link)->sink;
-		if (sink->seq_last >= message->seq)
+		const struct hub_subscription *subscription =
+		    CONTAINER_OF(link, struct hub_subscription, link);
+		struct sink *sink = subscription->sink;
+		if (sink->seq_last >= message->seq || subscription->from >= message->seq)
 			continue;
 		sink->seq_last = message->seq;
 		delivery->local->stats.delivered++;
-		sink->ops->deliver(sink, message);
+		sink->ops->deliver(sink, message, HUB_ALL_CHANNELS);
+	}
+}
+
+static void
+match_add(struct hub_local *local, struct sink *sink, uint64_t channels)
+{
+	if (local->match_count == local->match_cap) {
+		size_t cap = local->match_cap ? local->match_cap * 2 : 64;
+		void *grown = realloc(local->matches, cap * sizeof(*local->matches));
+		if (!grown) {
+			/* It hears of the message, if not of all the ways it came. */
+			sink->match = UINT32_MAX;
+			local->stats.delivered++;
+			return;
+		}
+		local->matches = grown;
+		local->match_cap = cap;
+	}
+	sink->match = (uint32_t)local->match_count;
+	local->matches[local->match_count++] = (struct match){sink, channels};
+}
+
+/* Notes the sinks of a topic and through which channel they are reached. */
+static void
+match_topic(void *ctx, struct hub_entry *entry)
+{
+	const struct delivery *delivery = ctx;
+	struct hub_local *local = delivery->local;
+	struct hub_message *message = delivery->message;
+	LIST_FOREACH(link, &((struct topic *)entry)->live) {
+		const struct hub_subscription *subscription =
+		    CONTAINER_OF(link, struct hub_subscription, link);
+		struct sink *sink = subscription->sink;
+		if (sink->seq_last > message->seq || subscription->from >= message->seq)
+			continue;
+		if (sink->seq_last < message->seq) {
+			sink->seq_last = message->seq;
+			match_add(local, sink, delivery->channel);
+			if (sink->match == UINT32_MAX)
+				sink->ops->deliver(sink, message, delivery->channel);
+		} else if (sink->match != UINT32_MAX) {
+			local->matches[sink->match].channels |= delivery->channel;
+		}
+	}
+}
+
+/* On several channels: first who is reached and how, then each gets it once. */
+static void
+deliver_matches(struct delivery *delivery)
+{
+	struct hub_local *local = delivery->local;
+	struct hub_message *message = delivery->message;
+	local->match_count = 0;
+	for (uint32_t i = 0; i < message->channel_count; i++) {
+		delivery->channel = UINT64_C(1) << i;
+		hub_index_match_target(&local->topics, message->tenant, &message->channels[i],
+		    match_topic, delivery);
+	}
+	for (size_t i = 0; i < local->match_count; i++) {
+		const struct match *match = &local->matches[i];
+		local->stats.delivered++;
+		match->sink->ops->deliver(match->sink, message, match->channels);
 	}
 }
 
@@ -339,12 +574,58 @@ hub_local_deliver(struct hub_local *local, struct hub_message *message)
 {
 	settle(local);
 	uint64_t before = local->stats.delivered;
-	struct delivery delivery = {local, message};
-	hub_index_match(&local->topics, message->tenant, message->channel, deliver_topic,
-	    &delivery);
+	struct delivery delivery = {local, message, 1};
+	if (message->channel_count == 1)
+		hub_index_match_target(&local->topics, message->tenant, &message->channels[0],
+		    deliver_topic, &delivery);
+	else
+		deliver_matches(&delivery);
 	if (message->seq > local->seq)
 		local->seq = message->seq;
 	return (size_t)(local->stats.delivered - before);
+}
+
+static void
+close_topic(void *ctx, struct hub_entry *entry)
+{
+	const struct hub_target *channel = ctx;
+	struct topic *topic = (struct topic *)entry;
+	struct list *lists[] = {&topic->live, &topic->waiting};
+	if (entry->node)
+		return; /* a pattern goes on without it */
+	for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+		LIST_FOREACH(link, lists[i]) {
+			struct sink *sink =
+			    CONTAINER_OF(link, struct hub_subscription, link)->sink;
+			if (sink->ops->closed)
+				sink->ops->closed(sink, channel);
+		}
+	}
+}
+
+void
+hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_target *channel)
+{
+	struct hub_target target = *channel;
+	settle(local);
+	hub_index_match_target(&local->topics, tenant, channel, close_topic, &target);
+}
+
+static void
+count_topic(void *ctx, struct hub_entry *entry)
+{
+	size_t *count = ctx;
+	if (!entry->node)
+		*count += ((struct topic *)entry)->count;
+}
+
+size_t
+hub_local_count(const struct hub_local *local, struct span tenant,
+    const struct hub_target *channel)
+{
+	size_t count = 0;
+	hub_index_match_target(&local->topics, tenant, channel, count_topic, &count);
+	return count;
 }
 
 void

@@ -1,8 +1,9 @@
 /*
  * hub_message.c: a message, made once, and its forms, each encoded once.
  *
- * One allocation holds the struct and its three texts. A form is an allocation of its own,
- * published by a compare-and-swap: whoever comes second drops his and takes the first one's.
+ * One allocation holds the struct and its texts. A form is an allocation of its own, pushed on the
+ * list of its kind by a compare-and-swap: whoever finds that another one was quicker looks again.
+ * Nearly always a list has one form: that of a message on one channel.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include "hub.h"
 
 struct form {
+	struct form *next;  /* made earlier, for another set of channels */
+	uint64_t channels;
 	size_t len;
 	char bytes[];
 };
@@ -25,21 +28,41 @@ place(char **at, struct span bytes)
 }
 
 int
+hub_message_copy(const struct hub_message *like, struct hub_message **ret_message)
+{
+	size_t targets_size = like->channel_count * sizeof(struct hub_target);
+	size_t size = targets_size + like->tenant.len + like->type.len + like->data.len;
+	for (uint32_t i = 0; i < like->channel_count; i++)
+		size += like->channels[i].name.len;
+	struct hub_message *message = malloc(sizeof(*message) + size);
+	if (!message)
+		return -ENOMEM;
+	struct hub_target *channels = (struct hub_target *)(message + 1);
+	char *at = (char *)(channels + like->channel_count);
+	*message = (struct hub_message){.seq = like->seq, .time_ms = like->time_ms,
+	    .channel_count = like->channel_count, .channels = channels};
+	refcount_init(&message->refs);
+	message->tenant = place(&at, like->tenant);
+	message->type = place(&at, like->type);
+	for (uint32_t i = 0; i < like->channel_count; i++) {
+		channels[i].name = place(&at, like->channels[i].name);
+		channels[i].id = like->channels[i].id;
+	}
+	message->data = place(&at, like->data);
+	*ret_message = message;
+	return 0;
+}
+
+int
 hub_message_create(uint64_t seq, int64_t time_ms, struct span tenant, struct span channel,
     struct span data, struct hub_message **ret_message)
 {
-	struct hub_message *message =
-	    malloc(sizeof(*message) + tenant.len + channel.len + data.len);
-	if (!message)
-		return -ENOMEM;
-	char *at = (char *)(message + 1);
-	*message = (struct hub_message){.seq = seq, .time_ms = time_ms};
-	refcount_init(&message->refs);
-	message->tenant = place(&at, tenant);
-	message->channel = place(&at, channel);
-	message->data = place(&at, data);
-	*ret_message = message;
-	return 0;
+	struct hub_target target = {.name = channel};
+	struct hub_message like = {
+		.seq = seq, .time_ms = time_ms, .tenant = tenant, .data = data,
+		.channels = &target, .channel_count = 1,
+	};
+	return hub_message_copy(&like, ret_message);
 }
 
 struct hub_message *
@@ -54,8 +77,13 @@ hub_message_unref(struct hub_message *message)
 {
 	if (!message || !refcount_down(&message->refs))
 		return;
-	for (size_t i = 0; i < HUB_FORM_COUNT; i++)
-		free(message->forms[i]);
+	for (size_t i = 0; i < HUB_FORM_COUNT; i++) {
+		struct form *form = message->forms[i], *next;
+		for (; form; form = next) {
+			next = form->next;
+			free(form);
+		}
+	}
 	free(message);
 }
 
@@ -76,20 +104,39 @@ append_name(struct buf *out, struct span name)
 	buf_append_byte(out, '"');
 }
 
+static void
+append_channels(struct buf *out, const struct hub_message *message, uint64_t channels)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < message->channel_count; i++) {
+		if (!(channels >> i & 1))
+			continue;
+		if (any)
+			buf_append_byte(out, ',');
+		append_name(out, message->channels[i].name);
+		any = true;
+	}
+}
+
 int
-hub_message_json(const struct hub_message *message, struct buf *out)
+hub_message_json(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
 	size_t len = out->len;
 	int earlier = out->error;
 	out->error = 0;
-	buf_reserve(out, message->channel.len + message->data.len + 80);
+	buf_reserve(out, message->data.len + 160);
 	buf_append_str(out, "{\"id\":\"m");
 	buf_append_u64(out, message->seq);
 	buf_append_str(out, "\",\"time\":");
 	buf_append_i64(out, message->time_ms);
 	buf_append_str(out, ",\"channels\":[");
-	append_name(out, message->channel);
-	buf_append_str(out, "],\"data\":");
+	append_channels(out, message, channels);
+	buf_append_byte(out, ']');
+	if (message->type.len) {
+		buf_append_str(out, ",\"type\":");
+		append_name(out, message->type);
+	}
+	buf_append_str(out, ",\"data\":");
 	buf_append_span(out, message->data);
 	buf_append_byte(out, '}');
 	int error = out->error;
@@ -101,15 +148,24 @@ hub_message_json(const struct hub_message *message, struct buf *out)
 }
 
 static struct form *
-make_form(const struct hub_message *message,
-    int (*encode)(const struct hub_message *message, struct buf *out))
+find_form(struct form *form, uint64_t channels)
+{
+	while (form && form->channels != channels)
+		form = form->next;
+	return form;
+}
+
+static struct form *
+make_form(const struct hub_message *message, uint64_t channels,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out))
 {
 	struct buf out;
 	buf_init(&out, 0);
 	struct form *form = NULL;
-	if (encode(message, &out) == 0)
+	if (encode(message, channels, &out) == 0)
 		form = malloc(sizeof(*form) + out.len);
 	if (form) {
+		form->channels = channels;
 		form->len = out.len;
 		if (out.len)
 			memcpy(form->bytes, out.ptr, out.len);
@@ -119,23 +175,28 @@ make_form(const struct hub_message *message,
 }
 
 int
-hub_message_form(struct hub_message *message, enum hub_form which,
-    int (*encode)(const struct hub_message *message, struct buf *out), struct span *ret_bytes)
+hub_message_form(struct hub_message *message, enum hub_form which, uint64_t channels,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out),
+    struct span *ret_bytes)
 {
-	struct form *form = __atomic_load_n(&message->forms[which], __ATOMIC_ACQUIRE);
-	if (!form) {
-		struct form *made = make_form(message, encode);
+	void *first = __atomic_load_n(&message->forms[which], __ATOMIC_ACQUIRE);
+	uint64_t all = UINT64_MAX >> (64 - message->channel_count);
+	struct form *form = find_form(first, channels & all), *made = NULL;
+	while (!form) {
+		if (!made)
+			made = make_form(message, channels & all, encode);
 		if (!made)
 			return -ENOMEM;
-		void *expected = NULL;
-		if (__atomic_compare_exchange_n(&message->forms[which], &expected, made, false,
-		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+		made->next = first;
+		if (__atomic_compare_exchange_n(&message->forms[which], &first, (void *)made,
+		    false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 			form = made;
+			made = NULL;
 		} else {
-			free(made);
-			form = expected;
+			form = find_form(first, channels & all);
 		}
 	}
+	free(made);
 	*ret_bytes = span_of(form->bytes, form->len);
 	return 0;
 }

@@ -25,14 +25,14 @@ hub_level_next(struct span *rest, struct span *ret_level)
 	return true;
 }
 
-static bool
-all_digits(struct span text)
+bool
+hub_pattern_is_id(struct span text)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9')
 			return false;
 	}
-	return true;
+	return text.len > 0;
 }
 
 static const char *
@@ -62,7 +62,7 @@ text_fault(struct span text, bool wild_allowed)
 		return "the channel's name has more than 255 bytes";
 	if (!utf8_valid(text) || memchr(text.ptr, '\0', text.len))
 		return "the channel's name is not UTF-8";
-	if (all_digits(text))
+	if (!wild_allowed && hub_pattern_is_id(text))
 		return "a channel's name is not all digits: those are ids";
 	struct span level;
 	while (hub_level_next(&text, &level)) {

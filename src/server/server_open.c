@@ -145,6 +145,7 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	if (error)
 		return error;
 	struct flow_options options = {
+	    .ring_bytes_max = settings->hub.ring_bytes_max,
 	    .env = server->env,
 	    .journal = server->journal,
 	    .store = server->writer,

@@ -186,11 +186,11 @@ release_message(void *ctx)
 }
 
 void
-live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
-    int (*encode)(const struct hub_message *message, struct buf *out))
+live_send_form(struct live *live, struct hub_message *message, enum hub_form form, uint64_t channels,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out))
 {
 	struct span bytes;
-	int error = hub_message_form(message, form, encode, &bytes);
+	int error = hub_message_form(message, form, channels, encode, &bytes);
 	if (!error && bytes.len > net_out_room(live->conn))
 		net_write_now(live->conn);
 	if (!error && bytes.len <= COPY_BYTES_MAX) {

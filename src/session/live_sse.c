@@ -22,14 +22,14 @@ sse_of(struct live *live)
 }
 
 static int
-encode(const struct hub_message *message, struct buf *out)
+encode(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
 	struct buf id, json;
 	buf_init(&id, 0);
 	buf_init(&json, 0);
 	int error = buf_printf(&id, "m%llu", (unsigned long long)message->seq);
 	if (!error)
-		error = hub_message_json(message, &json);
+		error = hub_message_json(message, channels, &json);
 	if (!error)
 		error = sse_write_event(out, (struct span){NULL, 0}, buf_span(&id),
 		    buf_span(&json));
@@ -68,11 +68,11 @@ try_open(struct sse *sse)
 }
 
 static void
-deliver(struct sink *sink, struct hub_message *message)
+deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
 	if (sse->open)
-		live_send_form(&sse->live, message, HUB_FORM_SSE, encode);
+		live_send_form(&sse->live, message, HUB_FORM_SSE, channels, encode);
 }
 
 static void

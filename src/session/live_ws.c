@@ -60,12 +60,12 @@ live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason, c
 }
 
 static int
-encode(const struct hub_message *message, struct buf *out)
+encode(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
 	struct buf json;
 	char head[WS_HEAD_BYTES_MAX];
 	buf_init(&json, 0);
-	int error = hub_message_json(message, &json);
+	int error = hub_message_json(message, channels, &json);
 	if (!error)
 		error = buf_append(out, head,
 		    ws_write_head(head, WS_TEXT, true, false, json.len, NULL));
@@ -139,11 +139,11 @@ start(struct live *live)
 }
 
 static void
-deliver(struct sink *sink, struct hub_message *message)
+deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
 	if (ws->state == LIVE_WS_OPEN)
-		live_send_form(&ws->live, message, HUB_FORM_WS, encode);
+		live_send_form(&ws->live, message, HUB_FORM_WS, channels, encode);
 }
 
 static void

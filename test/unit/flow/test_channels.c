@@ -43,13 +43,14 @@ struct listener {
 };
 
 static void
-listener_deliver(struct sink *sink, struct hub_message *message)
+listener_deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
+	(void)channels;
 	struct listener *listener = CONTAINER_OF(sink, struct listener, sink);
 	check(message->seq > listener->last_seq && message->seq > listener->from_seq);
 	listener->last_seq = message->seq;
 	listener->count++;
-	buf_append_span(&listener->text, message->channel);
+	buf_append_span(&listener->text, message->channels[0].name);
 	buf_append_byte(&listener->text, ' ');
 	buf_append_span(&listener->text, message->data);
 	buf_append_byte(&listener->text, '\n');
@@ -66,7 +67,9 @@ listener_subscribed(struct sink *sink, uint64_t seq)
 static void
 listener_begin(struct world_loop *loop, void *ctx)
 {
-	static const struct sink_ops ops = {listener_deliver, listener_subscribed};
+	static const struct sink_ops ops = {
+		.deliver = listener_deliver, .subscribed = listener_subscribed,
+	};
 	struct listener *listener = ctx;
 	hub_sink_init(&listener->sink, &ops);
 	check(hub_subscribe(loop->hub, &listener->sink, SPAN("main"),
@@ -111,6 +114,7 @@ heard(struct listener *listener, const char *must)
 struct publishing {
 	struct flow_publish publish;
 	const char *channel, *data;
+	struct span name;
 	sem_t done;
 	int error;
 	uint64_t seq;
@@ -122,9 +126,8 @@ publish_done(struct flow_publish *publish, int error)
 {
 	struct publishing *publishing = CONTAINER_OF(publish, struct publishing, publish);
 	publishing->error = error;
-	publishing->seq = publish->message->seq;
+	publishing->seq = publish->seq;
 	publishing->delivered = atomic_load(&publish->delivered);
-	hub_message_unref(publish->message);
 	sem_post(&publishing->done);
 }
 
@@ -132,9 +135,12 @@ static void
 publish_begin(struct world_loop *loop, void *ctx)
 {
 	struct publishing *publishing = ctx;
-	publishing->publish = (struct flow_publish){.done = publish_done};
-	check(hub_message_create(0, 0, SPAN("main"), span_str(publishing->channel),
-	    span_str(publishing->data), &publishing->publish.message) == 0);
+	publishing->name = span_str(publishing->channel);
+	publishing->publish = (struct flow_publish){
+		.tenant = SPAN("main"), .principal = SPAN("app-test"),
+		.channels = &publishing->name, .channel_count = 1,
+		.data = span_str(publishing->data), .done = publish_done,
+	};
 	flow_publish(loop->flow, &publishing->publish);
 }
 

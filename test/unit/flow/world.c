@@ -48,6 +48,7 @@ world_create(unsigned loops)
 	world_env_init(&world->env);
 	world->loop_count = loops;
 	world->options = (struct flow_options){
+		.ring_bytes_max = 1 << 20,
 		.env = &world->env.env,
 		.series_dir = world->series_dir,
 		.partitions = WORLD_PARTITIONS,

@@ -37,9 +37,10 @@ struct ear {
 };
 
 static void
-ear_deliver(struct sink *sink, struct hub_message *message)
+ear_deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct ear *ear = CONTAINER_OF(sink, struct ear, sink);
+	(void)channels;
 	ear->disorder |= message->seq <= ear->seq_heard || ear->confirmed == 0;
 	ear->seq_heard = message->seq;
 	ear->heard++;

@@ -32,7 +32,7 @@ json_is_as_promised(void **state)
 	struct hub_message *message = make("a\"\\\x01/ü");
 	struct buf out;
 	buf_init(&out, 0);
-	assert_int_equal(hub_message_json(message, &out), 0);
+	assert_int_equal(hub_message_json(message, HUB_ALL_CHANNELS, &out), 0);
 	assert_true(span_eq(buf_span(&out), SPAN("{\"id\":\"m7\",\"time\":1700000000000,"
 	    "\"channels\":[\"a\\\"\\\\\\u0001/ü\"],\"data\":{\"x\":1}}")));
 	buf_finish(&out);
@@ -47,21 +47,23 @@ json_that_does_not_fit_leaves_the_buffer_as_it_was(void **state)
 	struct buf out;
 	buf_init(&out, 20);
 	assert_int_equal(buf_append_str(&out, "before"), 0);
-	assert_int_equal(hub_message_json(message, &out), -EMSGSIZE);
+	assert_int_equal(hub_message_json(message, HUB_ALL_CHANNELS, &out), -EMSGSIZE);
 	assert_true(span_eq(buf_span(&out), SPAN("before")));
 	buf_finish(&out);
 	hub_message_unref(message);
 }
 
 static int
-encode_id(const struct hub_message *message, struct buf *out)
+encode_id(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
+	(void)channels;
 	return buf_append_u64(out, message->seq);
 }
 
 static int
-encode_never(const struct hub_message *message, struct buf *out)
+encode_never(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
+	(void)channels;
 	(void)message;
 	(void)out;
 	return -ENOMEM;
@@ -73,12 +75,12 @@ a_form_is_encoded_once(void **state)
 	(void)state;
 	struct hub_message *message = make("a");
 	struct span first, second;
-	assert_int_equal(hub_message_form(message, HUB_FORM_WS, encode_never, &first), -ENOMEM);
-	assert_int_equal(hub_message_form(message, HUB_FORM_WS, encode_id, &first), 0);
+	assert_int_equal(hub_message_form(message, HUB_FORM_WS, 1, encode_never, &first), -ENOMEM);
+	assert_int_equal(hub_message_form(message, HUB_FORM_WS, 1, encode_id, &first), 0);
 	assert_true(span_eq(first, SPAN("7")));
-	assert_int_equal(hub_message_form(message, HUB_FORM_WS, encode_never, &second), 0);
+	assert_int_equal(hub_message_form(message, HUB_FORM_WS, 1, encode_never, &second), 0);
 	assert_ptr_equal(first.ptr, second.ptr);
-	assert_int_equal(hub_message_form(message, HUB_FORM_SSE, encode_never, &second), -ENOMEM);
+	assert_int_equal(hub_message_form(message, HUB_FORM_SSE, 1, encode_never, &second), -ENOMEM);
 	struct hub_message *other = hub_message_ref(message);
 	hub_message_unref(message);
 	assert_int_equal(other->seq, 7);
@@ -100,7 +102,7 @@ race(void *ctx)
 {
 	struct racer *racer = ctx;
 	for (size_t i = 0; i < MESSAGES; i++) {
-		racer->failures += hub_message_form(racer->messages[i], HUB_FORM_SSE,
+		racer->failures += hub_message_form(racer->messages[i], HUB_FORM_SSE, 1,
 		    hub_message_json, &racer->forms[i]) != 0;
 		racer->failures += racer->forms[i].len < 60;
 	}
