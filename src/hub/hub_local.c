@@ -35,8 +35,8 @@ struct topic {
 	char text[];
 };
 
-/* 48 bytes: there are very many. `from`: messages behind this seq are delivered; SILENT before it is
- * in force, and SILENT | token while a question is to be answered first. */
+/* 48 bytes: there are very many. `from`: messages behind this seq are delivered; SILENT before it
+ * is in force, and SILENT | token while a question is to be answered first. */
 struct hub_subscription {
 	uint64_t from;
 	struct list link;

@@ -126,7 +126,7 @@ const struct settings_entry settings_table[] = {
 	"Wrong credentials a second that may come from one address, ten seconds' worth at once;"
 	" above it 429 for right ones too, but on connections that are known; 0: no limit."),
     BYTES(hub.ring_bytes_max, 0, 64 * GIB, "64MiB", RESTART,
-	"How much of what is published is kept for patterns with wild cards that ask for the past."),
+	"How much of what is published is kept for patterns that ask for the past."),
     WORD(log.format, "text|json", "text", LIVE, "How log lines look: key=value, or JSON."),
     WORD(log.level, "debug|info|warn|error", "info", LIVE,
 	"The least that is logged; debug has a line for each request."),

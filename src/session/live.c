@@ -186,7 +186,8 @@ release_message(void *ctx)
 }
 
 void
-live_send_form(struct live *live, struct hub_message *message, enum hub_form form, uint64_t channels,
+live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
+    uint64_t channels,
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out))
 {
 	struct span bytes;

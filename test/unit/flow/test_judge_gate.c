@@ -246,8 +246,8 @@ static void
 a_first_item_without_a_gateway(void **state)
 {
 	static const char *const bodies[] = {
-		"{\"device\":{\"gateway\":{\"id\":7,\"auth\":\"g7\"}}}\n"
-		"{\"gateway\":{\"id\":7,\"auth\":\"g7\"}}",
+		("{\"device\":{\"gateway\":{\"id\":7,\"auth\":\"g7\"}}}\n"
+		 "{\"gateway\":{\"id\":7,\"auth\":\"g7\"}}"),
 		"[]", "[7,{\"gateway\":{\"id\":7}}]", "7", "\"gateway\"",
 	};
 	struct judge_named gateway;

@@ -80,7 +80,8 @@ a_form_is_encoded_once(void **state)
 	assert_true(span_eq(first, SPAN("7")));
 	assert_int_equal(hub_message_form(message, HUB_FORM_WS, 1, encode_never, &second), 0);
 	assert_ptr_equal(first.ptr, second.ptr);
-	assert_int_equal(hub_message_form(message, HUB_FORM_SSE, 1, encode_never, &second), -ENOMEM);
+	assert_int_equal(hub_message_form(message, HUB_FORM_SSE, 1, encode_never, &second),
+	    -ENOMEM);
 	struct hub_message *other = hub_message_ref(message);
 	hub_message_unref(message);
 	assert_int_equal(other->seq, 7);
