@@ -15,6 +15,8 @@
 struct list_call {
 	struct admin_call call;
 	bool paged, more;
+	bool lines;             /* NDJSON, as an import takes it */
+	struct store *store;
 	uint64_t limit, count;  /* UINT64_MAX: all */
 	size_t seen;            /* of the store's page */
 	struct span prefix;     /* of names; empty: any */
@@ -25,6 +27,36 @@ static bool
 name_begins(struct span name, struct span prefix)
 {
 	return name.len >= prefix.len && span_eq_nocase(span_of(name.ptr, prefix.len), prefix);
+}
+
+static int
+user_each(void *ctx, const struct store_user *user)
+{
+	return json_write_string(ctx, user->name);
+}
+
+/* What an import of lines takes besides. */
+static int
+line_end_write(struct list_call *lc, const struct store_device *device)
+{
+	struct buf *out = &lc->call.out;
+	uint64_t limited = admin_call_limited(&lc->call);
+	bool any = false;
+	int error = 0;
+
+	if (device->gateway)
+		buf_printf(out, ",\"gateway\":%llu", (unsigned long long)device->gateway);
+	buf_append_str(out, ",\"users\":[");
+	for (size_t i = 0; error == 0 && i < device->user_count; i++) {
+		if (limited && device->users[i] != limited)
+			continue;
+		if (any)
+			buf_append_byte(out, ',');
+		any = true;
+		error = store_user_find_id(lc->store, device->users[i], user_each, out);
+	}
+	buf_append_str(out, "]}\n");
+	return error;
 }
 
 static int
@@ -42,10 +74,10 @@ list_each(void *ctx, const struct store_device *device)
 		lc->more = true;
 		return 1;
 	}
-	if (lc->count++)
+	if (lc->count++ && !lc->lines)
 		buf_append_byte(out, ',');
 	admin_devices_head_write(out, device);
-	if (lc->paged) {
+	if (lc->paged || lc->lines) {
 		admin_devices_text_write(out, ",\"name\":", device->name);
 		admin_devices_text_write(out, ",\"group\":", device->group);
 		admin_devices_text_write(out, ",\"place\":", device->place);
@@ -53,7 +85,7 @@ list_each(void *ctx, const struct store_device *device)
 	lc->last_id = admin_call_keep(&lc->call, device->id);
 	if (lc->prefix.len && !admin_call_limited(&lc->call))
 		lc->last_name = admin_call_keep(&lc->call, device->name);
-	return buf_append_byte(out, '}');
+	return lc->lines ? line_end_write(lc, device) : buf_append_byte(out, '}');
 }
 
 /* The store's next page. */
@@ -100,11 +132,15 @@ list_apply(struct admin_call *call, struct store_tx *tx)
 	struct list_call *lc = (struct list_call *)call;
 	int error;
 
-	buf_append_str(&call->out, lc->paged ? "{\"items\":[" : "[");
+	lc->store = store_tx_store(tx);
+	if (!lc->lines)
+		buf_append_str(&call->out, lc->paged ? "{\"items\":[" : "[");
 	do {
 		lc->seen = 0;
-		error = list_fetch(lc, store_tx_store(tx));
+		error = list_fetch(lc, lc->store);
 	} while (error == 0 && lc->seen == STORE_LIST_MAX);
+	if (lc->lines)
+		return MIN(error, 0);
 	buf_append_byte(&call->out, ']');
 	if (lc->paged) {
 		buf_append_str(&call->out, ",\"next\":");
@@ -147,6 +183,7 @@ list_end(struct session_request *request, struct span whole)
 	struct list_call *lc = admin_call_create(request, sizeof *lc, &ops);
 	struct span cursor = session_query(request, "cursor");
 	struct span limit = session_query(request, "limit");
+	struct span format = session_query(request, "format");
 	int error;
 
 	(void)whole;
@@ -154,7 +191,15 @@ list_end(struct session_request *request, struct span whole)
 		return;
 	lc->prefix = admin_call_keep(&lc->call, session_query(request, "q"));
 	lc->paged = cursor.ptr || limit.ptr || session_query(request, "q").ptr;
+	lc->lines = format.ptr != NULL;
+	lc->paged &= !lc->lines;
 	lc->limit = lc->paged ? 100 : UINT64_MAX;
+	lc->call.content_type = lc->lines ? "application/x-ndjson" : NULL;
+	if (lc->lines && (!span_eq(format, SPAN("ndjson")) || cursor.ptr || limit.ptr)) {
+		admin_call_run(&lc->call, admin_call_refuse(&lc->call, 400, NULL,
+		    "format is ndjson: all devices, a line each, without limit and cursor"));
+		return;
+	}
 	error = admin_call_number(&lc->call, "limit", 1, STORE_LIST_MAX, &lc->limit);
 	if (error == 0)
 		error = cursor_read(lc, cursor);
@@ -170,10 +215,12 @@ static const struct session_doc list_doc = {
 		{"q?", "string", "How the name begins; ASCII letters of either case."},
 		{"limit?", "integer", "At most so many; 100 when it is left out, at most 1,000."},
 		{"cursor?", "string", "next of the page before."},
+		{"format?", "'ndjson'", "All devices, a line each, as an import takes them."},
 	},
 	.answers = {
 		{200, "[DeviceShort]|{items: [DeviceNamed], next: string|null}",
 		    "Devices in order of their ids; of a search by name."},
+		{200, "application/x-ndjson DeviceImport", ""},
 		{500, "", "The store failed."},
 	},
 };

@@ -164,3 +164,20 @@ test('what a client sent before it left is stored or not, by whole lines; the se
   assertProblem(await call('GET', `${devices}/803`), 404);
   assert.equal((await imports('{"id":804,"auth":"a"}')).added, 1);
 });
+
+test('what is exported is imported elsewhere as it was', async () => {
+  const answer = await call('GET', `${devices}?format=ndjson&q=k`);
+  assert.equal(answer.status, 200, answer.text);
+  assert.match(answer.headers['content-type'], /^application\/x-ndjson/);
+  assert.deepEqual(answer.text.trim().split('\n').map((line) => JSON.parse(line).id), [101]);
+  const all = (await call('GET', `${devices}?format=ndjson`)).text;
+  assert.equal((await call('POST', '/api/v1/admin/tenants', { name: 'copy' })).status, 201);
+  await call('POST', '/api/v1/admin/users?tenant=copy', { username: 'ana', password: 'long-enough', permission: 'user' });
+  assert.equal((await call('POST', '/api/v1/admin/gateways?tenant=copy')).status, 201);
+  const { added, rejected } = await imports(all, '?tenant=copy');
+  assert.deepEqual(rejected, []);
+  assert.equal(added, all.trim().split('\n').length);
+  assert.equal((await call('GET', `${devices}?format=ndjson&tenant=copy`)).text, all);
+  for (const query of ['format=csv', 'format=', 'format=ndjson&limit=1', 'format=ndjson&cursor=1'])
+    assertProblem(await call('GET', `${devices}?${query}`), 400);
+});
