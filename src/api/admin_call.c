@@ -328,10 +328,24 @@ call_work(struct job *job)
 		store_writer_submit(call->api->store, &call->unit);
 }
 
+/* Whether the threads that a call goes through have ended (api.store is NULL then), while what they
+ * did last still comes back; then the call ends. */
+static bool
+call_stops(struct admin_call *call)
+{
+	if (call->api->store)
+		return false;
+	call->error = admin_call_refuse(call, 503, NULL, "the server stops");
+	call_end(call);
+	return true;
+}
+
 /* All is known: to the worker, or to the store. */
 static void
 call_proceed(struct admin_call *call)
 {
+	if (call_stops(call))
+		return;
 	if (!call->ops->work) {
 		call->awaited = 1;
 		store_writer_submit(call->api->store, &call->unit);
@@ -448,6 +462,8 @@ admin_call_run(struct admin_call *call, int error)
 	}
 	if (call->request)
 		session_set_state(call->request, call);
+	if (call->ops->find && call_stops(call))
+		return;
 	if (call->ops->find) {
 		call->finding = true;
 		call->awaited = 1;

@@ -181,3 +181,17 @@ test('what is exported is imported elsewhere as it was', async () => {
   for (const query of ['format=csv', 'format=', 'format=ndjson&limit=1', 'format=ndjson&cursor=1'])
     assertProblem(await call('GET', `${devices}?${query}`), 400);
 });
+
+test('the server stops in the middle of an import, and holds whole lines after', async () => {
+  const other = await Server.start();
+  const lines = Array.from({ length: 30_000 }, (_, i) => `{"id":${i + 1},"auth":"t${i}"}`).join('\n');
+  const answer = local(other, 'POST', `${devices}/import`, lines).catch(() => null);
+  await until(async () => (await local(other, 'GET', `${devices}/1`)).status === 200, 'the first part');
+  await other.stop();
+  await answer;
+  const again = await Server.start({ data: other.data, key: false });
+  const count = (await local(again, 'GET', devices)).json().length;
+  assert.ok(count > 0 && count <= 30_000);
+  assert.equal((await local(again, 'GET', `${devices}/${count}`)).status, 200);
+  await again.stop();
+});
