@@ -20,6 +20,31 @@
 
 _Static_assert(ACCESS_PASSWORD_HASH_BYTES == crypto_pwhash_STRBYTES, "Argon2id's text");
 
+const char *
+access_password_flaw(struct span name, struct span text)
+{
+	bool seen[256] = {false};
+	unsigned different = 0;
+
+	if (text.len < ACCESS_PASSWORD_BYTES_MIN)
+		return "it must have 8 bytes or more";
+	if (text.len > ACCESS_PASSWORD_BYTES_MAX)
+		return "it must have 256 bytes or fewer";
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char byte = (unsigned char)text.ptr[i];
+
+		if (byte < ' ' || byte == 0x7f)
+			return "it has control characters";
+		different += !seen[byte];
+		seen[byte] = true;
+	}
+	if (different < 4)
+		return "it must have 4 different characters or more";
+	if (span_eq_nocase(text, name))
+		return "it is the name";
+	return NULL;
+}
+
 int
 access_password_hash(struct span password, char ret_hash[ACCESS_PASSWORD_HASH_BYTES])
 {

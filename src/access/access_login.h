@@ -14,6 +14,10 @@
 #define ACCESS_PASSWORD_BYTES_MAX 256
 #define ACCESS_PASSWORD_HASH_BYTES 128 /* with a NUL */
 
+/* What is wrong with a password for this person, in words; NULL: nothing. It need not be good, but
+ * not be of those that are tried first. */
+const char *access_password_flaw(struct span name, struct span text);
+
 /* Argon2id with 64 MiB, two passes (libsodium's "interactive"): about 0.1 s and 64 MiB each. For a
  * worker; the caller bounds how many run at once. 0, -ENOMEM, -EINVAL: too short or too long. */
 int access_password_hash(struct span password, char ret_hash[ACCESS_PASSWORD_HASH_BYTES]);

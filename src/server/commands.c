@@ -28,7 +28,7 @@ static const struct command commands[] = {
     {"demo", demo_main, "serve a simulated fleet, on loopback, to look at"},
     {"simulate", tools_simulate_main, "send what a simulated fleet measures to a server"},
     {"bench", tools_bench_main, "measure this binary"},
-    {"admin", admin_main, "keys, with the server running or not"},
+    {"admin", admin_main, "accounts, keys, secrets, with the server running or not"},
     {"bench", tools_bench_main, "measure this binary on this machine"},
 };
 

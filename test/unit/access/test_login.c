@@ -172,10 +172,30 @@ more_than_a_burst_passes_once_and_is_owed(void **state)
 	assert_true(access_rate_take(&rate, &limits, ACCESS_RATE_BYTES, 1, now + 3700 * S) == 0);
 }
 
+static void
+passwords_that_are_tried_first_have_a_flaw(void **state)
+{
+	static const char *const bad[] = {"", "short", "1234567", "aaaaaaaaaaaa", "abcabcabc",
+	    "passwor\td", "administrator", "AdministratoR"};
+	static const char *const good[] = {"weir-demo", "correct-horse-battery", "gr\xc3\xbc\xc3\x9f-mich"};
+	char longest[ACCESS_PASSWORD_BYTES_MAX + 2] = "abcd";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+		assert_non_null(access_password_flaw(SPAN("administrator"), span_str(bad[i])));
+	for (size_t i = 0; i < ARRAY_COUNT(good); i++)
+		assert_null(access_password_flaw(SPAN("administrator"), span_str(good[i])));
+	memset(longest + 4, 'x', sizeof longest - 5);
+	assert_non_null(access_password_flaw(SPAN("a"), span_str(longest)));
+	longest[ACCESS_PASSWORD_BYTES_MAX] = 0;
+	assert_null(access_password_flaw(SPAN("a"), span_str(longest)));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(passwords_that_are_tried_first_have_a_flaw),
 		cmocka_unit_test(password_is_right_or_wrong),
 		cmocka_unit_test(one_address_may_fail_five_times_for_an_account),
 		cmocka_unit_test(right_password_forgives_the_address),
