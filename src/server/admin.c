@@ -63,8 +63,8 @@ admin_member_text(struct span document, struct span name)
 }
 
 int
-admin_ask(struct admin *admin, struct http_client **ret_client, const char *method, const char *target,
-    struct span body, struct http_client_reply *ret_reply)
+admin_ask(struct admin *admin, struct http_client **ret_client, const char *method,
+    const char *target, struct span body, struct http_client_reply *ret_reply)
 {
 	char address[DATA_PATH_BYTES];
 	snprintf(address, sizeof address, "unix:%s/admin.sock", admin->data);

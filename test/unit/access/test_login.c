@@ -177,7 +177,8 @@ passwords_that_are_tried_first_have_a_flaw(void **state)
 {
 	static const char *const bad[] = {"", "short", "1234567", "aaaaaaaaaaaa", "abcabcabc",
 	    "passwor\td", "administrator", "AdministratoR"};
-	static const char *const good[] = {"weir-demo", "correct-horse-battery", "gr\xc3\xbc\xc3\x9f-mich"};
+	static const char *const good[] = {"weir-demo", "correct-horse-battery",
+	    "gr\xc3\xbc\xc3\x9f-mich"};
 	char longest[ACCESS_PASSWORD_BYTES_MAX + 2] = "abcd";
 
 	(void)state;
