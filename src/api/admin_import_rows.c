@@ -98,6 +98,34 @@ value_set(struct import_row *row, enum import_member member, struct span text)
 	}
 }
 
+/* Names with blanks or semicolons between them. */
+static void
+users_set(struct admin_call *call, struct import_row *row, struct span text)
+{
+	struct buf names;
+	size_t begin = 0;
+
+	row->given[IMPORT_USERS] = true;
+	buf_init(&names, 0);
+	for (size_t i = 0; i <= text.len; i++) {
+		struct span name = span_of(text.ptr + begin, i - begin);
+
+		if (i < text.len && text.ptr[i] != ' ' && text.ptr[i] != ';')
+			continue;
+		begin = i + 1;
+		if (name.len == 0)
+			continue;
+		if (!store_name_valid(name))
+			import_row_reject(row, "bad_value",
+			    "users must be names with blanks between them");
+		buf_append_span(&names, name);
+		buf_append_byte(&names, ' ');
+	}
+	call->no_memory |= !buf_ok(&names);
+	row->text[IMPORT_USERS] = admin_call_keep(call, buf_span(&names));
+	buf_finish(&names);
+}
+
 /* ── configurations ── */
 
 struct config {
@@ -215,6 +243,8 @@ json_value(struct admin_call *call, struct json_reader *reader, enum import_memb
 		json_config(call, reader, row);
 	else if (token == JSON_ARRAY && member == IMPORT_USERS)
 		json_users(call, reader, row);
+	else if (token == JSON_STRING && member == IMPORT_USERS)
+		users_set(call, row, json_text(call, reader));
 	else if (token == JSON_STRING && member != IMPORT_STATE && member != IMPORT_CONFIG &&
 	    member != IMPORT_GATEWAY)
 		value_set(row, member, json_text(call, reader));
@@ -300,33 +330,6 @@ field_next(struct admin_call *call, char separator, struct span *rest, struct sp
 }
 
 static void
-csv_users(struct admin_call *call, struct import_row *row, struct span text)
-{
-	struct buf names;
-	size_t begin = 0;
-
-	row->given[IMPORT_USERS] = true;
-	buf_init(&names, 0);
-	for (size_t i = 0; i <= text.len; i++) {
-		struct span name = span_of(text.ptr + begin, i - begin);
-
-		if (i < text.len && text.ptr[i] != ' ' && text.ptr[i] != ';')
-			continue;
-		begin = i + 1;
-		if (name.len == 0)
-			continue;
-		if (!store_name_valid(name))
-			import_row_reject(row, "bad_value",
-			    "users must be names with blanks between them");
-		buf_append_span(&names, name);
-		buf_append_byte(&names, ' ');
-	}
-	call->no_memory |= !buf_ok(&names);
-	row->text[IMPORT_USERS] = admin_call_keep(call, buf_span(&names));
-	buf_finish(&names);
-}
-
-static void
 csv_row(struct admin_call *call, const struct import_format *format, struct span line,
     struct import_row *row)
 {
@@ -351,7 +354,7 @@ csv_row(struct admin_call *call, const struct import_format *format, struct span
 		if (column->member == IMPORT_CONFIG)
 			config_add(row, &config, column->name, field);
 		else if (column->member == IMPORT_USERS)
-			csv_users(call, row, field);
+			users_set(call, row, field);
 		else
 			value_set(row, column->member, field);
 	}

@@ -26,7 +26,7 @@ const struct openapi_schema openapi_schemas[] = {
 	{"DeviceImport",
 	    "{id?: DeviceId, auth?: string|integer, name?: string|null, group?: string|null, "
 	    "place?: string|null, state?: boolean|null, gateway?: integer|null, "
-	    "users?: [Name]|null, config?: {*: string|number}|null}",
+	    "users?: Name|[Name]|null, config?: {*: string|number}|null}",
 	    "A line of an import."},
 	{"DeviceLegacy",
 	    "{Id: DeviceId, Auth: string, State: boolean, "

@@ -53,6 +53,9 @@ test('NDJSON; integers keep their digits', async () => {
   const csv = await imports('id;users\n202;ana\n203;ana bob\n204; ana');
   assert.deepEqual(csv.rejected.map(({ line, code }) => [line, code]), [[3, 'unknown_user']]);
   assert.deepEqual((await get(204)).users, ['ana']);
+  const text = await imports('{"id":205,"users":"ana"}\n{"id":206,"users":"bob,"}\n{"id":207,"users":""}');
+  assert.deepEqual(text.rejected.map(({ line, code }) => [line, code]), [[2, 'bad_value']]);
+  assert.deepEqual([(await get(205)).users, (await get(207)).users], [['ana'], []]);
 });
 
 test('tokens that are not given are made, shown once, and right', async () => {
