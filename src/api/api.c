@@ -16,6 +16,7 @@ const struct api_group api_groups[] = {
 	{"Readings", "Readings of devices on their way in.", api_readings_routes},
 	{"Readings", NULL, api_write_routes},
 	{"Readings", NULL, api_enrol_routes},
+	{"Readings", NULL, api_messages_routes},
 	{"Series", "What was stored, and the messages as they came.", api_series_routes},
 	{"Series", NULL, api_latest_routes},
 	{"Series", NULL, api_query_routes},

@@ -12,6 +12,7 @@ extern const struct session_route api_ops_routes[];
 extern const struct session_route api_readings_routes[];
 extern const struct session_route api_write_routes[];
 extern const struct session_route api_enrol_routes[];
+extern const struct session_route api_messages_routes[];
 extern const struct session_route api_series_routes[];
 extern const struct session_route api_latest_routes[];
 extern const struct session_route api_query_routes[];

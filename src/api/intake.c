@@ -165,7 +165,7 @@ record_build(struct intake *intake, const struct judge_body *body, struct journa
 	const struct access_principal *principal = intake->principal;
 	struct judge_result *result = &intake->result;
 	struct journal_record like = {
-		.count = 1 + (uint32_t)series_batch_count(result->batch),
+		.count = 1 + (uint32_t)series_batch_count(result->batch) + result->messages,
 		.stream = JOURNAL_REPORTS,
 		.format = (uint16_t)body->format,
 		.hints = (uint32_t)body->precision,
@@ -261,6 +261,7 @@ intake_submit(struct intake *intake, size_t len)
 	struct judge_body body = {
 		.format = intake->kind.format,
 		.tenant = intake->principal->tenant,
+		.gateway = judge_gateway_of(intake->principal->name),
 		.arrival_ms = loop_now_ms(intake->al->loop),
 		.precision = intake->kind.precision,
 		.bytes = intake->body.ptr,
@@ -594,7 +595,8 @@ intake_gone(struct session_request *request, bool broken)
 		return;
 	}
 	bool lines = intake->kind.format == JOURNAL_FORMAT_LINE ||
-	    intake->kind.format == JOURNAL_FORMAT_NDJSON;
+	    intake->kind.format == JOURNAL_FORMAT_NDJSON ||
+	    intake->kind.format == JOURNAL_FORMAT_MESSAGES;
 	struct buf *body = &intake->body;
 	const char *lf = broken && lines && body->len ? memrchr(body->ptr, '\n', body->len) : NULL;
 	body->len = lf ? (size_t)(lf - body->ptr) + 1 : 0;

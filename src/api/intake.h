@@ -17,6 +17,9 @@ struct intake_kind {
 	void (*answer)(struct session_request *request, const struct judge_result *result);
 };
 
+/* The answer to items of JSON: 202 with what was accepted and what rejected. */
+void api_readings_answer(struct session_request *request, const struct judge_result *result);
+
 /* From a route's begin(): the other three members of its operations must be those below. */
 void intake_begin(struct session_request *request, const struct intake_kind *kind);
 void intake_body(struct session_request *request, struct span bytes);

@@ -51,6 +51,10 @@ const struct openapi_schema openapi_schemas[] = {
 	    "{id: integer, state?: string, config?: Tags, name: string, may_enrol: boolean}",
 	    "state: not there when it was never set; refused when it is other than Active."},
 	{"GatewayMade", "{id: integer, auth: string}", NULL},
+	{"GatewayMessage",
+	    "{topic: string, time?: Time|string, data?: any, "
+	    "gateway?: {id: integer|string, auth: string|integer, tenant?: Name}}",
+	    "topic: errors, logs, metrics, or another name. Without a time: when it arrives."},
 	{"GatewayNamed", "{id: integer, state?: string, config?: Tags, name: string}", NULL},
 	{"GatewayNew",
 	    "{auth?: string|integer, name?: string|null, may_enrol?: boolean}",

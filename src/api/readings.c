@@ -20,8 +20,8 @@ detail_write(struct buf *out, const struct judge_detail *detail)
 	buf_append_byte(out, '}');
 }
 
-static void
-readings_answer(struct session_request *request, const struct judge_result *result)
+void
+api_readings_answer(struct session_request *request, const struct judge_result *result)
 {
 	struct buf out;
 	buf_init(&out, 0);
@@ -40,7 +40,7 @@ readings_begin(struct session_request *request)
 {
 	static const struct intake_kind kind = {
 		.format = JOURNAL_FORMAT_NONE,
-		.answer = readings_answer,
+		.answer = api_readings_answer,
 	};
 	intake_begin(request, &kind);
 }

@@ -25,6 +25,7 @@ judge_result_clear(struct judge_result *result)
 	series_batch_destroy(result->batch);
 	result->batch = NULL;
 	result->reject_count = 0;
+	result->messages = 0;
 }
 
 void
@@ -255,6 +256,7 @@ judge_format(struct judge_run *run, char *ret_error, size_t error_size)
 	case JOURNAL_FORMAT_JSON:
 		return judge_json(run, ret_error, error_size);
 	case JOURNAL_FORMAT_NDJSON:
+	case JOURNAL_FORMAT_MESSAGES:
 		return judge_ndjson(run);
 	case JOURNAL_FORMAT_LINE:
 		return judge_lines(run);
@@ -289,6 +291,7 @@ fail:
 	result->rejected = rejected;
 	result->detail_count = details;
 	result->reject_count = 0;
+	result->messages = 0;
 	return error;
 }
 
@@ -299,6 +302,7 @@ judge_replay(struct judge *judge, const struct journal_record *record,
 	struct judge_body body = {
 		.format = (enum journal_format)record->format,
 		.tenant = record->tenant,
+		.gateway = judge_gateway_of(record->principal),
 		.arrival_ms = record->arrival_ms,
 		.precision = (enum lp_precision)record->hints,
 		.bytes = (char *)(uintptr_t)record->body.ptr, /* replay writes nothing */

@@ -38,8 +38,9 @@ struct judge_result {
 	struct series_batch *batch;      /* the caller takes it (sets NULL) or clear destroys it */
 	struct journal_reject *rejects;  /* of this body; the result's own */
 	uint32_t reject_count, reject_cap;
+	uint32_t messages;               /* of gateways, accepted in this body */
 	uint64_t items;                  /* items or lines in all bodies of the request so far */
-	uint64_t accepted, rejected;     /* readings (JSON) or lines, likewise */
+	uint64_t accepted, rejected;     /* readings (JSON), lines, messages, likewise */
 	size_t detail_count;
 	struct judge_detail *details;    /* of the first JUDGE_DETAILS_MAX; NULL before any */
 };
@@ -81,6 +82,7 @@ struct judge_gate {
 struct judge_body {
 	enum journal_format format;
 	struct span tenant;
+	struct span gateway;          /* JOURNAL_FORMAT_MESSAGES: its id */
 	int64_t arrival_ms;
 	enum lp_precision precision;  /* JOURNAL_FORMAT_LINE */
 	char *bytes;                  /* auth values are overwritten in place */
@@ -98,6 +100,9 @@ int judge_run(struct judge *judge, const struct judge_body *body, struct judge_r
  * be to come. 1: here it is; 0: not so far; -ENOENT: the item has none. Writes nothing but
  * *ret_gateway. */
 int judge_first_gateway(struct span bytes, struct judge_named *ret_gateway);
+
+/* The id of the gateway that a record's principal is ("gateway-7"); ptr NULL: another one. */
+struct span judge_gateway_of(struct span principal);
 
 /* The points of a record, as they were accepted. 0, -ENOMEM, -EBADMSG (a body that its own verdict
  * list does not fit: a bug or damage the CRC did not see). */

@@ -126,8 +126,8 @@ judge_device_id(const struct json_reader *reader, enum json_token token, char *r
 	return span_of(room, text.len);
 }
 
-static void
-named_init(struct judge_named *named)
+void
+judge_named_init(struct judge_named *named)
 {
 	named->id = named->auth = named->tenant = span_of(NULL, 0);
 }
@@ -192,22 +192,33 @@ integer_beyond_double(struct span text, double value)
 }
 
 static bool
-time_parse(struct item *item, enum json_token token, bool seconds, int64_t *ret_ms)
+time_parse(const struct judge_run *run, const struct json_reader *reader, enum json_token token,
+    int64_t unit_ms, int64_t *ret_ms)
 {
-	struct span text = item->reader->text;
+	struct span text = reader->text;
 	int64_t whole;
 	double number;
 	if (token == JSON_STRING)
-		return datetime_parse(text, item->run->body->arrival_ms, ret_ms) == 0;
+		return datetime_parse(text, run->body->arrival_ms, ret_ms) == 0;
 	if (token != JSON_NUMBER)
 		return false;
-	int64_t unit = seconds ? 1000 : 1;
 	if (num_parse_i64(text, &whole) == 0)
-		return !num_mul_overflows(whole, unit, ret_ms);
+		return !num_mul_overflows(whole, unit_ms, ret_ms);
 	if (num_parse_double(text, &number) || fabs(number) > 1e15)
 		return false;
-	*ret_ms = (int64_t)floor(number * (double)unit);
+	*ret_ms = (int64_t)floor(number * (double)unit_ms);
 	return true;
+}
+
+bool
+judge_json_number(const struct json_reader *reader, enum json_token token, double *ret_value)
+{
+	double value = token == JSON_TRUE;
+	if (token == JSON_NUMBER && (num_parse_double(reader->text, &value) ||
+	    integer_beyond_double(reader->text, value)))
+		return false;
+	*ret_value = value;
+	return token == JSON_NUMBER || token == JSON_TRUE || token == JSON_FALSE;
 }
 
 static void
@@ -225,15 +236,10 @@ metric_take(struct item *item, struct reading *reading, struct span name, bool e
     enum json_token token)
 {
 	double value = 0;
-	struct span text = item->reader->text;
-	if (token == JSON_NUMBER) {
-		if (num_parse_double(text, &value) || integer_beyond_double(text, value))
-			reading_blame(reading, VERDICT_BAD_VALUE, name);
-	} else if (token == JSON_TRUE || token == JSON_FALSE) {
-		value = token == JSON_TRUE;
-	} else {
+	if (!judge_json_number(item->reader, token, &value)) {
 		reading_blame(reading, VERDICT_BAD_VALUE, name);
-		return value_skip(item, token);
+		if (token != JSON_NUMBER)
+			return value_skip(item, token);
 	}
 	if (escaped) {
 		struct buf *scratch = &item->run->judge->scratch;
@@ -273,7 +279,8 @@ reading_scan(struct item *item, bool seconds, struct reading *reading)
 			error = auth_star(item, token);
 		} else if (is_time) {
 			reading->has_time = true;
-			if (!time_parse(item, token, seconds, &reading->time_ms) ||
+			if (!time_parse(item->run, reader, token, seconds ? 1000 : 1,
+			    &reading->time_ms) ||
 			    !judge_time_ok(reading->time_ms))
 				reading_blame(reading, VERDICT_BAD_TIME, name);
 			error = value_skip(item, token);
@@ -480,8 +487,8 @@ item_take(struct judge_run *run, struct json_reader *reader)
 	struct item item;
 	item.run = run;
 	item.reader = reader;
-	named_init(&item.device);
-	named_init(&item.gateway);
+	judge_named_init(&item.device);
+	judge_named_init(&item.gateway);
 	item.has_gateway = false;
 	item.code = 0;
 	item.readings = 0;
@@ -572,13 +579,21 @@ line_skip(struct judge_run *run, struct json_reader *reader, enum json_token tok
 	int error = value_skip(&none, token);
 	if (!error && json_next(reader) != JSON_END)
 		error = -EBADMSG;
-	return error ? error : judge_reject(run, -1, VERDICT_BAD_ITEM, 0, NULL, NULL);
+	const char *text = run->body->format == JOURNAL_FORMAT_MESSAGES ?
+	    "a message must be {\"topic\":…,\"time\":…,\"data\":…}" : NULL;
+	return error ? error : judge_reject(run, -1, VERDICT_BAD_ITEM, 0, NULL, text);
+}
+
+bool
+judge_json_blank(struct span line)
+{
+	return all_of(line, " \t\r");
 }
 
 static int
 line_take(struct judge_run *run, struct span line)
 {
-	if (all_of(line, " \t\r") || judge_skips(run, run->item, -1))
+	if (judge_json_blank(line) || judge_skips(run, run->item, -1))
 		return 0;
 	if (line.len > LP_LINE_BYTES_MAX) {
 		if (run->result)
@@ -588,8 +603,13 @@ line_take(struct judge_run *run, struct span line)
 	struct json_reader reader;
 	json_reader_init(&reader, line, run->result == NULL);
 	enum json_token token = json_next(&reader);
-	int error = token == JSON_OBJECT ? item_take(run, &reader) :
-					   line_skip(run, &reader, token);
+	int error;
+	if (token != JSON_OBJECT)
+		error = line_skip(run, &reader, token);
+	else if (run->body->format == JOURNAL_FORMAT_MESSAGES)
+		error = judge_message_take(run, &reader);
+	else
+		error = item_take(run, &reader);
 	return error == -EBADMSG && run->result ? line_refuse(run, line, &reader) : error;
 }
 
@@ -624,10 +644,58 @@ judge_first_gateway(struct span bytes, struct judge_named *ret_gateway)
 	while (!error && (token = json_next(&reader)) == JSON_KEY) {
 		bool found = json_text_eq(&reader, SPAN("gateway"));
 		token = json_next(&reader);
-		named_init(ret_gateway);
+		judge_named_init(ret_gateway);
 		error = found ? named_take(&item, token, ret_gateway) : value_skip(&item, token);
 		if (!error && found)
 			return 1;
 	}
 	return !error && token == JSON_OBJECT_END ? -ENOENT : 0;
+}
+
+/* ── for other documents ── */
+
+static struct item *
+item_for(struct item *item, struct judge_run *run, struct json_reader *reader, uint32_t code)
+{
+	item->run = run;
+	item->reader = reader;
+	item->code = code;
+	return item;
+}
+
+int
+judge_json_skip(struct judge_run *run, struct json_reader *reader, enum json_token token,
+    uint32_t *code)
+{
+	struct item item;
+	int error = value_skip(item_for(&item, run, reader, *code), token);
+	*code = item.code;
+	return error;
+}
+
+int
+judge_json_auth(struct judge_run *run, struct json_reader *reader, enum json_token token,
+    uint32_t *code)
+{
+	struct item item;
+	int error = auth_star(item_for(&item, run, reader, *code), token);
+	*code = item.code;
+	return error;
+}
+
+int
+judge_json_named(struct judge_run *run, struct json_reader *reader, enum json_token token,
+    uint32_t *code, struct judge_named *named)
+{
+	struct item item;
+	int error = named_take(item_for(&item, run, reader, *code), token, named);
+	*code = item.code;
+	return error;
+}
+
+bool
+judge_json_time(const struct judge_run *run, const struct json_reader *reader,
+    enum json_token token, int64_t *ret_ms)
+{
+	return time_parse(run, reader, token, 1, ret_ms);
 }

@@ -89,6 +89,51 @@ void judge_points_drop(struct judge_run *run);
 /* The line at *at without its LF; *at is then behind both. */
 struct span judge_take_line(const char **at, const char *end);
 
+/* ── JSON (judge_json.c) ── */
+
+void judge_named_init(struct judge_named *named);
+
+/* Whether a line has no document. */
+bool judge_json_blank(struct span line);
+
+/* Each for a value whose first token was read; -EBADMSG: the reader says where. *code gets what is
+ * wrong with a credential, unless something was before. Pass over it, overwriting credentials inside
+ * it; overwrite it, the value of "auth"; read it, the value of "device" or "gateway". */
+int judge_json_skip(struct judge_run *run, struct json_reader *reader, enum json_token token,
+    uint32_t *code);
+int judge_json_auth(struct judge_run *run, struct json_reader *reader, enum json_token token,
+    uint32_t *code);
+int judge_json_named(struct judge_run *run, struct json_reader *reader, enum json_token token,
+    uint32_t *code, struct judge_named *named);
+
+/* A time in milliseconds or as text. / A number within what a double holds, or a boolean. */
+bool judge_json_time(const struct judge_run *run, const struct json_reader *reader,
+    enum json_token token, int64_t *ret_ms);
+bool judge_json_number(const struct json_reader *reader, enum json_token token,
+    double *ret_value);
+
+/* ── messages of gateways (judge_message.c) ── */
+
+#define JUDGE_TOPIC_BYTES_MAX 64
+
+struct judge_message {
+	struct span topic;  /* decoded; valid within the call */
+	int64_t time_ms;    /* what it says, or when it came */
+	struct span data;   /* as it stands in the body; ptr NULL: none */
+};
+
+/* A line whose JSON_OBJECT was read. */
+int judge_message_take(struct judge_run *run, struct json_reader *reader);
+
+/* Calls each() for each accepted message of a record; a nonzero return ends it and is returned. 0,
+ * -EBADMSG: the record does not fit its own verdicts. */
+int judge_message_each(const struct journal_record *record,
+    int (*each)(void *ctx, const struct judge_message *message), void *ctx);
+
+/* Appends the data of a message as JSON: what was overwritten becomes strings. 0, -ENOMEM,
+ * -EBADMSG. */
+int judge_message_write(struct buf *out, struct span data);
+
 /* The formats. 0, -ENOMEM, -EBADMSG. */
 int judge_json(struct judge_run *run, char *ret_error, size_t error_size);
 int judge_ndjson(struct judge_run *run);

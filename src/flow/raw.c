@@ -230,7 +230,10 @@ raw_write(const struct journal_record *record, struct span device,
 	int error = -EBADMSG;
 	if (record->format == JOURNAL_FORMAT_JSON)
 		error = json_write(&raw);
-	else if (record->format == JOURNAL_FORMAT_NDJSON)
+	else if (record->format == JOURNAL_FORMAT_MESSAGES && (device.ptr || scope))
+		error = 0; /* a gateway's, of no device, whatever members it has */
+	else if (record->format == JOURNAL_FORMAT_NDJSON ||
+	    record->format == JOURNAL_FORMAT_MESSAGES)
 		error = ndjson_write(&raw);
 	else if (record->format == JOURNAL_FORMAT_LINE)
 		error = lines_write(&raw);

@@ -241,7 +241,7 @@ ticket_release(struct flow *flow, struct flow_ticket *ticket, struct release *re
 	flow_count(&flow->counters.records, 1);
 	if (record->stream != JOURNAL_REPORTS)
 		return 0;
-	flow_count(&flow->counters.readings, record->count - 1);
+	flow_count(&flow->counters.readings, series_batch_count(record->parsed));
 	int error = release_add_record(release, record);
 	return error ? error : views_add(flow, release, record);
 }

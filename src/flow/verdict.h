@@ -24,7 +24,8 @@
 	X(BAD_JSON, 11, "bad_json", "the line is not one JSON object")                     \
 	X(BAD_LINE, 12, "bad_line", "the line is no line protocol")                        \
 	X(TOO_LONG, 13, "too_long", "a line may have 1 MiB")                               \
-	X(WRONG_GATEWAY, 14, "wrong_gateway", "the device is bound to another gateway")
+	X(WRONG_GATEWAY, 14, "wrong_gateway", "the device is bound to another gateway") \
+	X(BAD_TOPIC, 15, "bad_topic", "topic must be a string of 1 to 64 bytes without controls")
 
 enum verdict {
 #define X(id, number, word, text) VERDICT_##id = number,

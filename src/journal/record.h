@@ -28,6 +28,8 @@ enum journal_format {
 	JOURNAL_FORMAT_JSON = 1,   /* one object or one array of items of POST /api/v1/readings */
 	JOURNAL_FORMAT_NDJSON = 2, /* complete lines of such items */
 	JOURNAL_FORMAT_LINE = 3,   /* complete lines of line protocol; precision in `hints` */
+	JOURNAL_FORMAT_MESSAGES = 4, /* complete lines of JSON: messages of the gateway who is the
+				record's principal */
 };
 
 /* Why an item was not accepted; numbers on disk. Texts: flow/verdict.h. */

@@ -11,7 +11,7 @@
 
 #include "buf.h"
 #include "check.h"
-#include "judge.h"
+#include "judge_priv.h"
 #include "num.h"
 
 #define JUDGING_PARTITIONS 4
@@ -24,6 +24,7 @@ struct judging {
 	const struct judge_gate *gate;
 	struct buf points;      /* accepted, as text */
 	struct buf rejects;     /* "item reading word", a line each */
+	struct buf messages;    /* of a gateway: "topic time data", a line each */
 	int error;
 	char reason[160];
 };
@@ -37,6 +38,7 @@ judging_init(struct judging *judging)
 	judge_result_init(&judging->result);
 	buf_init(&judging->points, 0);
 	buf_init(&judging->rejects, 0);
+	buf_init(&judging->messages, 0);
 }
 
 static inline void
@@ -47,6 +49,7 @@ judging_finish(struct judging *judging)
 	judge_result_finish(&judging->result);
 	buf_finish(&judging->points);
 	buf_finish(&judging->rejects);
+	buf_finish(&judging->messages);
 	free(judging->body.bytes);
 }
 
@@ -101,7 +104,7 @@ judging_record(const struct judging *judging)
 		.hints = (uint32_t)judging->body.precision,
 		.arrival_ms = judging->body.arrival_ms,
 		.tenant = judging->body.tenant,
-		.principal = SPAN("app-test"),
+		.principal = judging->body.gateway.ptr ? SPAN("gateway-7") : SPAN("app-test"),
 		.body = span_of(judging->body.bytes, judging->body.len),
 		.rejects = judging->result.rejects,
 		.reject_count = judging->result.reject_count,
@@ -144,6 +147,38 @@ judging_check_known(struct judging *judging)
 	buf_finish(&points);
 }
 
+static inline int
+judging_write_message(void *ctx, const struct judge_message *message)
+{
+	struct buf *out = ctx;
+	buf_append_span(out, message->topic);
+	buf_append_byte(out, ' ');
+	buf_append_i64(out, message->time_ms);
+	buf_append_byte(out, ' ');
+	int error = judge_message_write(out, message->data);
+	buf_append_byte(out, '\n');
+	return error;
+}
+
+static inline int
+judging_count_message(void *ctx, const struct judge_message *message)
+{
+	(void)message;
+	++*(uint32_t *)ctx;
+	return 0;
+}
+
+/* The messages that subscribers see are those that were accepted. */
+static inline void
+judging_write_messages(struct judging *judging)
+{
+	struct journal_record record = judging_record(judging);
+	uint32_t count = 0;
+	check(judge_message_each(&record, judging_write_message, &judging->messages) == 0);
+	check(judge_message_each(&record, judging_count_message, &count) == 0);
+	check(buf_ok(&judging->messages) && count == judging->result.messages);
+}
+
 static inline void
 judging_write_rejects(struct judging *judging)
 {
@@ -166,6 +201,7 @@ judging_run(struct judging *judging, enum journal_format format, enum lp_precisi
 	judge_result_reset(&judging->result);
 	buf_clear(&judging->points);
 	buf_clear(&judging->rejects);
+	buf_clear(&judging->messages);
 	/* Exactly as many bytes as it has, so that a sanitizer sees reading behind them. */
 	char *bytes = malloc(text.len ? text.len : 1);
 	check(bytes);
@@ -174,6 +210,7 @@ judging_run(struct judging *judging, enum journal_format format, enum lp_precisi
 	judging->body = (struct judge_body){
 		.format = format,
 		.tenant = SPAN("main"),
+		.gateway = format == JOURNAL_FORMAT_MESSAGES ? SPAN("7") : span_of(NULL, 0),
 		.arrival_ms = JUDGING_ARRIVAL_MS,
 		.precision = precision,
 		.bytes = bytes,
@@ -188,6 +225,8 @@ judging_run(struct judging *judging, enum journal_format format, enum lp_precisi
 	judging_write_points(&judging->points, judging->result.batch);
 	judging_write_rejects(judging);
 	judging_check_replay(judging);
+	if (format == JOURNAL_FORMAT_MESSAGES)
+		judging_write_messages(judging);
 	if (format == JOURNAL_FORMAT_LINE)
 		judging_check_known(judging);
 }
