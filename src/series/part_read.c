@@ -507,17 +507,25 @@ cursor_there(const struct part_cursor *cursor, struct span key)
 	return order == 0 || (order > 0 && span_cmp(key, buf_span(&cursor->sought)) > 0);
 }
 
+/* Whether a walk in order has come to the end of the part. */
+static bool
+cursor_ended(const struct part_cursor *cursor, struct span key)
+{
+	return cursor->loaded && cursor->block >= cursor->part->block_count &&
+	    span_cmp(key, buf_span(&cursor->sought)) > 0;
+}
+
 int
 part_cursor_seek(struct part_cursor *cursor, struct span key)
 {
 	if (cursor->part->block_count == 0)
 		return 0;
-	bool there = cursor_there(cursor, key);
+	bool there = cursor_there(cursor, key), ended = cursor_ended(cursor, key);
 	buf_clear(&cursor->sought);
 	if (buf_append_span(&cursor->sought, key) != 0)
 		return -ENOMEM;
-	if (there)
-		return 1;
+	if (there || ended)
+		return there;
 	size_t block = cursor_find_block(cursor->part, key);
 	bool before = cursor->standing && cursor->block == block &&
 	    span_cmp(buf_span(&cursor->key), key) < 0;
