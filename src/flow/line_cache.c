@@ -16,9 +16,11 @@
 #define SETS 8192u /* a power of two */
 #define WAYS 2u
 
+/* 32 bytes: what is not here is known without a look at a shape. */
 struct line_set {
 	struct line_shape *shapes[WAYS];
-	uint32_t candidate;  /* the hash that came last and found no place, in part */
+	uint32_t tags[WAYS]; /* upper halves of the shapes' hashes */
+	uint32_t candidate;  /* of the head that came last and found no place; 0: none */
 };
 
 struct line_cache {
@@ -72,10 +74,18 @@ line_cache_hash(uint64_t seed, struct span head)
 	return hash64(head, seed);
 }
 
-static bool
-shape_is(const struct line_shape *shape, uint64_t hash, struct span tenant, struct span head)
+static uint32_t
+tag_of(uint64_t hash)
 {
-	if (!shape || shape->hash != hash)
+	return (uint32_t)(hash >> 32);
+}
+
+static bool
+set_has(const struct line_set *set, unsigned way, uint64_t hash, struct span tenant,
+    struct span head)
+{
+	const struct line_shape *shape = set->shapes[way];
+	if (!shape || set->tags[way] != tag_of(hash) || shape->hash != hash)
 		return false;
 	const char *bytes = line_shape_bytes(shape);
 	return span_eq(span_of(bytes, shape->head_len), head) &&
@@ -89,7 +99,7 @@ line_cache_find(struct line_cache *cache, uint64_t hash, struct span tenant, str
 		return NULL;
 	const struct line_set *set = &cache->sets[hash % SETS];
 	for (unsigned way = 0; way < WAYS; way++)
-		if (shape_is(set->shapes[way], hash, tenant, head))
+		if (set_has(set, way, hash, tenant, head))
 			return set->shapes[way];
 	return NULL;
 }
@@ -141,23 +151,23 @@ shape_create(uint64_t hash, struct span tenant, struct span head, const struct l
 }
 
 /* The place that the head may take: its own with other fields, a free one, or one that it has
- * asked for twice. */
-static struct line_shape **
+ * asked for twice. WAYS: none. */
+static unsigned
 set_place(struct line_set *set, uint64_t hash, struct span tenant, struct span head)
 {
-	uint32_t part = (uint32_t)(hash >> 32) | 1;
+	uint32_t candidate = tag_of(hash) | 1;
 	for (unsigned way = 0; way < WAYS; way++)
-		if (shape_is(set->shapes[way], hash, tenant, head))
-			return &set->shapes[way];
+		if (set_has(set, way, hash, tenant, head))
+			return way;
 	for (unsigned way = 0; way < WAYS; way++)
 		if (!set->shapes[way])
-			return &set->shapes[way];
-	if (set->candidate != part) {
-		set->candidate = part;
-		return NULL;
+			return way;
+	if (set->candidate != candidate) {
+		set->candidate = candidate;
+		return WAYS;
 	}
 	set->candidate = 0;
-	return &set->shapes[hash >> 63];
+	return (unsigned)(hash >> 63);
 }
 
 void
@@ -168,13 +178,14 @@ line_cache_offer(struct line_cache *cache, uint64_t hash, struct span tenant, st
 		cache->sets = calloc(SETS, sizeof cache->sets[0]);
 	if (!cache->sets)
 		return;
-	struct line_shape **place = set_place(&cache->sets[hash % SETS], hash, tenant, head);
-	if (!place)
+	struct line_set *set = &cache->sets[hash % SETS];
+	unsigned way = set_place(set, hash, tenant, head);
+	if (way == WAYS)
 		return;
-	if (*place) {
-		cache->bytes -= (*place)->bytes;
-		free(*place);
-		*place = NULL;
+	if (set->shapes[way]) {
+		cache->bytes -= set->shapes[way]->bytes;
+		free(set->shapes[way]);
+		set->shapes[way] = NULL;
 	}
 	struct line_shape *shape = shape_create(hash, tenant, head, fields, count);
 	if (shape && cache->bytes + shape->bytes > LINE_CACHE_BYTES_MAX) {
@@ -184,5 +195,6 @@ line_cache_offer(struct line_cache *cache, uint64_t hash, struct span tenant, st
 	if (!shape)
 		return;
 	cache->bytes += shape->bytes;
-	*place = shape;
+	set->shapes[way] = shape;
+	set->tags[way] = tag_of(hash);
 }

@@ -14,7 +14,7 @@
 
 #include "span.h"
 
-#define LINE_CACHE_BYTES_MAX (4u << 20) /* of shapes; the table has 192 KiB more */
+#define LINE_CACHE_BYTES_MAX (4u << 20) /* of shapes; the table has 256 KiB more */
 #define LINE_CACHE_HEAD_BYTES_MAX 512   /* of longer heads nothing is kept */
 #define LINE_CACHE_FIELDS_MAX 64
 

@@ -53,6 +53,21 @@ int head_take(struct head *head, struct roster *roster, uint32_t number, uint32_
 /* Memory so that head_put cannot fail for `points` points of `series` series. 0 or -ENOMEM. */
 int head_reserve(struct head *head, size_t series, size_t points);
 
+/* Ask for the memory that head_put will want: of the series, later of its last run. */
+static inline void
+head_expect(const struct head *head, uint32_t index)
+{
+	__builtin_prefetch(&head->series[index], 1);
+}
+
+static inline void
+head_expect_run(const struct head *head, uint32_t index)
+{
+	const struct head_run *run = head->series[index].last;
+	if (run)
+		__builtin_prefetch(run, 1);
+}
+
 /* Adds a point; one that is equal to the one before it changes nothing. Must be reserved. */
 void head_put(struct head *head, uint32_t index, int64_t time_ms, double value);
 

@@ -168,6 +168,40 @@ roster_add(struct roster *roster, uint32_t hash, struct span key, uint32_t *ret_
 	return 0;
 }
 
+/* The record that the table's first place for this hash names, or NULL. */
+static const struct roster_series *
+roster_first(const struct roster *roster, uint64_t hash64_of_key)
+{
+	if (!roster->table)
+		return NULL;
+	uint32_t taken = roster->table[(uint32_t)(hash64_of_key >> 32) & roster->mask];
+	return taken ? &roster->series[taken - 1] : NULL;
+}
+
+void
+roster_expect_place(const struct roster *roster, uint64_t hash64_of_key)
+{
+	if (roster->table)
+		__builtin_prefetch(
+		    &roster->table[(uint32_t)(hash64_of_key >> 32) & roster->mask]);
+}
+
+void
+roster_expect_record(const struct roster *roster, uint64_t hash64_of_key)
+{
+	const struct roster_series *series = roster_first(roster, hash64_of_key);
+	if (series)
+		__builtin_prefetch(series, 1);
+}
+
+void
+roster_expect_key(const struct roster *roster, uint64_t hash64_of_key)
+{
+	const struct roster_series *series = roster_first(roster, hash64_of_key);
+	if (series)
+		__builtin_prefetch(series->key);
+}
+
 int
 roster_take(struct roster *roster, uint64_t hash64_of_key, struct span key, uint32_t *ret_number)
 {

@@ -40,6 +40,12 @@ void roster_finish(struct roster *roster);
 /* The number of the key's series, made when it is new. 0 or -ENOMEM. */
 int roster_take(struct roster *roster, uint64_t hash, struct span key, uint32_t *ret_number);
 
+/* Asks for the memory that roster_take will want, one step of its way at a time: first the place
+ * in the table, some other work later the record, then its key. For who takes many in a row. */
+void roster_expect_place(const struct roster *roster, uint64_t hash);
+void roster_expect_record(const struct roster *roster, uint64_t hash);
+void roster_expect_key(const struct roster *roster, uint64_t hash);
+
 struct span roster_key(const struct roster *roster, uint32_t number);
 
 /* Span of a stored key (u32 length, bytes). */

@@ -61,6 +61,7 @@ void series_partition_advance(struct series_partition *partition, uint64_t seq);
 
 struct series_partition_stats {
 	uint64_t series, head_points, head_bytes, parts, part_points, part_bytes;
+	uint64_t filling_bytes; /* of the head that takes points, none frozen */
 	uint64_t roll_parts, roll_bytes; /* of roll-ups; not in the others */
 	int64_t head_oldest_ms; /* arrival of the oldest point in the head; INT64_MAX: none */
 };
