@@ -38,7 +38,7 @@ struct flow_options {
 	uint32_t partitions;
 	unsigned loops;
 	size_t intake_bytes_max;      /* bodies under way in the node */
-	size_t head_bytes_max;        /* of all partitions together */
+	size_t head_bytes_max;        /* of all partitions; to 4 times that with many series */
 	int64_t head_age_ms_max;
 	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
 	uint64_t ring_bytes_max;      /* of what was published, for patterns that catch up */

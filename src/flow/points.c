@@ -12,6 +12,9 @@
 #include "check.h"
 #include "flow_priv.h"
 
+#define POINTS_SERIES_BYTES 128u /* of heads, each series that is known */
+#define POINTS_ROOM_FACTOR 4u
+
 struct points_slot {
 	struct flow_loop *fl;
 	struct series_partition *partition;
@@ -229,8 +232,7 @@ slot_due(struct points_slot *slot)
 	if (stats.head_points == 0)
 		return slot_due_empty(slot, now);
 	int64_t age = loop_now_ms(loop) - stats.head_oldest_ms;
-	if (stats.head_bytes >= options->head_bytes_max / options->partitions ||
-	    age >= options->head_age_ms_max) {
+	if (slot->retry_at_ms || age >= options->head_age_ms_max) {
 		slot->retry_at_ms = 0;
 		slot_flush(slot);
 		return UINT64_MAX;
@@ -238,11 +240,48 @@ slot_due(struct points_slot *slot)
 	return now + (uint64_t)(options->head_age_ms_max - MAX(age, 0));
 }
 
+/* What the heads of this loop may take. With very many series the bound gives way: a head of one
+ * point of each makes parts of one point of each, all of which are merged again and again. */
+static uint64_t
+points_room_bytes(const struct flow_loop *fl, uint64_t series)
+{
+	const struct flow_options *options = &fl->flow->options;
+	uint64_t max = options->head_bytes_max / options->loops;
+	return MIN(MAX(max, series * POINTS_SERIES_BYTES), max * POINTS_ROOM_FACTOR);
+}
+
+/* When the loop's heads are full its largest is flushed: so the partitions do not all become full
+ * at once, and each part holds more than a partition's even share. */
+static void
+points_relieve(struct flow_loop *fl)
+{
+	uint64_t bytes = 0, series = 0, most = 0;
+	uint64_t now = loop_mono_ms(fl->loop);
+	struct points_slot *largest = NULL;
+	for (unsigned i = 0; i < fl->points.count; i++) {
+		struct points_slot *slot = &fl->points.slots[i];
+		struct series_partition_stats stats;
+		series_partition_stats(slot->partition, &stats);
+		bytes += stats.filling_bytes;
+		series += stats.series;
+		if (stats.filling_bytes > most && !slot_busy(slot) && slot->retry_at_ms <= now) {
+			most = stats.filling_bytes;
+			largest = slot;
+		}
+	}
+	if (largest && bytes >= points_room_bytes(fl, series)) {
+		largest->retry_at_ms = 0;
+		slot_flush(largest);
+	}
+}
+
 void
 points_settle(struct flow_loop *fl)
 {
 	uint64_t next = UINT64_MAX;
 	/* At the end only what flow_loop_flush asked for is begun. */
+	if (!fl->points.ending)
+		points_relieve(fl);
 	for (unsigned i = 0; i < fl->points.count && !fl->points.ending; i++)
 		next = MIN(next, slot_due(&fl->points.slots[i]));
 	if (next == UINT64_MAX)

@@ -82,8 +82,10 @@ const struct settings_entry settings_table[] = {
 	"Pack segments that are full, with an index by device, time and seq."),
     S("journal.seal_age_s", journal.seal_age_ms, 0, 365 * 24 * HOURS, "60s", LIVE,
 	"Only what arrived so long ago is packed; looked at every retention.look_s."),
-    BYTES(series.head_bytes_max, MIB, 64 * GIB, "64MiB", RESTART,
-	"Memory of the newest points, all partitions together; above it they become part files."),
+    BYTES(series.head_bytes_max, MIB, 64 * GIB, "32MiB", RESTART,
+	"Memory of the newest points, all partitions together; above it they become part files."
+	" With more series than it has room for it may take 128 bytes a series, at most four"
+	" times as much."),
     S("series.head_age_s_max", series.head_age_ms_max, 1000, 24 * HOURS, "600s", RESTART,
 	"Points older than this become part files; a restart replays no more than that."),
     INT(series.partitions, 1, 256, "8", RESTART,
