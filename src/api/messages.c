@@ -36,10 +36,10 @@ static const struct session_route_ops messages_ops = {
 };
 
 static const struct session_doc messages_doc = {
-	.help = "Lines without end, each for itself; answered when what is accepted is durable. Each "
-	    "appears on the channel gateways/ID/TOPIC. Of topic metrics, each numeric member of the "
-	    "data is a series tagged gateway=ID. Without credentials in the head, the first line "
-	    "must have the member gateway.",
+	.help = "Lines without end, each for itself; answered when what is accepted is durable. "
+	    "Each appears on the channel gateways/ID/TOPIC. Of topic metrics, each numeric member "
+	    "of the data is a series tagged gateway=ID. Without credentials in the head, the first "
+	    "line must have the member gateway.",
 	.body = {"application/x-ndjson GatewayMessage"},
 	.answers = {{202, "Intake", "What was accepted is durable; the rest is listed."}},
 };

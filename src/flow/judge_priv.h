@@ -97,8 +97,8 @@ void judge_named_init(struct judge_named *named);
 bool judge_json_blank(struct span line);
 
 /* Each for a value whose first token was read; -EBADMSG: the reader says where. *code gets what is
- * wrong with a credential, unless something was before. Pass over it, overwriting credentials inside
- * it; overwrite it, the value of "auth"; read it, the value of "device" or "gateway". */
+ * wrong with a credential, unless something was before. Pass over it, overwriting credentials
+ * inside it; overwrite it, the value of "auth"; read it, the value of "device" or "gateway". */
 int judge_json_skip(struct judge_run *run, struct json_reader *reader, enum json_token token,
     uint32_t *code);
 int judge_json_auth(struct judge_run *run, struct json_reader *reader, enum json_token token,
