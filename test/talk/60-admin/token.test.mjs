@@ -345,3 +345,16 @@ test('a device\'s login is throttled, too', async (t) => {
   assertProblem(late, 429);
   assert.ok(Number(late.headers['retry-after']) >= 1);
 });
+
+test('who guesses the old password with a stolen token is throttled as one who logs in', async (t) => {
+  const own = await serve(t);
+  await make('ana', 'user', own);
+  const key = await tokenOf('ana', own);
+  const put = (old) => own.request('PUT', '/api/v1/me',
+    { key, body: { password: { old, new: 'another-password' } } });
+  for (let i = 0; i < 5; i++) assertProblem(await put(`wrong-${i}`), 403);
+  const late = await put(password);
+  assertProblem(late, 429);
+  assert.ok(Number(late.headers['retry-after']) >= 1);
+  assertProblem(await login('ana', password, own), 429);
+});
