@@ -13,6 +13,8 @@
 #include "live.h"
 #include "session_priv.h"
 
+enum { WIPE_BYTES_MAX = 4096 }; /* of a body: those that hold passwords are short */
+
 static void
 set_deadline(struct http *http, unsigned after_ms)
 {
@@ -21,9 +23,21 @@ set_deadline(struct http *http, unsigned after_ms)
 
 /* ── the end of a request ── */
 
+/* No password of a login, or of a short document, stays in memory that was freed. */
+static void
+wipe_request(struct session_request *request)
+{
+	struct span header = session_header(request, "Authorization");
+	if (header.len && request->route && request->route->login)
+		explicit_bzero((char *)request + (header.ptr - (const char *)request), header.len);
+	if (request->whole.len && request->whole.len <= WIPE_BYTES_MAX)
+		explicit_bzero(request->whole.ptr, request->whole.len);
+}
+
 static void
 destroy_request(struct session_request *request)
 {
+	wipe_request(request);
 	list_remove(&request->done_link);
 	access_principal_unref(request->principal);
 	gunzip_destroy(request->gunzip);
