@@ -204,13 +204,14 @@ post(struct worker *w, struct body *body, double *ret_ms)
 	return -EPROTO;
 }
 
-/* Each connection sends its share of the rate. */
+/* Each connection sends its share of the rate, at times of its own. */
 static void
 wait_turn(const struct worker *w, double began)
 {
 	double share = (double)w->load->rate / (double)w->load->connections;
+	double phase = (double)w->load->batch * (double)w->first / (double)w->load->series;
 	double early = w->load->rate ?
-	    began + (double)w->readings / share - bench_seconds(w->bench) : 0;
+	    began + ((double)w->readings + phase) / share - bench_seconds(w->bench) : 0;
 	if (early > 0)
 		nanosleep(&(struct timespec){(time_t)early,
 			      (long)((early - (double)(time_t)early) * 1e9)}, NULL);

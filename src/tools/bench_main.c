@@ -40,7 +40,7 @@ static const struct kind kinds[] = {
     {"access", "credentials: their cost, many devices, changes, reads beside ingestion",
 	bench_access,
 	{.series = 100000,
-	    .batch = 1000,
+	    .batch = 500,
 	    .connections = 4,
 	    .rate = 100000,
 	    .duration_ms = 10000}},
