@@ -50,6 +50,9 @@ const struct openapi_schema openapi_schemas[] = {
 	{"GatewayFull",
 	    "{id: integer, state?: string, config?: Tags, name: string, may_enrol: boolean}",
 	    "state: not there when it was never set; refused when it is other than Active."},
+	{"GatewayLogLine",
+	    "{source?: string, time?: Time, data?: any, warning?: string}",
+	    "What a gateway said. warning: a damaged stretch of the journal."},
 	{"GatewayMade", "{id: integer, auth: string}", NULL},
 	{"GatewayMessage",
 	    "{topic: string, time?: Time|string, data?: any, "

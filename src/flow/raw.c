@@ -241,3 +241,36 @@ raw_write(const struct journal_record *record, struct span device,
 		return error;
 	return buf_ok(out) && buf_ok(scratch) ? raw.count : -ENOMEM;
 }
+
+struct topic {
+	struct span name;
+	struct buf *scratch;
+	int (*each)(void *ctx, int64_t time_ms, struct span data);
+	void *ctx;
+};
+
+static int
+topic_message(void *ctx, const struct judge_message *message)
+{
+	const struct topic *topic = ctx;
+	int error;
+
+	if (!span_eq(message->topic, topic->name))
+		return 0;
+	buf_clear(topic->scratch);
+	error = judge_message_write(topic->scratch, message->data);
+	if (error == 0 && !buf_ok(topic->scratch))
+		error = -ENOMEM;
+	return error ? error : topic->each(topic->ctx, message->time_ms, buf_span(topic->scratch));
+}
+
+int
+raw_messages_each(const struct journal_record *record, struct span topic, struct buf *scratch,
+    int (*each)(void *ctx, int64_t time_ms, struct span data), void *ctx)
+{
+	struct topic wanted = {topic, scratch, each, ctx};
+
+	if (record->format != JOURNAL_FORMAT_MESSAGES)
+		return 0;
+	return judge_message_each(record, topic_message, &wanted);
+}

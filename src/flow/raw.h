@@ -17,4 +17,10 @@ struct flow_scope;
 int raw_write(const struct journal_record *record, struct span device,
     const struct flow_scope *scope, struct buf *scratch, struct buf *out);
 
+/* Calls each() for each accepted message of this topic, of a gateway's record (of other records:
+ * never); `data` is JSON on one line. A nonzero return ends it and is returned. 0, -ENOMEM, or
+ * -EBADMSG, as above. */
+int raw_messages_each(const struct journal_record *record, struct span topic, struct buf *scratch,
+    int (*each)(void *ctx, int64_t time_ms, struct span data), void *ctx);
+
 #endif

@@ -80,8 +80,35 @@ test('a stream goes on with what comes', async () => {
 });
 
 test('a bad question is said', async () => {
-  for (const query of ['level=all', 'from=x', 'to=', 'source=syslog', `q=${'x'.repeat(129)}`])
+  for (const query of ['level=all', 'from=x', 'to=', 'source=syslog', 'source=gateway-', 'source=gateway-x', 'source=gateway-0', `q=${'x'.repeat(129)}`])
     assertProblem(await call(`${logs}?${query}`), 400);
+});
+
+test('what a gateway said on its topic logs', async () => {
+  const made = (await local(server, 'POST', '/api/v1/admin/gateways')).json();
+  const basic = `Basic ${Buffer.from(`gateway-${made.id}:${made.auth}`).toString('base64')}`;
+  const said = [
+    { topic: 'logs', time: 1700000000000, data: { level: 'info', text: 'started', auth: 'planted' } },
+    { topic: 'logs', time: 1700000001000, data: { level: 'warning', text: 'weak radio' } },
+    { topic: 'logs', time: 1700000002000, data: 'a text' }, { topic: 'metrics', data: { load: 1 } },
+  ];
+  const sent = await server.request('POST', '/api/v1/gateway/messages', {
+    key: false, headers: { authorization: basic }, body: said.map((one) => JSON.stringify(one)).join('\n'),
+  });
+  assert.equal(sent.status, 202, sent.text);
+  assert.equal(sent.json().accepted, 4);
+  const source = `source=gateway-${made.id}&from=0`;
+  const all = await lines(`?${source}`);
+  assert.deepEqual(all.map(({ time }) => time), [1700000000000, 1700000001000, 1700000002000]);
+  assert.ok(all.every((line) => line.source === `gateway-${made.id}`));
+  assert.deepEqual(all[1].data, said[1].data);
+  assert.ok(!JSON.stringify(all).includes('planted'));
+  assert.deepEqual((await lines(`?${source}&level=warn`)).map(({ data }) => data.text), ['weak radio']);
+  assert.deepEqual((await lines(`?${source}&q=radio`)).length, 1);
+  assert.deepEqual((await lines(`?${source}&to=1700000001000`)).length, 1);
+  assert.deepEqual(await lines('?source=gateway-999&from=0'), []);
+  assert.deepEqual(await lines(`?${source}&tenant=other`), []);
+  assertProblem(await call(`${logs}?${source}`, { accept: 'text/event-stream' }), 400);
 });
 
 test('keys are no governors, and no line holds one', async () => {
