@@ -25,6 +25,9 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 		    &flow->partitions[p]);
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		series_partition_set_rollups(flow->partitions[p], options->rollups);
+	if (!error && (options->series_max || options->tenant_series_max))
+		error = census_create(options->series_max, options->tenant_series_max,
+		    &flow->census);
 	if (error) {
 		flow_destroy(flow);
 		return error;
@@ -41,6 +44,7 @@ flow_destroy(struct flow *flow)
 	sequencer_finish(flow);
 	for (uint32_t p = 0; p < flow->options.partitions; p++)
 		series_partition_destroy(flow->partitions[p]);
+	census_destroy(flow->census);
 	hub_destroy(flow->hub);
 	free(flow);
 }
@@ -64,6 +68,7 @@ flow_loop_create(struct flow *flow, struct loop *loop, struct mailbox *box,
 		flow_loop_destroy(fl);
 		return error;
 	}
+	flow_loop_set_times(fl, 0, 0, 0);
 	flow->loops[fl->index] = fl;
 	*ret_loop = fl;
 	return 0;
@@ -93,10 +98,31 @@ flow_set_next_part_id(struct flow *flow, uint64_t next_id)
 	flow->next_part_id = next_id;
 }
 
+static int
+census_take_key(void *ctx, struct span key)
+{
+	return census_add(ctx, key, series_key_hash(key));
+}
+
 int
 flow_start(struct flow *flow)
 {
-	return sequencer_start(flow);
+	int error = 0;
+	for (uint32_t p = 0; p < flow->options.partitions && flow->census && !error; p++)
+		error = series_partition_keys(flow->partitions[p], census_take_key, flow->census);
+	return error ? error : sequencer_start(flow);
+}
+
+void
+flow_loop_set_times(struct flow_loop *fl, int64_t future_ms, int64_t past_ms, int64_t kept_ms)
+{
+	struct judge_limits limits = {
+		.future_ms = future_ms,
+		.past_ms = past_ms,
+		.kept_ms = kept_ms,
+		.census = fl->flow->census,
+	};
+	judge_set_limits(fl->judge, &limits);
 }
 
 int
@@ -210,6 +236,7 @@ flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
 		.flushes_failed = counters->flushes_failed,
 		.merges = counters->merges,
 		.rolls = counters->rolls,
+		.retired = counters->retired,
 		.records_failed = counters->records_failed,
 		.replayed = counters->replayed,
 	};

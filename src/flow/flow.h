@@ -42,6 +42,7 @@ struct flow_options {
 	int64_t head_age_ms_max;
 	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
 	uint64_t ring_bytes_max;      /* of what was published, for patterns that catch up */
+	uint64_t series_max, tenant_series_max; /* beyond it new ones are refused; 0: no limit */
 
 	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
 	 * was acknowledged. Does not return to normal work. */
@@ -113,6 +114,10 @@ int flow_append(struct flow_loop *fl, struct flow_ticket *ticket);
 size_t flow_intake_bytes(const struct flow *flow);
 
 struct judge *flow_judge(struct flow_loop *fl); /* the loop's own */
+
+/* Which times are taken: so far in the future and the past, and no older than is kept; 0: any. */
+void flow_loop_set_times(struct flow_loop *fl, int64_t future_ms, int64_t past_ms,
+    int64_t kept_ms);
 
 /* ── channels ── */
 
@@ -237,9 +242,17 @@ void flow_latest(struct flow_loop *fl, struct flow_latest *latest);
 struct flow_look {
 	void (*done)(struct flow_look *look); /* on the asking loop */
 
+	/* What may go: points and roll-ups that lie before a time (INT64_MIN: none), and what makes
+	 * the share of partitions more than their bytes (UINT64_MAX: no limit): each gives up in
+	 * proportion, so `…_bytes_now` says what they had at the last look. */
+	int64_t points_before_ms, rollups_before_ms;
+	uint64_t points_bytes_max, points_bytes_now;
+	uint64_t rollups_bytes_max, rollups_bytes_now;
+
 	/* The answers. */
 	uint64_t cursor_seq;            /* every partition has all up to here in parts */
-	uint64_t part_bytes;
+	uint64_t part_bytes;            /* of points and roll-ups */
+	uint64_t points_bytes, rollups_bytes;
 
 	struct mail mail;               /* flow's, as all below */
 	struct flow_loop *origin;
@@ -256,6 +269,7 @@ void flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), v
 
 struct flow_stats {
 	uint64_t records, readings, released_seq, commits, flushes, flushes_failed, merges, rolls;
+	uint64_t retired;               /* times that days were given up */
 	uint64_t records_failed, replayed;
 };
 void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */

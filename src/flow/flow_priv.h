@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "census.h"
 #include "flow.h"
 #include "list.h"
 #include "map.h"
@@ -137,6 +138,10 @@ void points_apply(struct flow_loop *fl, const struct journal_record *record);
 /* After the records of a release: flushes what became too large, arms the timer. */
 void points_settle(struct flow_loop *fl);
 
+/* What lies before these times is to go, in the loop's partition `index`. */
+void points_retire(struct flow_loop *fl, unsigned index, int64_t points_before_ms,
+    int64_t rollups_before_ms);
+
 /* ── views.c: on the first loop ── */
 
 /* Adds the view messages of a released record that somebody wants. 0 or -ENOMEM. */
@@ -164,7 +169,7 @@ void release_unref(struct release *release);
 
 struct flow_counters {
 	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
-	atomic_uint_fast64_t merges, rolls, records_failed, replayed;
+	atomic_uint_fast64_t merges, rolls, retired, records_failed, replayed;
 };
 
 struct flow {
@@ -177,6 +182,7 @@ struct flow {
 	struct sequencer sequencer;
 	struct committer *committer;
 	struct flow_counters counters;
+	struct census *census;             /* NULL: there is no limit on series */
 };
 
 struct flow_loop {

@@ -69,6 +69,12 @@ fail:
 }
 
 void
+judge_set_limits(struct judge *judge, const struct judge_limits *limits)
+{
+	judge->limits = *limits;
+}
+
+void
 judge_destroy(struct judge *judge)
 {
 	if (!judge)
@@ -162,10 +168,31 @@ judge_name_ok(struct span name)
 	return true;
 }
 
-bool
-judge_time_ok(int64_t ms)
+uint32_t
+judge_time(const struct judge_run *run, int64_t ms)
 {
-	return ms >= JUDGE_TIME_MS_MIN && ms <= JUDGE_TIME_MS_MAX;
+	int64_t now = run->body->arrival_ms;
+	if (ms < JUDGE_TIME_MS_MIN || ms > JUDGE_TIME_MS_MAX)
+		return VERDICT_BAD_TIME;
+	if (!run->result)
+		return 0;
+	const struct judge_limits *limits = &run->judge->limits;
+	if ((limits->future_ms && ms > now + limits->future_ms) ||
+	    (limits->past_ms && ms < now - limits->past_ms))
+		return VERDICT_OUT_OF_TIME;
+	return limits->kept_ms && ms < now - limits->kept_ms ? VERDICT_TOO_OLD : 0;
+}
+
+bool
+judge_points_allowed(struct judge_run *run)
+{
+	const struct judge *judge = run->judge;
+	struct census *census = run->result ? judge->limits.census : NULL;
+	for (size_t i = 0; census && i < judge->point_count; i++)
+		if ((i == 0 || judge->points[i].hash != judge->points[i - 1].hash) &&
+		    !census_allows(census, run->body->tenant, judge->points[i].hash))
+			return false;
+	return true;
 }
 
 int

@@ -19,6 +19,7 @@
 #include "verdict.h"
 
 struct judge;
+struct census;
 
 #define JUDGE_DETAILS_MAX 100
 
@@ -56,6 +57,14 @@ void judge_result_too_long(struct judge_result *result);
 /* `partitions` as the data directory was made. 0 or -ENOMEM. */
 int judge_create(uint32_t partitions, struct judge **ret_judge);
 void judge_destroy(struct judge *judge);
+
+/* Which times and series are taken, live. 0 and NULL: any. */
+struct judge_limits {
+	int64_t future_ms, past_ms; /* from the arrival */
+	int64_t kept_ms;            /* older points are not kept: too_old */
+	struct census *census;      /* the caller's; of the judge's life */
+};
+void judge_set_limits(struct judge *judge, const struct judge_limits *limits);
 
 /* Who an item says that it is of or from, and the token beside it: of an integer its digits. ptr
  * NULL: not said. Not to be copied: the spans lie in the texts. */

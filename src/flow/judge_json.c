@@ -279,10 +279,12 @@ reading_scan(struct item *item, bool seconds, struct reading *reading)
 			error = auth_star(item, token);
 		} else if (is_time) {
 			reading->has_time = true;
-			if (!time_parse(item->run, reader, token, seconds ? 1000 : 1,
-			    &reading->time_ms) ||
-			    !judge_time_ok(reading->time_ms))
-				reading_blame(reading, VERDICT_BAD_TIME, name);
+			uint32_t code = VERDICT_BAD_TIME;
+			if (time_parse(item->run, reader, token, seconds ? 1000 : 1,
+			    &reading->time_ms))
+				code = judge_time(item->run, reading->time_ms);
+			if (code)
+				reading_blame(reading, code, name);
 			error = value_skip(item, token);
 		} else {
 			error = metric_take(item, reading, name, escaped, token);
@@ -477,6 +479,8 @@ item_scan(struct item *item)
 		item->code = VERDICT_BAD_ITEM;
 	if (!error && !item->code)
 		item->code = gate_ask(item);
+	if (!error && !item->code && !judge_points_allowed(item->run))
+		item->code = VERDICT_TOO_MANY_SERIES;
 	return error;
 }
 

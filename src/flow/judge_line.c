@@ -45,16 +45,17 @@ field_add(struct judge_run *run, const struct lp_line *line, const struct lp_fie
 	return judge_point_add(run, key, *partition, time_ms, field->number);
 }
 
-static int
+/* 0 or the verdict on it. */
+static uint32_t
 line_time(const struct judge_run *run, const struct lp_line *line, int64_t *ret_ms)
 {
 	if (!line->has_time) {
 		*ret_ms = run->body->arrival_ms;
 		return 0;
 	}
-	if (!lp_time_ms(line->time, run->body->precision, ret_ms) || !judge_time_ok(*ret_ms))
-		return -ERANGE;
-	return 0;
+	if (!lp_time_ms(line->time, run->body->precision, ret_ms))
+		return VERDICT_BAD_TIME;
+	return judge_time(run, *ret_ms);
 }
 
 /* Keeps what the line's names came to, whose points wait to be committed. Not when line_quick would
@@ -89,9 +90,12 @@ static int
 line_judge(struct judge_run *run, struct span text, struct lp_line *line)
 {
 	int64_t time_ms;
-	if (line_time(run, line, &time_ms))
-		return judge_reject(run, -1, VERDICT_BAD_TIME, 0, "bad_timestamp",
+	uint32_t code = line_time(run, line, &time_ms);
+	if (code == VERDICT_BAD_TIME)
+		return judge_reject(run, -1, code, 0, "bad_timestamp",
 		    "the timestamp lies outside the years 1 to 9999; is the precision right?");
+	if (code)
+		return judge_reject(run, -1, code, 0, NULL, NULL);
 	struct series_tag tags[LP_TAGS_MAX];
 	for (size_t i = 0; i < line->tag_count; i++)
 		tags[i] = (struct series_tag){line->tags[i].name, line->tags[i].value};
@@ -110,6 +114,10 @@ line_judge(struct judge_run *run, struct span text, struct lp_line *line)
 			    "the measurement, field and tags together are too long");
 		if (error)
 			return error;
+	}
+	if (!judge_points_allowed(run)) {
+		judge_points_drop(run);
+		return judge_reject(run, -1, VERDICT_TOO_MANY_SERIES, 0, NULL, NULL);
 	}
 	line_keep(run, text, line);
 	int error = judge_points_commit(run);
@@ -178,7 +186,7 @@ quick_end(const struct judge_run *run, const char **at, const char *end, int64_t
 	if (p < end && *p == ' ') {
 		p++;
 		if (!lp_quick_time(&p, end, &time) ||
-		    !lp_time_ms(time, run->body->precision, ret_ms) || !judge_time_ok(*ret_ms))
+		    !lp_time_ms(time, run->body->precision, ret_ms) || judge_time(run, *ret_ms))
 			return false;
 	}
 	p += p < end && *p == '\r';
@@ -209,6 +217,7 @@ line_quick(struct judge_run *run, const char **at, const char *end)
 		struct line_field *field = &shape->fields[i];
 		struct span key = span_of(line_shape_bytes(shape) + field->key_off, field->key_len);
 		int error = 0;
+		/* Its series was there when the cache learned it, and a series stays. */
 		if (field->run != judge->run)
 			error = judge_series_take(run, field->partition, field->key_hash, key,
 			    &field->series);

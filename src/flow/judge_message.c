@@ -46,9 +46,11 @@ static void
 time_take(struct line *line, enum json_token token)
 {
 	line->has_time = true;
-	if (!judge_json_time(line->run, line->reader, token, &line->message.time_ms) ||
-	    !judge_time_ok(line->message.time_ms))
-		line_blame(line, VERDICT_BAD_TIME, NULL);
+	uint32_t code = VERDICT_BAD_TIME;
+	if (judge_json_time(line->run, line->reader, token, &line->message.time_ms))
+		code = judge_time(line->run, line->message.time_ms);
+	if (code)
+		line_blame(line, code, NULL);
 }
 
 /* From where its first token may begin to where its last one ended. */
@@ -177,6 +179,8 @@ line_settle(struct line *line)
 		error = metrics_take(line);
 	if (!line->code && gate && line->has_gateway)
 		line->code = gate->gateway(gate->ctx, &line->gateway);
+	if (!error && !line->code && !judge_points_allowed(run))
+		line->code = VERDICT_TOO_MANY_SERIES;
 	if (error)
 		return error;
 	if (line->code) {

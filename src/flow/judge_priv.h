@@ -5,6 +5,7 @@
 #define WEIR_JUDGE_PRIV_H
 
 #include "buf.h"
+#include "census.h"
 #include "json.h"
 #include "judge.h"
 #include "line_cache.h"
@@ -34,6 +35,7 @@ struct judge_series {
 
 struct judge {
 	uint32_t partitions;
+	struct judge_limits limits;
 	uint64_t run;                   /* counts bodies */
 	struct line_cache *lines;
 	uint64_t line_seed;             /* of the tenant of the body under way */
@@ -71,7 +73,11 @@ bool judge_name_ok(struct span name);
  * or a string that is a name. ptr NULL: the token is no id. */
 struct span judge_device_id(const struct json_reader *reader, enum json_token token, char *room);
 
-bool judge_time_ok(int64_t ms);
+/* 0 or the verdict on a point's time. At replay only what no calendar knows is refused. */
+uint32_t judge_time(const struct judge_run *run, int64_t ms);
+
+/* Whether the points of the item under way may join their series. */
+bool judge_points_allowed(struct judge_run *run);
 
 /* Builds the key of a series into judge.keys and adds a point of the item under way.
  * 0, -ENOMEM, -EINVAL or -E2BIG (as series_key_build). `key_off` SIZE_MAX: build the key. */

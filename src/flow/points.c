@@ -21,6 +21,8 @@ struct points_slot {
 	struct series_flush *flush;     /* one of these is not NULL while busy */
 	struct series_roll *roll;
 	struct series_merge *merge;
+	struct series_retire *retire;
+	int64_t points_before_ms, rollups_before_ms; /* what is to go; INT64_MIN: nothing */
 	struct job job;
 	struct store_unit unit;
 	struct mail stored;
@@ -34,7 +36,7 @@ static void slot_done(struct mail *mail);
 static bool
 slot_busy(const struct points_slot *slot)
 {
-	return slot->flush || slot->roll || slot->merge;
+	return slot->flush || slot->roll || slot->merge || slot->retire;
 }
 
 /* ── the way of one piece of work ── */
@@ -45,7 +47,8 @@ slot_run(struct job *job)
 	struct points_slot *slot = CONTAINER_OF(job, struct points_slot, job);
 	slot->error = slot->flush ? series_flush_run(slot->flush) :
 	    slot->roll		  ? series_roll_run(slot->roll) :
-				    series_merge_run(slot->merge);
+	    slot->merge		  ? series_merge_run(slot->merge) :
+				    0;
 }
 
 static int
@@ -54,7 +57,8 @@ slot_apply(struct store_unit *unit, struct store_tx *tx)
 	struct points_slot *slot = CONTAINER_OF(unit, struct points_slot, unit);
 	return slot->flush ? series_flush_commit(slot->flush, tx) :
 	    slot->roll	   ? series_roll_commit(slot->roll, tx) :
-			     series_merge_commit(slot->merge, tx);
+	    slot->merge	   ? series_merge_commit(slot->merge, tx) :
+			     series_retire_commit(slot->retire, tx);
 }
 
 static void
@@ -104,13 +108,29 @@ slot_flush(struct points_slot *slot)
 	return true;
 }
 
+/* Gives up what has become too old, and rolls it up before. */
+static void
+slot_retire(struct points_slot *slot)
+{
+	slot->roll = series_partition_roll_before(slot->partition,
+	    &slot->fl->flow->next_part_id, slot->points_before_ms);
+	if (slot->roll)
+		return;
+	slot->retire = series_partition_retire_begin(slot->partition, slot->points_before_ms,
+	    slot->rollups_before_ms);
+	slot->points_before_ms = slot->rollups_before_ms = INT64_MIN;
+}
+
 /* Rolls up first: a part that is merged with one that is not rolled up is not, either. */
 static void
 slot_tidy(struct points_slot *slot)
 {
 	_Atomic uint64_t *next_part_id = &slot->fl->flow->next_part_id;
-	slot->roll = series_partition_roll_begin(slot->partition, next_part_id, SERIES_ROLL_DUE);
-	if (!slot->roll)
+	slot_retire(slot);
+	if (!slot_busy(slot))
+		slot->roll = series_partition_roll_begin(slot->partition, next_part_id,
+		    SERIES_ROLL_DUE);
+	if (!slot_busy(slot))
 		slot->merge = series_partition_merge_begin(slot->partition, next_part_id);
 	if (slot_busy(slot))
 		slot_begin(slot);
@@ -162,6 +182,10 @@ slot_done(struct mail *mail)
 		slot_count(slot, &flow->counters.rolls, "rolling points up");
 		series_partition_rolled(slot->partition, slot->roll, slot->error);
 		slot->roll = NULL;
+	} else if (slot->retire) {
+		slot_count(slot, &flow->counters.retired, "giving up what is too old");
+		series_partition_retired(slot->partition, slot->retire, slot->error);
+		slot->retire = NULL;
 	} else {
 		slot_count(slot, &flow->counters.merges, "merging parts");
 		series_partition_merged(slot->partition, slot->merge, slot->error);
@@ -298,6 +322,18 @@ points_timer(struct loop_timer *timer)
 }
 
 void
+points_retire(struct flow_loop *fl, unsigned index, int64_t points_before_ms,
+    int64_t rollups_before_ms)
+{
+	struct points_slot *slot = &fl->points.slots[index];
+	slot->points_before_ms = points_before_ms;
+	slot->rollups_before_ms = rollups_before_ms;
+	if (!fl->points.ending && !slot_busy(slot) &&
+	    slot->retry_at_ms <= loop_mono_ms(fl->loop))
+		slot_tidy(slot);
+}
+
+void
 points_apply(struct flow_loop *fl, const struct journal_record *record)
 {
 	struct flow *flow = fl->flow;
@@ -343,6 +379,7 @@ points_create(struct flow_loop *fl)
 	for (uint32_t p = fl->index; p < flow->options.partitions; p += flow->options.loops) {
 		struct points_slot *slot = &points->slots[points->count++];
 		slot->fl = fl;
+		slot->points_before_ms = slot->rollups_before_ms = INT64_MIN;
 		slot->partition = flow->partitions[p];
 	}
 	return 0;

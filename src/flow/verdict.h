@@ -24,8 +24,12 @@
 	X(BAD_JSON, 11, "bad_json", "the line is not one JSON object")                     \
 	X(BAD_LINE, 12, "bad_line", "the line is no line protocol")                        \
 	X(TOO_LONG, 13, "too_long", "a line may have 1 MiB")                               \
-	X(WRONG_GATEWAY, 14, "wrong_gateway", "the device is bound to another gateway") \
-	X(BAD_TOPIC, 15, "bad_topic", "topic must be a string of 1 to 64 bytes without controls")
+	X(WRONG_GATEWAY, 14, "wrong_gateway", "the device is bound to another gateway")    \
+	X(BAD_TOPIC, 15, "bad_topic",                                                      \
+	    "topic must be a string of 1 to 64 bytes without controls")                    \
+	X(TOO_MANY_SERIES, 16, "too_many_series",                                          \
+	    "it would make a new series, and there are as many as may be")                 \
+	X(OUT_OF_TIME, 17, "out_of_time", "the time lies further from now than is allowed")
 
 enum verdict {
 #define X(id, number, word, text) VERDICT_##id = number,

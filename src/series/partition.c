@@ -390,6 +390,16 @@ series_partition_apply(struct series_partition *partition, const struct series_b
 
 /* ── asking ── */
 
+int
+series_partition_keys(const struct series_partition *partition,
+    int (*each)(void *ctx, struct span key), void *ctx)
+{
+	int stop = 0;
+	for (uint32_t i = 0; i < partition->roster.count && stop == 0; i++)
+		stop = each(ctx, roster_key(&partition->roster, i));
+	return stop;
+}
+
 void
 series_partition_stats(const struct series_partition *partition,
     struct series_partition_stats *ret_stats)

@@ -67,7 +67,8 @@ roll_look(const struct series_partition *partition, size_t first)
 		const struct part *part = partition->parts[i];
 		if (part->info.day != number)
 			break;
-		uint32_t missing = partition->roll_kinds & ~part->info.rolled;
+		uint32_t missing = partition_is_gone(partition, part) ? 0 :
+		    partition->roll_kinds & ~part->info.rolled;
 		day.count++;
 		day.missing |= missing;
 		day.open += missing != 0;

@@ -131,6 +131,29 @@ int series_roll_commit(struct series_roll *roll, struct store_tx *tx); /* store'
 void series_partition_rolled(struct series_partition *partition, struct series_roll *roll,
     int error); /* owner */
 
+/* ── retention: whole days of points, and files of roll-ups (an hour's: 32 days, a day's: 1,024),
+ * oldest first. As a merge, but without a worker ── */
+
+/* Points before it have gone: as committed under "floor" (store_cursor_get; 0: nothing has gone).
+ * At start, before parts are attached. */
+void series_partition_set_floor(struct series_partition *partition, int64_t floor_ms);
+
+struct series_retire;
+/* Days of points that end at or before `points_before_ms` and are rolled up (see
+ * series_partition_roll_before), files of roll-ups likewise. NULL: none. */
+struct series_retire *series_partition_retire_begin(struct series_partition *partition,
+    int64_t points_before_ms, int64_t rollups_before_ms);
+int series_retire_commit(struct series_retire *retire, struct store_tx *tx); /* store's thread */
+void series_partition_retired(struct series_partition *partition, struct series_retire *retire,
+    int error); /* owner; the files are unlinked when the last snapshot lets them go */
+
+/* What must go so that no more than `bytes_max` of points, of roll-ups, stay: for retire_begin. The
+ * newest day and the newest file of each kind stay. INT64_MIN: nothing. */
+int64_t series_partition_bytes_before(const struct series_partition *partition,
+    uint64_t bytes_max);
+int64_t series_partition_rollup_bytes_before(const struct series_partition *partition,
+    uint64_t bytes_max);
+
 /* ── asking ── */
 
 /* A series matches when its tenant and metric are equal (an empty metric: any), each tag has the
@@ -154,6 +177,11 @@ int series_partition_snapshot(struct series_partition *partition,
 int series_snapshot_keys(const struct series_snapshot *snapshot,
     int (*each)(void *ctx, struct span key), void *ctx);
 void series_snapshot_unref(struct series_snapshot *snapshot); /* any thread; NULL ok */
+
+/* Every key it ever met since the start, in no order. On the owner. Stops at a nonzero return and
+ * returns it. */
+int series_partition_keys(const struct series_partition *partition,
+    int (*each)(void *ctx, struct span key), void *ctx);
 
 /* The matching series by key with the newest point of each; on the owner, from memory.
  * Spans are valid during the call. Stops at a nonzero return and returns it. */

@@ -32,11 +32,18 @@ struct series_partition {
 	size_t roll_count, roll_cap;
 	uint64_t roll_bytes;
 	uint32_t roll_kinds;       /* which are kept: ROLLUP_BITs */
-	bool rolling;
+	bool rolling, retiring;
 	int64_t floor_ms;          /* points before it are gone for good */
 	struct tombs *tombs;       /* NULL: none */
 	struct buf indexes;        /* series_partition_apply's own */
 };
+
+/* Whether a part of points lies below the floor. */
+static inline bool
+partition_is_gone(const struct series_partition *partition, const struct part *part)
+{
+	return (part->info.day + 1) * PART_DAY_MS <= partition->floor_ms;
+}
 
 /* Puts a part in its place; takes the reference over. 0 or -ENOMEM. */
 int partition_add_part(struct series_partition *partition, struct part *part);

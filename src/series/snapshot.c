@@ -130,7 +130,7 @@ snapshot_take_parts(struct series_snapshot *snapshot, const struct series_partit
 		return -ENOMEM;
 	for (size_t i = 0; i < partition->part_count; i++) {
 		struct part *part = partition->parts[i];
-		if (!snapshot_wants(snapshot, part))
+		if (!snapshot_wants(snapshot, part) || partition_is_gone(partition, part))
 			continue;
 		snapshot->rolled[snapshot->part_count] = part->info.rolled;
 		snapshot->parts[snapshot->part_count++] = part_ref(part);

@@ -21,6 +21,7 @@
 struct limits {
 	uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
 	uint64_t seal, seal_age_ms;
+	uint64_t points_ms, points_bytes, rollups_ms, rollups_bytes;
 };
 
 struct retention {
@@ -35,6 +36,7 @@ struct retention {
 	struct limits held;
 	uint64_t cursor_seq, part_bytes, used_bytes;
 	bool seal_more;              /* one was sealed: there may be another */
+	bool trimmed;                /* raw messages went at the last look */
 
 	atomic_uint_fast64_t disk_bytes;
 };
@@ -122,7 +124,8 @@ journal_look(struct retention *retention)
 	if (error < 0)
 		log_event(retention->options.log, LOG_WARN, "raw_trim_failed",
 		    LOG_FIELDS(LOG_TEXT("error", strerror(-error))));
-	if (after.trimmed > before.trimmed)
+	retention->trimmed = after.trimmed > before.trimmed;
+	if (retention->trimmed)
 		log_event(retention->options.log, LOG_INFO, "raw_trimmed",
 		    LOG_FIELDS(LOG_NUMBER("segments", after.trimmed - before.trimmed),
 			LOG_NUMBER("first_seq", after.first_seq)));
@@ -225,6 +228,32 @@ look_answered(struct flow_look *look)
 	job_begin(retention, look_run);
 }
 
+static int64_t
+before_of(int64_t now_ms, uint64_t kept_ms)
+{
+	return kept_ms ? now_ms - (int64_t)kept_ms : INT64_MIN;
+}
+
+/* What of the series may go. Where the directory is full and no raw message went, points go. */
+static void
+series_limits(const struct retention *retention, struct flow_look *look)
+{
+	const struct limits *limits = &retention->limits;
+	int64_t now_ms = env_now_ms(retention->options.env);
+	look->points_before_ms = before_of(now_ms, limits->points_ms);
+	look->rollups_before_ms = before_of(now_ms, limits->rollups_ms);
+	look->points_bytes_now = look->points_bytes; /* of the last look */
+	look->rollups_bytes_now = look->rollups_bytes;
+	look->points_bytes_max = limits->points_bytes ? limits->points_bytes : UINT64_MAX;
+	look->rollups_bytes_max = limits->rollups_bytes ? limits->rollups_bytes : UINT64_MAX;
+	uint64_t most = limits->disk_bytes_max / 100 * TRIM_PERCENT;
+	if (retention->level < TRIM_PERCENT || retention->trimmed || !most)
+		return;
+	uint64_t over = retention->used_bytes - MIN(most, retention->used_bytes);
+	uint64_t left = look->points_bytes - MIN(over, look->points_bytes);
+	look->points_bytes_max = MIN(look->points_bytes_max, left);
+}
+
 static void
 look_begin(struct loop_timer *timer)
 {
@@ -232,6 +261,7 @@ look_begin(struct loop_timer *timer)
 	if (atomic_load(retention->options.stopping))
 		return;
 	loop_timer_set(retention->options.loop, timer, UINT64_MAX); /* keeps its place */
+	series_limits(retention, &retention->look);
 	retention->look.done = look_answered;
 	flow_look(retention->options.flow, &retention->look);
 }
@@ -246,6 +276,10 @@ retention_set(struct retention *retention, const struct settings *settings)
 		.disk_bytes_max = settings->retention.disk_bytes_max,
 		.seal = settings->journal.seal,
 		.seal_age_ms = settings->journal.seal_age_ms,
+		.points_ms = settings->retention.points_ms,
+		.points_bytes = settings->retention.points_bytes,
+		.rollups_ms = settings->retention.rollups_ms,
+		.rollups_bytes = settings->retention.rollups_bytes,
 	};
 }
 

@@ -135,6 +135,14 @@ net_begin(struct server_loop *sl)
 	return net_create(sl->loop, socket_real(), &limits, &sl->net);
 }
 
+static void
+times_set(struct server_loop *sl, const struct settings *settings)
+{
+	flow_loop_set_times(sl->flow, (int64_t)settings->time.future_ms,
+	    (int64_t)settings->time.past_ms, (int64_t)settings->retention.points_ms);
+}
+
+
 int
 server_loop_create(struct server *server, unsigned index)
 {
@@ -155,6 +163,8 @@ server_loop_create(struct server *server, unsigned index)
 		error = hub_local_create(sl->loop, flow_hub_hooks(), server->flow, &sl->hub);
 	if (!error)
 		error = flow_loop_create(server->flow, sl->loop, sl->box, sl->hub, &sl->flow);
+	if (!error)
+		times_set(sl, &server->settings);
 	if (!error)
 		error = sessions_create(sl);
 	return error;
@@ -309,6 +319,7 @@ reload_deliver(struct mail *mail)
 {
 	struct reload *reload = CONTAINER_OF(mail, struct reload, mail);
 	session_set_settings(reload->sl->sessions, &reload->settings);
+	times_set(reload->sl, &reload->all);
 	if (reload->sl->index == 0)
 		retention_set(reload->sl->server->retention, &reload->all);
 	free(reload);

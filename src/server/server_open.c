@@ -24,7 +24,7 @@ struct lists {
 	struct server *server;
 	struct store_part *parts;
 	size_t part_count, part_cap;
-	uint64_t cursors[FLOW_PARTITIONS_MAX];
+	uint64_t cursors[FLOW_PARTITIONS_MAX], floors[FLOW_PARTITIONS_MAX];
 };
 
 static int
@@ -50,6 +50,8 @@ lists_load(struct server *server, struct lists *lists, uint32_t partitions, char
 	int error = store_parts_load(store, part_take, lists);
 	for (uint32_t p = 0; p < partitions && !error; p++)
 		error = store_cursor_get(store, "points", p, &lists->cursors[p]);
+	for (uint32_t p = 0; p < partitions && !error; p++)
+		error = store_cursor_get(store, "floor", p, &lists->floors[p]);
 	if (!error)
 		error = server_registry_load(server);
 	if (error)
@@ -156,6 +158,8 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	    .intake_bytes_max = settings->intake.bytes_max,
 	    .head_bytes_max = settings->series.head_bytes_max,
 	    .head_age_ms_max = (int64_t)settings->series.head_age_ms_max,
+	    .series_max = settings->series.max,
+	    .tenant_series_max = settings->series.tenant_max,
 	    .rollups = rollups[server->settings.series.rollups],
 	    .fatal = flow_fatal,
 	    .warn = flow_warn,
@@ -217,8 +221,12 @@ parts_attach(
     struct server *server, const struct lists *lists, uint32_t partitions, char *ret_reason)
 {
 	int error = 0;
-	for (uint32_t p = 0; p < partitions; p++)
+	for (uint32_t p = 0; p < partitions; p++) {
 		series_partition_set_cursor(flow_partition(server->flow, p), lists->cursors[p]);
+		if (lists->floors[p])
+			series_partition_set_floor(flow_partition(server->flow, p),
+			    (int64_t)lists->floors[p]);
+	}
 	for (size_t i = 0; i < lists->part_count && !error; i++)
 		error = part_attach(server, partitions, &lists->parts[i]);
 	if (!error)

@@ -39,10 +39,15 @@ struct settings {
 	} journal;
 	struct {
 		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max, rollups;
+		uint64_t max, tenant_max;
 	} series;
 	struct {
 		uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
+		uint64_t points_ms, points_bytes, rollups_ms, rollups_bytes;
 	} retention;
+	struct {
+		uint64_t future_ms, past_ms;
+	} time;
 	struct {
 		uint64_t threads;
 	} query, workers;

@@ -54,11 +54,26 @@ write_record(struct world *world)
 		if (kind == 2) /* the millisecond around midnight */
 			at = (at / WORLD_DAY_MS + 1) * WORLD_DAY_MS - (int64_t)world_draw(world, 3);
 		for (uint64_t n = 1 + world_draw(world, kind == 1 ? 400 : 60); n > 0; n--) {
-			world_add(world, batch, series, at, some_value(world, series));
+			if (at >= world->floor_ms) /* the judge's to refuse */
+				world_add(world, batch, series, at, some_value(world, series));
 			at += step - (kind == 4 ? 5000 : 0);
 		}
 	}
 	world_end(world, batch);
+}
+
+/* Below the floor only whole spans of roll-ups can be told. */
+static void
+stay_with_rollups(struct world *world, struct series_query *query)
+{
+	bool hours = world->rollups & SERIES_ROLLUP_HOURS;
+	query->from_ms -= query->from_ms % WORLD_DAY_MS;
+	query->to_ms += WORLD_DAY_MS - query->to_ms % WORLD_DAY_MS;
+	query->step_ms = world_draw(world, 3) ? WORLD_DAY_MS : 0;
+	if (hours && world_draw(world, 2))
+		query->step_ms = 3600000 * (int64_t)(1 + world_draw(world, 3));
+	for (size_t i = 0; i < query->agg_count; i++)
+		query->aggs[i] = (enum series_agg)world_draw(world, SERIES_P50);
 }
 
 static void
@@ -74,6 +89,8 @@ ask(struct world *world)
 	for (size_t i = 0; i < query.agg_count; i++)
 		query.aggs[i] = (enum series_agg)world_draw(world, SERIES_AGG_COUNT);
 	query.limit = world_draw(world, 2) * (1 + world_draw(world, 50));
+	if (query.from_ms < world->floor_ms)
+		stay_with_rollups(world, &query);
 	if (query.step_ms >= 60000)
 		query.fill = (enum series_fill)world_draw(world, 3);
 	if (query.step_ms == 1000)
@@ -103,18 +120,33 @@ roll(struct world *world)
 	}
 }
 
+/* Points of days before some time go, once roll-ups hold them. */
+static int
+retire(struct world *world)
+{
+	int64_t before_ms = some_time(world) - WORLD_DAY_MS;
+	int error = world_flush(world);
+	if (error || !world->rollups)
+		return error;
+	while ((error = world_roll_before(world, before_ms)) == 1)
+		;
+	return error ? error : world_retire(world, before_ms);
+}
+
 static void
 cut_power(struct world *world)
 {
 	sim_crash_after(world->env, world_draw(world, 60));
 	/* Whatever they say, nothing may be lost. */
-	uint64_t what = world_draw(world, 6);
+	uint64_t what = world_draw(world, 8);
 	if (what < 3)
 		world_flush(world);
 	else if (what < 4)
 		world_merge(world, world_draw(world, 2));
-	else
+	else if (what < 6)
 		roll(world);
+	else
+		retire(world);
 	world_close(world);
 	sim_power_cut(world->env);
 	sim_heal(world->env);
@@ -142,8 +174,10 @@ live_through(uint64_t seed)
 			assert_true(roll(world) >= 0);
 		else if (what < 90)
 			ask(world);
-		else if (what < 93)
+		else if (what < 92)
 			compare_all(world);
+		else if (what < 93)
+			assert_true(retire(world) >= 0);
 		else if (what < 96) {
 			world_close(world);
 			assert_int_equal(world_open(world), 0);

@@ -106,11 +106,15 @@ int
 world_open(struct world *world)
 {
 	struct world_parts parts = {.world = world};
-	uint64_t cursor, next_id;
+	uint64_t cursor, next_id, floor;
 	int error = store_open(world->env, WORLD_DIR, &world->store);
 	if (error)
 		return error;
 	error = series_partition_create(world->env, WORLD_PARTS_DIR, 0, &world->partition);
+	if (error == 0)
+		error = store_cursor_get(world->store, "floor", 0, &floor);
+	if (error == 0 && floor)
+		series_partition_set_floor(world->partition, (int64_t)floor);
 	if (error == 0)
 		error = store_parts_load(world->store, world_attach, &parts);
 	qsort(parts.ids, parts.count, sizeof(parts.ids[0]), world_order_ids);
@@ -123,6 +127,7 @@ world_open(struct world *world)
 		return error;
 	}
 	atomic_store(&world->next_id, next_id);
+	world->floor_ms = floor ? (int64_t)floor : INT64_MIN;
 	series_partition_set_cursor(world->partition, cursor);
 	series_partition_set_rollups(world->partition, world->rollups);
 	/* From a few records before the cursor on: they must change nothing. */
@@ -207,6 +212,7 @@ struct world_unit {
 	struct series_flush *flush;
 	struct series_merge *merge;
 	struct series_roll *roll;
+	struct series_retire *retire;
 	int error;
 };
 
@@ -218,6 +224,8 @@ world_unit_apply(struct store_unit *unit, struct store_tx *tx)
 		return series_flush_commit(own->flush, tx);
 	if (own->roll)
 		return series_roll_commit(own->roll, tx);
+	if (own->retire)
+		return series_retire_commit(own->retire, tx);
 	return series_merge_commit(own->merge, tx);
 }
 
@@ -292,6 +300,21 @@ world_roll_before(struct world *world, int64_t before_ms)
 	    &world->next_id, before_ms));
 }
 
+int
+world_retire(struct world *world, int64_t before_ms)
+{
+	struct series_retire *retire = series_partition_retire_begin(world->partition, before_ms,
+	    INT64_MIN);
+	if (!retire)
+		return 0;
+	int error = world_commit(world, (struct world_unit){.retire = retire});
+	series_partition_retired(world->partition, retire, error);
+	uint64_t floor;
+	if (error == 0 && store_cursor_get(world->store, "floor", 0, &floor) == 0)
+		world->floor_ms = (int64_t)floor;
+	return error ? error : 1;
+}
+
 /* ── comparing ── */
 
 struct world_reader {
@@ -332,6 +355,15 @@ model_lower(const struct world_points *model, int64_t time_ms)
 	return at;
 }
 
+/* Where what is told begins: aggregates reach below the floor, points do not. */
+static int64_t
+reader_from(const struct world_reader *reader)
+{
+	const struct series_query *query = reader->query;
+	bool points = !query->agg_count || query->points_only;
+	return points ? MAX(query->from_ms, reader->world->floor_ms) : query->from_ms;
+}
+
 static int
 reader_begin(void *ctx, struct span key)
 {
@@ -341,14 +373,14 @@ reader_begin(void *ctx, struct span key)
 	for (; series < WORLD_SERIES && !span_eq(world_key(world, series), key); series++)
 		if (reader->compare) { /* one left out has nothing in the range */
 			const struct world_points *model = &world->model[series];
-			size_t at = model_lower(model, reader->query->from_ms);
+			size_t at = model_lower(model, reader_from(reader));
 			assert_true(at == model->count ||
 			    model->points[at].time_ms >= reader->query->to_ms);
 		}
 	assert_true(series < WORLD_SERIES);
 	reader->series = series;
 	reader->next_series = series + 1;
-	reader->at = model_lower(&world->model[series], reader->query->from_ms);
+	reader->at = model_lower(&world->model[series], reader_from(reader));
 	reader->told = 0;
 	reader->any = false;
 	int64_t step = reader->query->step_ms;
@@ -536,11 +568,12 @@ world_run(struct world *world, struct world_reader *reader, const struct series_
 static void
 world_compare_told(struct world *world, const struct series_query *query, struct buf *kept)
 {
-	struct world_reader reader = {.compare = true, .kept = kept};
+	struct world_reader reader = {.world = world, .query = query, .compare = true,
+	    .kept = kept};
 	assert_int_equal(world_run(world, &reader, query), 0);
 	for (size_t series = reader.next_series; series < WORLD_SERIES; series++) {
 		const struct world_points *model = &world->model[series];
-		size_t at = model_lower(model, query->from_ms);
+		size_t at = model_lower(model, reader_from(&reader));
 		assert_true(at == model->count || model->points[at].time_ms >= query->to_ms);
 	}
 }
@@ -552,7 +585,7 @@ world_compare_query(struct world *world, const struct series_query *query)
 	struct series_query other = *query;
 	other.points_only = true;
 	world_compare_told(world, query, &kept);
-	if (query->agg_count) {
+	if (query->agg_count && query->from_ms >= world->floor_ms) {
 		world_compare_told(world, &other, &points);
 		assert_true(span_eq(buf_span(&kept), buf_span(&points)));
 	}

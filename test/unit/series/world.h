@@ -47,6 +47,7 @@ struct world {
 	char keys[WORLD_SERIES][64];
 	size_t key_lens[WORLD_SERIES];
 	unsigned rollups;          /* which are kept; see series.h */
+	int64_t floor_ms;          /* points before it are gone, their roll-ups are not */
 	size_t damages;            /* reported so far */
 	struct series_damage damage; /* the last */
 };
@@ -71,6 +72,7 @@ int world_flush(struct world *world);
 int world_merge(struct world *world, bool compact); /* 1: merged, 0: nothing to do, -errno */
 int world_roll(struct world *world, enum series_roll_when when); /* likewise */
 int world_roll_before(struct world *world, int64_t before_ms);
+int world_retire(struct world *world, int64_t before_ms); /* likewise; points only */
 
 /* Everything the partition tells against the model; aggregates also from points only, and then
  * every bit must be the same. */
