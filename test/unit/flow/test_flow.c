@@ -362,6 +362,92 @@ heads_are_flushed_by_age_and_cursors_follow(void **state)
 	world_destroy(world);
 }
 
+/* ── what has become too old ── */
+
+struct look {
+	struct flow_look look;
+	sem_t done;
+};
+
+static void
+look_done(struct flow_look *look)
+{
+	sem_post(&CONTAINER_OF(look, struct look, look)->done);
+}
+
+static void
+look_begin(struct world_loop *loop, void *ctx)
+{
+	struct look *look = ctx;
+	look->look.done = look_done;
+	flow_look(loop->flow, &look->look);
+}
+
+static void
+look_at(struct world *world, struct look *look, int64_t before_ms, uint64_t bytes_max)
+{
+	uint64_t bytes = look->look.points_bytes;
+	look->look = (struct flow_look){
+		.points_before_ms = before_ms,
+		.rollups_before_ms = INT64_MIN,
+		.points_bytes_max = bytes_max,
+		.points_bytes_now = bytes,
+		.rollups_bytes_max = UINT64_MAX,
+	};
+	world_call(world, last_loop(world), look_begin, look);
+	sem_wait(&look->done);
+}
+
+static bool
+retired_one(const struct flow_stats *stats)
+{
+	return stats->retired > 0;
+}
+
+static bool
+retired_two(const struct flow_stats *stats)
+{
+	return stats->retired > 1;
+}
+
+/* Days 1, 2 and 3 of one device, each in a part. */
+static void
+days_go_by_age_and_by_bytes_and_stay_away(void **state)
+{
+	struct world *world = world_create((unsigned)(uintptr_t)*state);
+	world->options.rollups = SERIES_ROLLUP_HOURS;
+	world_open(world);
+	struct look look = {.look = {.points_bytes = 0}};
+	sem_init(&look.done, 0, 0);
+	assert_int_equal(world_append(world, 0,
+	    "w,device=1 a=1 86400000\nw,device=1 a=2 172800000\nw,device=1 a=3 259200000"), 0);
+	world_close(world, true);
+	world_open(world);
+	look_at(world, &look, INT64_MIN, UINT64_MAX);
+	look_at(world, &look, 172799999, UINT64_MAX); /* a millisecond of day 1 is kept */
+	check_text(world_points(world, 0, NULL), "w.a{device=1} 86400000 1\n"
+	    "w.a{device=1} 172800000 2\nw.a{device=1} 259200000 3\n");
+	assert_int_equal(world_stats(world).retired, 0);
+	look_at(world, &look, 172800000, UINT64_MAX);
+	world_await(world, retired_one);
+	check_text(world_points(world, 0, NULL),
+	    "w.a{device=1} 172800000 2\nw.a{device=1} 259200000 3\n");
+	assert_int_equal(world_stats(world).rolls, 1);
+	look_at(world, &look, INT64_MIN, 1); /* of bytes that this look counts for the next */
+	look_at(world, &look, INT64_MIN, 1);
+	world_await(world, retired_two);
+	check_text(world_points(world, 0, NULL), "w.a{device=1} 259200000 3\n");
+	world_close(world, false);
+	world_open(world);
+	check_text(world_points(world, 0, NULL), "w.a{device=1} 259200000 3\n");
+	/* Behind what is kept, however it came to be accepted: not shown, not rolled up. */
+	assert_int_equal(world_append(world, 0, "w,device=1 a=9 86400001"), 0);
+	check_text(world_points(world, 0, NULL), "w.a{device=1} 259200000 3\n");
+	world_close(world, true);
+	sem_destroy(&look.done);
+	world_destroy(world);
+}
+
 static void
 a_flush_that_fails_is_tried_again(void **state)
 {
@@ -435,6 +521,7 @@ main(void)
 		BOTH(what_is_under_way_is_bounded),
 		BOTH(heads_are_flushed_by_size),
 		BOTH(heads_are_flushed_by_age_and_cursors_follow),
+		BOTH(days_go_by_age_and_by_bytes_and_stay_away),
 		BOTH(a_flush_that_fails_is_tried_again),
 		BOTH(the_last_flush_leaves_nothing_to_replay),
 	};

@@ -90,7 +90,7 @@ struct parts {
 	struct store_part parts[4096];
 	uint64_t ids[4096];
 	size_t count;
-	uint64_t cursors[WORLD_PARTITIONS];
+	uint64_t cursors[WORLD_PARTITIONS], floors[WORLD_PARTITIONS];
 };
 
 static int
@@ -114,8 +114,10 @@ static void
 parts_load(struct world *world, struct parts *parts)
 {
 	parts->count = 0;
-	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
+	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
 		check(store_cursor_get(world->store, "points", p, &parts->cursors[p]) == 0);
+		check(store_cursor_get(world->store, "floor", p, &parts->floors[p]) == 0);
+	}
 	check(store_parts_load(world->store, part_take, parts) == 0);
 	qsort(parts->ids, parts->count, sizeof parts->ids[0], order_ids);
 }
@@ -124,8 +126,12 @@ static void
 parts_attach(struct world *world, const struct parts *parts)
 {
 	uint64_t next_id;
-	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++)
+	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
 		series_partition_set_cursor(flow_partition(world->flow, p), parts->cursors[p]);
+		if (parts->floors[p])
+			series_partition_set_floor(flow_partition(world->flow, p),
+			    (int64_t)parts->floors[p]);
+	}
 	for (size_t i = 0; i < parts->count; i++)
 		check(series_partition_attach(flow_partition(world->flow,
 			  parts->parts[i].partition), &parts->parts[i], NULL, NULL) == 0);
