@@ -98,10 +98,11 @@ const struct settings_entry settings_table[] = {
     INT(series.max, 0, 1000000000, "0", RESTART,
 	"Series of all tenants; points of new ones beyond it are rejected as too_many_series, old"
 	" ones go on; 0: no limit. Costs up to 22 bytes of memory a series."),
-    INT(series.tenant_max, 0, 1000000000, "0", RESTART, "The same for each tenant."),
-    S("time.future_s", time.future_ms, 0, 10000 * 365 * 24 * HOURS, "0", LIVE,
+    INT(series.tenant_max, 0, 1000000000, "0", RESTART,
+	"The same for each tenant."),
+    S("time.future_s", time.future_ms, 0, 100 * 365 * 24 * HOURS, "0", LIVE,
 	"Points may lie so far in the future, others are rejected as out_of_time; 0: any."),
-    S("time.past_s", time.past_ms, 0, 10000 * 365 * 24 * HOURS, "0", LIVE,
+    S("time.past_s", time.past_ms, 0, 100 * 365 * 24 * HOURS, "0", LIVE,
 	"The same for the past; 0: any."),
     S("retention.look_s", retention.look_ms, 100, HOURS, "60s", LIVE,
 	"How often the server looks what has become too old or too much."),
@@ -123,7 +124,8 @@ const struct settings_entry settings_table[] = {
 	"Files of roll-ups may take so much disk, then the oldest go; 0: no limit."),
     BYTES(retention.disk_bytes_max, 0, EIB, "0", LIVE,
 	"What the data directory may take. From 80 % on the log warns; from 95 % on the oldest raw"
-	" messages go, then the oldest days of points; where nothing may go any more, readings are answered 503; 0: no limit."),
+	" messages go, then the oldest days of points; where nothing may go any more, readings"
+	" are answered 503; 0: no limit."),
     INT(query.threads, 1, 256, "4", RESTART, "Threads that answer questions."),
     INT(workers.threads, 1, 64, "2", RESTART, "Threads that write and merge part files."),
     BYTES(intake.bytes_max, MIB, 16 * GIB, "32MiB", RESTART,
