@@ -118,7 +118,8 @@ number_format(const struct settings_entry *entry, uint64_t number, struct buf *o
 	case SETTINGS_MS:
 	case SETTINGS_S:
 		buf_append_u64(out, number % 1000 ? number : number / 1000);
-		buf_append_str(out, number % 1000 ? "ms" : "s");
+		if (number) /* 0s is no duration of datetime.h */
+			buf_append_str(out, number % 1000 ? "ms" : "s");
 		break;
 	default:
 		buf_append_u64(out, number);
