@@ -101,4 +101,13 @@ export const table = [
   ['POST', '/api/v1/publish', view, to('alerts/{device}')],
   ['POST', '/api/v1/publish', view, to('gateways/{gateway}/logs')],
   ['POST', '/api/v1/publish?channel=readings/{device}/temp', view, { body: '1' }],
+
+  // Who may send readings at all; of which device is told item by item (10-http/gateways).
+  ['POST', '/api/v1/readings', { any: '202 202 403 202 202 202 403 401' }, { body: '[]' }],
+  ['POST', '/write', { any: '204 204 403 403 403 204 403 401' }, { body: '' }],
+  ['POST', '/api/v2/write', { any: '204 204 403 403 403 204 403 401' }, { body: '' }],
+  ['POST', '/api/v1/gateway/messages', { any: '403 403 403 202 403 403 403 401' },
+    { body: '' }],
+  // A gateway that may enrol: 60-admin/enrol.
+  ['POST', '/api/v1/enrol/device', { any: '403 403 403 403 403 403 403 401' }, { body: {} }],
 ];
