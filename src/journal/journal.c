@@ -72,6 +72,7 @@ journal_open(struct env *env, const struct journal_options *options, journal_dam
 	journal->durability = options->durability;
 	journal->direct = options->direct;
 	journal->read_only = options->read_only;
+	journal->limit_bytes = UINT64_MAX;
 	journal->next_seq = 1;
 	journal->commit_next = 1;
 	int r = journal_make_locks(journal);
@@ -260,6 +261,14 @@ journal_commit(struct journal *journal, struct journal_record *const *records, s
 	for (size_t i = 0; i < count; i++)
 		records[i]->error = records[i]->error ? records[i]->error : r;
 	return r;
+}
+
+void
+journal_set_limit(struct journal *journal, uint64_t bytes)
+{
+	pthread_mutex_lock(&journal->lock);
+	journal->limit_bytes = bytes;
+	pthread_mutex_unlock(&journal->lock);
 }
 
 /* ── counts ── */

@@ -42,6 +42,7 @@ struct journal {
 	struct journal_segment *segments; /* by number; the last is the one written to */
 	size_t segment_count, segment_cap;
 	enum journal_spare spares[JOURNAL_SPARES_MAX];
+	uint64_t limit_bytes;     /* of disk_bytes */
 	struct journal_stats counts; /* all but what the segments tell */
 };
 
@@ -66,6 +67,9 @@ int journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t fi
 /* Makes a commit of `blocks` that failed at the last segment's end unreadable, durably: 0; else it
  * may be found there after a crash. Committer. */
 int journal_segment_void(struct journal *journal, uint64_t blocks);
+
+/* Whether one more file of `blocks` is within the limit. */
+bool journal_segment_may_grow(struct journal *journal, uint64_t blocks);
 
 bool journal_segment_has_spare(struct journal *journal);
 

@@ -204,9 +204,11 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 		return r;
 	if (journal->number_last >= NUMBER_MAX)
 		return -EIO;
-	uint64_t number = ++journal->number_last;
 	if (blocks <= journal->segment_blocks - JOURNAL_BLOCK_FIRST)
 		slot = spare_move(journal, JOURNAL_SPARE_READY, JOURNAL_SPARE_MAKING);
+	if (slot < 0 && !journal_segment_may_grow(journal, blocks))
+		return -ENOSPC;
+	uint64_t number = ++journal->number_last;
 	check(journal_segment_path(journal, number, false, to)); /* the longest was tried at open */
 	if (slot >= 0)
 		check(journal_segment_spare_path(journal, (unsigned)slot, from));
@@ -299,6 +301,19 @@ journal_wants_prepare(const struct journal *journal)
 }
 
 bool
+journal_segment_may_grow(struct journal *journal, uint64_t blocks)
+{
+	struct journal_stats stats;
+	journal_stats(journal, &stats);
+	pthread_mutex_lock(&journal->lock);
+	uint64_t limit = journal->limit_bytes;
+	pthread_mutex_unlock(&journal->lock);
+	uint64_t bytes = MAX(journal->segment_blocks, blocks + JOURNAL_BLOCK_FIRST) *
+	    JOURNAL_BLOCK_BYTES;
+	return stats.disk_bytes <= limit && bytes <= limit - stats.disk_bytes;
+}
+
+bool
 journal_segment_has_spare(struct journal *journal)
 {
 	bool has = false;
@@ -337,6 +352,8 @@ journal_prepare(struct journal *journal)
 	struct env_file *file = NULL;
 	if (!journal_wants_prepare(journal))
 		return 0;
+	if (!journal_segment_may_grow(journal, 0))
+		return -ENOSPC;
 	int slot = spare_move(journal, JOURNAL_SPARE_NONE, JOURNAL_SPARE_MAKING);
 	if (slot < 0)
 		return 0;

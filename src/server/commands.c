@@ -10,6 +10,7 @@
 #include "options.h"
 #include "check.h"
 #include "demo.h"
+#include "inspect.h"
 #include "metrics.h"
 #include "serve.h"
 #include "settings.h"
@@ -26,6 +27,7 @@ struct command {
 static const struct command commands[] = {
     {"serve", serve_main, "serve from a data directory"},
     {"demo", demo_main, "serve a simulated fleet, on loopback, to look at"},
+    {"inspect", inspect_main, "what is in a data directory, and what of it is damaged"},
     {"simulate", tools_simulate_main, "send what a simulated fleet measures to a server"},
     {"bench", tools_bench_main, "measure this binary"},
     {"admin", admin_main, "accounts, keys, secrets, with the server running or not"},

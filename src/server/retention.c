@@ -15,7 +15,7 @@
 #include "raw_keys.h"
 
 #define WARN_PERCENT 80u  /* of retention.disk_bytes_max: the log says so */
-#define TRIM_PERCENT 95u  /* raw messages go */
+#define TRIM_PERCENT 95u  /* raw messages go, see trim_bytes */
 #define NEAR_LOOK_MS 1000u /* how often it is looked above the first of these */
 
 struct limits {
@@ -62,6 +62,15 @@ segment_count(void *ctx, const struct journal_segment_info *segment)
 	return 0;
 }
 
+/* Above it raw messages go: TRIM_PERCENT, or what leaves no room for two more segments. */
+static uint64_t
+trim_bytes(const struct retention *retention)
+{
+	uint64_t max = retention->held.disk_bytes_max;
+	uint64_t room = MIN(2 * retention->options.segment_bytes, max);
+	return MIN(max / 100 * TRIM_PERCENT, max - room);
+}
+
 static bool
 segment_must_go(const struct choice *choice, const struct journal_segment_info *segment)
 {
@@ -69,8 +78,7 @@ segment_must_go(const struct choice *choice, const struct journal_segment_info *
 	return (limits->raw_ms && segment->arrival_max_ms + (int64_t)limits->raw_ms <
 	    choice->now_ms) ||
 	    (limits->raw_bytes && choice->raw_bytes > limits->raw_bytes) ||
-	    (limits->disk_bytes_max &&
-	    choice->used_bytes > limits->disk_bytes_max / 100 * TRIM_PERCENT);
+	    (limits->disk_bytes_max && choice->used_bytes > trim_bytes(choice->retention));
 }
 
 /* 1: this one stays, and so do all behind it. */
@@ -152,10 +160,23 @@ seal_run(struct job *job)
 	atomic_store(&retention->disk_bytes, retention->used_bytes);
 }
 
+/* What the others leave of the directory's limit is the journal's. */
+static void
+limit_set(struct retention *retention)
+{
+	struct journal_stats stats;
+	uint64_t max = retention->held.disk_bytes_max, used = used_bytes(retention);
+	journal_stats(retention->options.journal, &stats);
+	uint64_t others = used - MIN(stats.disk_bytes, used);
+	journal_set_limit(retention->options.journal, max == 0 ? UINT64_MAX :
+	    max - MIN(others, max));
+}
+
 static void
 look_run(struct job *job)
 {
 	struct retention *retention = CONTAINER_OF(job, struct retention, job);
+	limit_set(retention);
 	journal_look(retention);
 	retention->seal_more = retention->held.seal;
 	retention->used_bytes = used_bytes(retention);
@@ -170,7 +191,7 @@ ladder_look(struct retention *retention)
 {
 	uint64_t percent = retention->held.disk_bytes_max / 100;
 	unsigned level = 0;
-	if (percent && retention->used_bytes > percent * TRIM_PERCENT)
+	if (percent && retention->used_bytes > trim_bytes(retention))
 		level = TRIM_PERCENT;
 	else if (percent && retention->used_bytes > percent * WARN_PERCENT)
 		level = WARN_PERCENT;

@@ -29,6 +29,7 @@ struct retention_options {
 	struct log *log;
 	const char *dir;              /* the data directory */
 	struct journal *journal;
+	uint64_t segment_bytes;       /* of the journal */
 	struct workers *workers;
 	struct loop *loop;            /* the first one, its mailbox and its flow */
 	struct mailbox *box;

@@ -161,6 +161,7 @@ retention_make(struct server *server)
 	    .log = server->log,
 	    .dir = server->options.data,
 	    .journal = server->journal,
+	    .segment_bytes = server->settings.journal.segment_bytes,
 	    .workers = server->workers,
 	    .loop = first->loop,
 	    .box = first->box,

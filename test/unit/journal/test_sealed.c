@@ -555,6 +555,32 @@ a_full_disk_while_sealing_loses_nothing(void **state)
 }
 
 static void
+a_limit_is_a_full_disk_until_something_goes(void **state)
+{
+	(void)state;
+	struct world world;
+	struct journal_stats stats;
+	size_t len = 200000;
+	int r;
+	world_begin(&world, 15);
+	world_fill(&world, 3);
+	journal_stats(world.journal, &stats);
+	journal_set_limit(world.journal, stats.disk_bytes + (1 << 20) - 1);
+	for (int i = 0; i < 20 && (r = test_commit(world.journal, &world.model, &len, 1)) == 0; )
+		i++;
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(journal_prepare(world.journal), -ENOSPC);
+	assert_int_equal(test_commit(world.journal, &world.model, &len, 1), -ENOSPC);
+	world_reads_all(&world);
+	uint64_t first = world.model.expects[world.model.count - 5].seq;
+	assert_int_equal(journal_trim(world.journal, first), 0);
+	assert_int_equal(test_commit(world.journal, &world.model, &len, 1), 0);
+	test_read_all(world.journal, &world.model, 0);
+	test_all_seen(&world.model, first);
+	world_end(&world);
+}
+
+static void
 each_call_of_the_disk_fails_once(void **state)
 {
 	(void)state;
@@ -603,6 +629,7 @@ main(void)
 		cmocka_unit_test(a_damaged_segment_stays_plain),
 		cmocka_unit_test(only_what_is_old_enough_is_sealed),
 		cmocka_unit_test(a_full_disk_while_sealing_loses_nothing),
+		cmocka_unit_test(a_limit_is_a_full_disk_until_something_goes),
 		cmocka_unit_test(each_call_of_the_disk_fails_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
