@@ -200,7 +200,7 @@ raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *ke
 		error = each_line(&finder, ndjson_line_find);
 	else if (record->format == JOURNAL_FORMAT_LINE)
 		error = each_line(&finder, line_find);
-	else
+	else if (record->format != JOURNAL_FORMAT_MESSAGES) /* a gateway's, of no device */
 		error = -EBADMSG;
 	if (error == -EBADMSG) {
 		keys->unknown = true;

@@ -425,9 +425,10 @@ inspect_main(int argc, char **argv)
 	};
 	const struct options_command command = {
 	    .usage = "weir inspect DIR [OPTIONS]",
-	    .help = "Says what is in a data directory: series, points, part files, journal, and what\n"
-		    "of it is damaged. Reads everything and changes nothing; a server may be running.\n"
-		    "A line is a name and a number; bytes_per_point is parts with their index ÷ points.",
+	    .help =
+		"Says what is in a data directory: series, points, part files, journal, and what\n"
+		"of it is damaged. Reads everything and changes nothing; a server may be running.\n"
+		"A line is a name and a number; bytes_per_point is parts and their index ÷ points.",
 	    .more = "Exit code: 0, or 1 when there is damage or the directory cannot be read.\n",
 	    .options = entries,
 	};
