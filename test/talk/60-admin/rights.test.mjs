@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertProblem, createKey, Server } from '../harness.mjs';
 import { local } from './local.mjs';
+import { roles, table } from './table.mjs';
 
 const password = 'correct-horse-battery';
 const admin = '/api/v1/admin';
@@ -34,7 +35,7 @@ before(async () => {
   server = await Server.start();
   await make(`${admin}/tenants`, { name: 'acme' });
   for (const [name, permission, node, tenant] of [
-    ['gov', 'admin', true], ['adm', 'admin', false], ['dev', 'developer'], ['uwe', 'user'], ['eva', 'user'],
+    ['gov', 'admin', true], ['adm', 'admin', false], ['dev', 'developer'], ['uwe', 'user'], ['eva', 'user'], ['kim', 'user'],
     ['boss', 'admin', false, 'acme'], ['joe', 'user', false, 'acme'],
   ]) {
     await make(`${admin}/users${tenant ? `?tenant=${tenant}` : ''}`,
@@ -54,49 +55,6 @@ before(async () => {
   credentials.writer = await createKey(server.data, 'write,publish,subscribe');
 });
 after(() => server.stop());
-
-// Roles in order: gov adm dev uwe reader writer nobody boss. An id of main does not exist for boss.
-const roles = ['gov', 'adm', 'dev', 'uwe', 'reader', 'writer', 'nobody', 'boss'];
-const table = [
-  ['GET', `${admin}/tenants`, [200, 403, 403, 403, 403, 403, 401, 403]],
-  ['GET', `${admin}/tenants/acme`, [200, 403, 403, 403, 403, 403, 401, 403]],
-  ['POST', `${admin}/tenants`, [422, 403, 403, 403, 403, 403, 401, 403], {}],
-  ['DELETE', `${admin}/tenants/main`, [409, 403, 403, 403, 403, 403, 401, 403]],
-  ['GET', `${admin}/logs`, [200, 403, 403, 403, 403, 403, 401, 403]],
-  ['GET', `${admin}/logs?source=gateway-1`, [200, 200, 200, 403, 403, 403, 401, 200]],
-  ['GET', `${admin}/audit`, [200, 200, 200, 403, 403, 403, 401, 200]],
-  ['GET', `${admin}/users`, [200, 200, 200, 403, 403, 403, 401, 200]],
-  ['GET', `${admin}/users/uwe`, [200, 200, 200, 403, 403, 403, 401, 404]],
-  ['PUT', `${admin}/users/uwe`, [200, 200, 200, 403, 403, 403, 401, 404], {}],
-  ['GET', `${admin}/keys`, [200, 200, 200, 403, 403, 403, 401, 200]],
-  ['DELETE', `${admin}/keys/none`, [404, 404, 404, 403, 403, 403, 401, 404]],
-  ['GET', `${admin}/gateways`, [200, 200, 200, 403, 403, 403, 401, 200]],
-  ['GET', `${admin}/gateways/1`, [200, 200, 200, 403, 403, 403, 401, 404]],
-  ['PUT', `${admin}/gateways/1`, [200, 200, 200, 403, 403, 403, 401, 404], {}],
-  ['PUT', `${admin}/gateways/1/config`, [200, 200, 200, 403, 403, 403, 401, 404], {}],
-  ['GET', `${admin}/devices`, [200, 200, 200, 200, 200, 403, 401, 200]],
-  ['GET', `${admin}/devices/1`, [200, 200, 200, 200, 200, 403, 401, 404]],
-  ['GET', `${admin}/devices/2`, [200, 200, 200, 404, 200, 403, 401, 404]],
-  ['GET', `${admin}/devices/99`, [404, 404, 404, 404, 404, 403, 401, 404]],
-  ['PUT', `${admin}/devices/1`, [200, 200, 200, 403, 403, 403, 401, 404], {}],
-  ['PUT', `${admin}/devices/1/config`, [200, 200, 200, 403, 403, 403, 401, 404], {}],
-  ['DELETE', `${admin}/devices/99`, [404, 404, 404, 403, 403, 403, 401, 404]],
-  ['POST', `${admin}/devices/import`, [400, 400, 400, 403, 403, 403, 401, 400], ' '],
-  ['PUT', '/api/v1/devices/1/thresholds', [200, 200, 200, 200, 403, 403, 401, 404], { max: 9 }],
-  ['PUT', '/api/v1/devices/2/thresholds', [200, 200, 200, 404, 403, 403, 401, 404], { max: 9 }],
-  ['PUT', '/api/v1/devices/99/thresholds', [404, 404, 404, 404, 403, 403, 401, 404], { max: 9 }],
-  ['GET', '/api/v1/venues', [200, 200, 200, 200, 403, 403, 401, 200]],
-  ['GET', '/api/v1/venues/1', [200, 200, 200, 200, 403, 403, 401, 404]],
-  ['GET', '/api/v1/venues/2', [200, 200, 200, 404, 403, 403, 401, 404]],
-  ['GET', '/api/v1/venues/1/plan', [200, 200, 200, 200, 403, 403, 401, 404]],
-  ['GET', '/api/v1/venues/2/plan', [200, 200, 200, 404, 403, 403, 401, 404]],
-  ['GET', '/api/v1/venues/1/users', [200, 200, 200, 403, 403, 403, 401, 404]],
-  ['PUT', '/api/v1/venues/1', [200, 200, 200, 403, 403, 403, 401, 404], {}],
-  ['PUT', '/api/v1/venues/1/plan', [204, 204, 204, 403, 403, 403, 401, 404], '<svg></svg>'],
-  ['DELETE', '/api/v1/venues/99', [404, 404, 404, 403, 403, 403, 401, 404]],
-  ['GET', '/api/v1/me', [200, 200, 200, 200, 403, 403, 401, 200]],
-  ['PUT', '/api/v1/me', [200, 200, 200, 200, 403, 403, 401, 200], { language: 'de' }],
-];
 
 for (const [method, path, wanted, body] of table) {
   test(`${method} ${path}`, async () => {
