@@ -60,6 +60,7 @@ export const table = [
   ['DELETE', `${admin}/gateways/99`, [404, 404, 404, 403, 403, 403, 401, 404]],
   ['POST', `${admin}/gateways/1/login`, [422, 422, 422, 403, 403, 403, 401, 422], {}],
   ['POST', '/api/v1/venues', [422, 422, 422, 403, 403, 403, 401, 422], { name: [] }],
-  ['PUT', '/api/v1/venues/1/users', [200, 200, 200, 403, 403, 403, 401, 404], ['uwe', 'eva']],
+  ['PUT', '/api/v1/venues/1/users', [200, 200, 200, 403, 403, 403, 401, 404],
+    { users: ['uwe', 'eva'] }],
   ['DELETE', '/api/v1/venues/99/plan', [404, 404, 404, 403, 403, 403, 401, 404]],
 ];
