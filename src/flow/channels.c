@@ -369,7 +369,7 @@ channels_release(struct flow *flow, struct flow_publish *publish, struct release
 	}
 	int error = message_keep(flow, message);
 	for (uint32_t i = 0; i < message->channel_count; i++)
-		loops |= hub_wanted_channel(flow->hub, message->tenant, &message->channels[i]);
+		loops |= hub_wanted(flow->hub, message->tenant, message->channels[i].name);
 	return error ? error : release_add_publish(release, publish, loops);
 }
 
@@ -482,6 +482,21 @@ op_list(struct flow *flow, struct flow_channel *op)
 	return 0;
 }
 
+/* What channels that are named, or said by id, are called. */
+static int
+op_names(struct flow *flow, struct flow_channel *op)
+{
+	const struct hub_channels *registry = flow->sequencer.channels.registry;
+	for (size_t i = 0; i < op->limit; i++) {
+		const struct hub_channel *channel = hub_channels_find(registry, op->spec.tenant,
+		    op->names[i]);
+		if (!channel)
+			return -ENOENT;
+		info_fill(op, channel);
+	}
+	return 0;
+}
+
 /* What is done to one that must be there. */
 static int
 op_one(struct flow *flow, struct flow_channel *op, struct release *release)
@@ -514,8 +529,8 @@ count_deliver(struct mail *mail)
 	const struct flow_loop *fl = flow->loops[op->at++];
 	for (size_t i = 0; i < op->info_count; i++) {
 		struct flow_channel_info *info = &op->infos[i];
-		struct hub_target target = {span_of(info->name, info->name_len), info->id};
-		info->subscribers += hub_local_count(fl->hub, op->spec.tenant, &target);
+		info->subscribers += hub_local_count(fl->hub, op->spec.tenant,
+		    span_of(info->name, info->name_len));
 	}
 	if (op->at < flow->options.loops)
 		mailbox_send(flow->loops[op->at]->box, &op->mail);
@@ -531,6 +546,8 @@ channels_apply(struct flow *flow, struct flow_channel *op, struct release *relea
 		op->entry.error = op_add(flow, op);
 	else if (op->op == FLOW_CHANNEL_LIST)
 		op->entry.error = op_list(flow, op);
+	else if (op->op == FLOW_CHANNEL_NAMES)
+		op->entry.error = op_names(flow, op);
 	else
 		op->entry.error = op_one(flow, op, release);
 	if (op->entry.error || (op->op != FLOW_CHANNEL_GET && op->op != FLOW_CHANNEL_LIST))

@@ -135,8 +135,8 @@ struct flow_publish {
 	struct span type;               /* media type of what is no JSON; empty: JSON */
 	struct span data;               /* JSON */
 
-	/* On the loop that published, after release. 0; -ENOENT: `unknown` is an id that no channel
-	 * has; -ENOSPC: it could not be made durable, or its seq not reserved, and nobody heard
+	/* On the loop that published, after release. 0; -ENOENT: `unknown` is all digits and no channel
+	 * has that id; -ENOSPC: it could not be made durable, or its seq not reserved, and nobody heard
 	 * it; -ENOMEM. */
 	void (*done)(struct flow_publish *publish, int error);
 	uint64_t seq;
@@ -155,24 +155,25 @@ struct flow_channel_info {
 	char name[HUB_NAME_BYTES_MAX];
 	int64_t expires_ms;             /* INT64_MAX: never */
 	bool durable;
-	uint64_t subscribers;           /* on this node, by name or id */
+	uint64_t subscribers;           /* on this node, by its name; GET and LIST */
 	uint64_t messages, bytes, last_seq;
 };
 
 enum flow_channel_op { FLOW_CHANNEL_ADD, FLOW_CHANNEL_RENEW, FLOW_CHANNEL_REMOVE,
-	FLOW_CHANNEL_GET, FLOW_CHANNEL_LIST };
+	FLOW_CHANNEL_GET, FLOW_CHANNEL_LIST, FLOW_CHANNEL_NAMES };
 
 /* Something about channels. The caller's, flow's from flow_channel until done(). */
 struct flow_channel {
 	struct flow_entry entry;        /* flow's */
 	enum flow_channel_op op;
 	struct hub_channel_spec spec;   /* ADD; of the others the tenant */
-	struct span name;               /* which one: name or id; not of ADD and LIST */
+	struct span name;               /* RENEW, REMOVE, GET: which one, name or id */
+	const struct span *names;       /* NAMES: which ones; `limit` of them */
 	int64_t ttl_ms;                 /* RENEW; 0: it stays */
 	uint64_t after_id;              /* LIST: those behind it */
 	size_t limit;                   /* LIST: how many; room in `infos` */
 	struct flow_channel_info *infos; /* room for one, or for `limit`; the caller's */
-	size_t info_count;              /* how many there are */
+	size_t info_count;              /* how many there are; NAMES: the index of the unknown */
 	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM, -ENOSPC. */
 	void (*done)(struct flow_channel *op, int error);
 	struct mail mail;               /* flow's, as all below */

@@ -180,15 +180,8 @@ collect_loops(void *ctx, struct hub_entry *entry)
 uint64_t
 hub_wanted(const struct hub *hub, struct span tenant, struct span name)
 {
-	struct hub_target view = {.name = name};
-	return hub_wanted_channel(hub, tenant, &view);
-}
-
-uint64_t
-hub_wanted_channel(const struct hub *hub, struct span tenant, const struct hub_target *channel)
-{
 	uint64_t loops = 0;
-	hub_index_match_target(&hub->wants, tenant, channel, collect_loops, &loops);
+	hub_index_match(&hub->wants, tenant, name, collect_loops, &loops);
 	return loops;
 }
 

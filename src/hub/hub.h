@@ -23,11 +23,11 @@
 #define HUB_NAME_BYTES_MAX 255
 
 /* 0, or -EINVAL with *ret_reason a sentence: UTF-8, 1..255 bytes, no empty level, no '+' or '#'
- * in a name, nor all digits; in a pattern '+' fills a level and '#' the last one(s), and digits are
- * an id. */
+ * in a name, nor all digits; in a pattern '+' fills a level and '#' the last one(s). All digits are
+ * the name of a channel that was made without one: its id. */
 int hub_name_check(struct span name, const char **ret_reason);
 int hub_pattern_check(struct span pattern, const char **ret_reason);
-bool hub_pattern_is_name(struct span pattern); /* or an id */
+bool hub_pattern_is_name(struct span pattern); /* no wild cards */
 bool hub_pattern_is_id(struct span pattern);   /* all digits */
 bool hub_pattern_matches(struct span pattern, struct span name);
 
@@ -43,7 +43,7 @@ enum hub_form { HUB_FORM_SSE, HUB_FORM_WS, HUB_FORM_COUNT };
 /* One of the channels that a message is on. */
 struct hub_target {
 	struct span name;
-	uint64_t id;        /* 0: of a view, which has none */
+	uint64_t id;        /* 0: not known here, or of a view, which has none */
 };
 
 struct hub_message {
@@ -95,7 +95,7 @@ enum hub_since { HUB_SINCE_OLDEST, HUB_SINCE_TIME, HUB_SINCE_CURSOR,
 
 struct hub_question {
 	struct span tenant;
-	const struct span *patterns; /* names, ids, patterns */
+	const struct span *patterns; /* names and patterns */
 	size_t pattern_count;
 	enum hub_since since;
 	int64_t from_ms;          /* HUB_SINCE_TIME: messages of this time and later */
@@ -113,7 +113,7 @@ struct hub_answer {
 /* How a question was answered. Its messages were delivered before. */
 struct hub_caught {
 	uint64_t token;           /* what hub_catch gave */
-	int error;                /* 0; -ENOENT: no channel has one of the ids; -ENOMEM */
+	int error;                /* 0; -ENOENT: a name is digits and no channel has it; -ENOMEM */
 	struct hub_answer answer;
 	uint64_t seq;             /* the answer is of this moment */
 };
@@ -130,7 +130,7 @@ struct sink_ops {
 	void (*subscribed)(struct sink *sink, uint64_t seq);
 	/* A question was answered. May be NULL where none is asked. */
 	void (*caught)(struct sink *sink, const struct hub_caught *caught);
-	/* A channel that it subscribed to by name or id is no more. May be NULL. */
+	/* A channel that it subscribed to by name is no more. May be NULL. */
 	void (*closed)(struct sink *sink, const struct hub_target *channel);
 };
 
@@ -197,9 +197,8 @@ void hub_local_closed(struct hub_local *local, struct span tenant,
 /* Returns how many sinks got it. */
 size_t hub_local_deliver(struct hub_local *local, struct hub_message *message);
 
-/* How many sinks are subscribed to a channel by its name or its id. */
-size_t hub_local_count(const struct hub_local *local, struct span tenant,
-    const struct hub_target *channel);
+/* How many sinks are subscribed to this name. */
+size_t hub_local_count(const struct hub_local *local, struct span tenant, struct span name);
 
 /* Patterns the sink is subscribed to; pos starts at NULL. false at the end. */
 bool hub_sink_next(const struct sink *sink, struct hub_subscription **pos,
@@ -222,10 +221,6 @@ int hub_want(struct hub *hub, unsigned loop, struct span tenant, struct span pat
 /* Which loops want this name, as a bit set; 0: nobody, make no message. Cheap when nothing at all
  * is wanted below `readings/` and the like. */
 uint64_t hub_wanted(const struct hub *hub, struct span tenant, struct span name);
-
-/* The same for a channel: by its name or its id. */
-uint64_t hub_wanted_channel(const struct hub *hub, struct span tenant,
-    const struct hub_target *channel);
 bool hub_wants_any(const struct hub *hub, struct span tenant, struct span first_level);
 
 #endif

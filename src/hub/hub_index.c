@@ -12,7 +12,6 @@
 
 #include "check.h"
 #include "hash.h"
-#include "num.h"
 
 struct hub_node {
 	struct hub_node *parent;  /* NULL: a tenant's root, whose level is the tenant */
@@ -203,12 +202,9 @@ hub_index_add(struct hub_index *index, struct hub_entry *entry, struct span tena
 		.tenant_len = (uint8_t)tenant.len,
 		.pattern_len = (uint8_t)pattern.len,
 	};
-	if (!hub_pattern_is_name(pattern))
-		return add_wild(index, entry);
-	int error = map_add(&index->exact, entry->hash, entry);
-	if (!error)
-		index->id_count += hub_pattern_is_id(pattern);
-	return error;
+	if (hub_pattern_is_name(pattern))
+		return map_add(&index->exact, entry->hash, entry);
+	return add_wild(index, entry);
 }
 
 void
@@ -216,7 +212,6 @@ hub_index_remove(struct hub_index *index, struct hub_entry *entry)
 {
 	if (!entry->node) {
 		check(map_remove(&index->exact, entry->hash, entry));
-		index->id_count -= hub_pattern_is_id(hub_entry_pattern(entry));
 		return;
 	}
 	struct hub_node *node = entry->node;
@@ -256,38 +251,20 @@ walk_down(const struct walk *walk, const struct hub_node *node, struct span rest
 		walk_down(walk, child, rest);
 }
 
-static void
-match_exact(const struct hub_index *index, struct span tenant, struct span name,
-    void (*visit)(void *ctx, struct hub_entry *entry), void *ctx)
-{
-	struct entry_key key = {tenant, name};
-	struct hub_entry *entry = map_get(&index->exact, entry_hash(index, tenant, name),
-	    entry_matches, &key);
-	if (entry)
-		visit(ctx, entry);
-}
-
 void
 hub_index_match(const struct hub_index *index, struct span tenant, struct span name,
     void (*visit)(void *ctx, struct hub_entry *entry), void *ctx)
 {
-	if (index->exact.count)
-		match_exact(index, tenant, name, visit, ctx);
+	if (index->exact.count) {
+		struct entry_key key = {tenant, name};
+		struct hub_entry *entry = map_get(&index->exact, entry_hash(index, tenant, name),
+		    entry_matches, &key);
+		if (entry)
+			visit(ctx, entry);
+	}
 	if (index->pattern_count == 0)
 		return;
 	const struct hub_node *root = node_get(index, NULL, tenant);
 	if (root)
 		walk_down(&(struct walk){index, visit, ctx}, root, name);
-}
-
-void
-hub_index_match_target(const struct hub_index *index, struct span tenant,
-    const struct hub_target *channel, void (*visit)(void *ctx, struct hub_entry *entry), void *ctx)
-{
-	hub_index_match(index, tenant, channel->name, visit, ctx);
-	if (index->id_count == 0 || channel->id == 0 || hub_pattern_is_id(channel->name))
-		return;
-	char digits[NUM_TEXT_BYTES_MAX];
-	match_exact(index, tenant, span_of(digits, num_format_u64(digits, channel->id)), visit,
-	    ctx);
 }

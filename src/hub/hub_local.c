@@ -24,7 +24,6 @@
 #include "hub_priv.h"
 #include "list.h"
 #include "loop.h"
-#include "num.h"
 
 struct topic {
 	struct hub_entry entry;
@@ -419,15 +418,6 @@ hub_catch_go_on(struct hub_local *local, struct sink *sink, const struct hub_que
 	return 0;
 }
 
-static bool
-means(struct span pattern, const struct hub_target *channel)
-{
-	uint64_t id;
-	if (hub_pattern_is_id(pattern) && num_parse_u64(pattern, &id) == 0 && id == channel->id)
-		return true;
-	return hub_pattern_matches(pattern, channel->name);
-}
-
 /* Whether the sink had this message live already, by a subscription that was in force then. */
 static bool
 had(const struct sink *sink, const struct hub_message *message)
@@ -437,7 +427,7 @@ had(const struct sink *sink, const struct hub_message *message)
 		if (at->from >= message->seq)
 			continue;
 		for (uint32_t i = 0; i < message->channel_count; i++) {
-			if (means(pattern, &message->channels[i]))
+			if (hub_pattern_matches(pattern, message->channels[i].name))
 				return true;
 		}
 	}
@@ -559,7 +549,7 @@ deliver_matches(struct delivery *delivery)
 	local->match_count = 0;
 	for (uint32_t i = 0; i < message->channel_count; i++) {
 		delivery->channel = UINT64_C(1) << i;
-		hub_index_match_target(&local->topics, message->tenant, &message->channels[i],
+		hub_index_match(&local->topics, message->tenant, message->channels[i].name,
 		    match_topic, delivery);
 	}
 	for (size_t i = 0; i < local->match_count; i++) {
@@ -576,7 +566,7 @@ hub_local_deliver(struct hub_local *local, struct hub_message *message)
 	uint64_t before = local->stats.delivered;
 	struct delivery delivery = {local, message, 1};
 	if (message->channel_count == 1)
-		hub_index_match_target(&local->topics, message->tenant, &message->channels[0],
+		hub_index_match(&local->topics, message->tenant, message->channels[0].name,
 		    deliver_topic, &delivery);
 	else
 		deliver_matches(&delivery);
@@ -608,24 +598,14 @@ hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_t
 {
 	struct hub_target target = *channel;
 	settle(local);
-	hub_index_match_target(&local->topics, tenant, channel, close_topic, &target);
-}
-
-static void
-count_topic(void *ctx, struct hub_entry *entry)
-{
-	size_t *count = ctx;
-	if (!entry->node)
-		*count += ((struct topic *)entry)->count;
+	hub_index_match(&local->topics, tenant, channel->name, close_topic, &target);
 }
 
 size_t
-hub_local_count(const struct hub_local *local, struct span tenant,
-    const struct hub_target *channel)
+hub_local_count(const struct hub_local *local, struct span tenant, struct span name)
 {
-	size_t count = 0;
-	hub_index_match_target(&local->topics, tenant, channel, count_topic, &count);
-	return count;
+	const struct topic *topic = (struct topic *)hub_index_get(&local->topics, tenant, name);
+	return topic ? topic->count : 0;
 }
 
 void

@@ -31,7 +31,6 @@ struct hub_index {
 	struct map exact;       /* of struct hub_entry */
 	struct map nodes;       /* of struct hub_node, by parent and level */
 	size_t pattern_count;   /* entries with wild cards */
-	size_t id_count;        /* entries that are ids */
 };
 
 void hub_index_init(struct hub_index *index, uint64_t seed);
@@ -52,10 +51,6 @@ void hub_index_remove(struct hub_index *index, struct hub_entry *entry);
 /* Calls visit() with every entry that matches the name. visit() must not change the index. */
 void hub_index_match(const struct hub_index *index, struct span tenant, struct span name,
     void (*visit)(void *ctx, struct hub_entry *entry), void *ctx);
-
-/* The same for a channel: by its name and, where it has an id besides, by that. */
-void hub_index_match_target(const struct hub_index *index, struct span tenant,
-    const struct hub_target *channel, void (*visit)(void *ctx, struct hub_entry *entry), void *ctx);
 
 static inline struct span
 hub_entry_tenant(const struct hub_entry *entry)

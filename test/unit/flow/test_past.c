@@ -400,7 +400,15 @@ channels_are_made_shown_and_removed(void **state)
 	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_ADD, "blog/7"), -EEXIST);
 	assert_int_equal(op.infos[0].id, id);
 	snprintf(digits, sizeof digits, "%llu", (unsigned long long)id);
-	asker_init(&asker, digits, HUB_SINCE_NOW, 0);
+	struct span names[] = {SPAN("blog/7"), span_str(digits)};
+	op.op.names = names;
+	op.op.limit = 2;
+	assert_int_equal(run_op(world, far, &op, FLOW_CHANNEL_NAMES, ""), 0);
+	assert_int_equal(op.infos[1].name_len, strlen("blog/7"));
+	names[1] = SPAN("999999999");
+	assert_int_equal(run_op(world, far, &op, FLOW_CHANNEL_NAMES, ""), -ENOENT);
+	assert_int_equal(op.op.info_count, 1);
+	asker_init(&asker, "blog/7", HUB_SINCE_NOW, 0);
 	asker.stay = true;
 	ask(world, far, &asker);
 	assert_int_equal(asker.answer.error, 0);
