@@ -18,6 +18,7 @@ extern const struct session_route api_latest_routes[];
 extern const struct session_route api_query_routes[];
 extern const struct session_route api_raw_routes[];
 extern const struct session_route api_channels_routes[];
+extern const struct session_route api_subscribe_routes[];
 extern const struct session_route api_publish_routes[];
 extern const struct session_route api_keys_routes[];
 extern const struct session_route api_admin_devices_routes[];

@@ -1,130 +1,570 @@
 /*
- * channels.c: GET /api/v1/subscribe over SSE and WebSocket.
+ * channels.c: /api/v1/channels: made, shown, renewed, closed.
+ *
+ * What is done to a channel that is said by its id asks for its name first, for rights are given
+ * for names. A call outlives its request: what was begun is finished.
  */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "access_may.h"
 #include "api_priv.h"
 #include "check.h"
+#include "json.h"
+#include "num.h"
 
-#define PATTERNS_MAX 128
+enum { LIST_DEFAULT = 100, LIST_MAX = 1000 };
 
-/* Who is not known yet is looked at when his token comes. */
-static bool
-may_listen(struct session_request *request, struct span pattern)
+#define CHANNEL_TTL_S_MAX UINT64_C(3153600000)  /* a hundred years */
+#define CHANNEL_MESSAGES_MAX UINT64_C(1000000)
+#define CHANNEL_META_BYTES_MAX 4096u
+
+struct channel_call {
+	struct flow_channel op;
+	struct session_request *request; /* NULL: gone */
+	struct api_loop *al;
+	struct access_principal *principal;
+	enum flow_channel_op then;       /* after the name is known */
+	struct buf text;                 /* what op's spans point to */
+	struct span asked;               /* names[0] of NAMES */
+	struct flow_channel_info *infos;
+};
+
+static void
+call_destroy(struct channel_call *call)
 {
-	const struct api_loop *al = session_app(request);
-	const struct access_principal *principal = session_principal(request);
-	if (!principal)
-		return true;
-	const struct access_object channel = {
-		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = pattern};
-	return access_may(al->access, principal, ACCESS_LISTEN, &channel) == ACCESS_YES;
+	if (!call)
+		return;
+	access_principal_unref(call->principal);
+	buf_finish(&call->text);
+	free(call->infos);
+	free(call);
 }
 
-/* Collects `channel` parameters. false: answered. */
-static bool
-patterns_collect(struct session_request *request, struct span *patterns, size_t *ret_count)
+/* With room for `count` channels. NULL: answered. */
+static struct channel_call *
+call_create(struct session_request *request, size_t count)
 {
-	struct span name, value;
-	const char *reason;
-	size_t pos = 0, count = 0;
-	while (session_query_next(request, &pos, &name, &value)) {
-		if (!span_eq(name, SPAN("channel")))
-			continue;
-		if (count == PATTERNS_MAX) {
-			session_problem(request, 400, NULL, "more than %d channels; subscribe to a "
-			    "pattern, or over a WebSocket in several frames", PATTERNS_MAX);
-			return false;
-		}
-		if (hub_pattern_check(value, &reason)) {
-			session_problem(request, 400, NULL, "channel '%.*s': %s", SPAN_ARG(value),
-			    reason);
-			return false;
-		}
-		if (!may_listen(request, value)) {
-			session_problem(request, 403, NULL,
-			    "these credentials may not listen to '%.*s'", SPAN_ARG(value));
-			return false;
-		}
-		patterns[count++] = value;
+	struct channel_call *call = calloc(1, sizeof *call);
+	struct flow_channel_info *infos = calloc(count, sizeof *infos);
+	if (!call || !infos) {
+		free(call);
+		free(infos);
+		api_no_memory(request);
+		return NULL;
 	}
-	*ret_count = count;
-	return true;
+	call->request = request;
+	call->al = session_app(request);
+	call->principal = access_principal_ref(
+	    (struct access_principal *)(uintptr_t)session_principal(request));
+	call->infos = call->op.infos = infos;
+	call->op.limit = count;
+	call->op.spec.tenant = call->principal->tenant;
+	buf_init(&call->text, 0);
+	return call;
 }
 
-/* Whether the client asks for something that was before now: this version keeps no histories. */
 static bool
-past_asked(const struct session_request *request)
+call_may(const struct channel_call *call, enum access_verb verb, struct span name)
 {
-	struct span since = session_query(request, "since");
-	return session_header(request, "Last-Event-ID").len ||
-	    session_query(request, "last_event_id").len ||
-	    (since.len && !span_eq(since, SPAN("now")));
+	const struct access_object channel = {
+		.what = ACCESS_A_CHANNEL, .tenant = call->op.spec.tenant, .id = name};
+	return access_may(call->al->access, call->principal, verb, &channel) == ACCESS_YES;
+}
+
+/* ── answers ── */
+
+static void
+expiry_write(struct buf *out, int64_t expires_ms)
+{
+	buf_append_str(out, "\"expires_at\":");
+	if (expires_ms == INT64_MAX)
+		buf_append_str(out, "null");
+	else
+		buf_append_i64(out, expires_ms);
 }
 
 static void
-subscribe_end(struct session_request *request, struct span whole)
+head_write(struct buf *out, const struct flow_channel_info *info)
 {
-	struct span patterns[PATTERNS_MAX];
-	struct session_subscription subscription = {.patterns = patterns};
-	(void)whole;
-	if (!patterns_collect(request, patterns, &subscription.pattern_count))
-		return;
-	subscription.gap = past_asked(request);
-	if (session_header(request, "Upgrade").ptr) {
-		session_become_ws(request, &subscription);
-		return;
-	}
-	if (subscription.pattern_count == 0) {
-		session_problem(request, 400, NULL,
-		    "no channel: say which, like channel=readings/%%2B/%%2B");
-		return;
-	}
-	if (session_accepts(request, "text/event-stream") ||
-	    span_eq(session_query(request, "mode"), SPAN("sse"))) {
-		session_become_sse(request, &subscription);
-		return;
-	}
-	session_problem(request, 406, NULL,
-	    "this version streams: ask with Accept: text/event-stream, or upgrade to a WebSocket");
+	buf_printf(out, "{\"id\":%llu,\"name\":", (unsigned long long)info->id);
+	json_write_string(out, span_of(info->name, info->name_len));
+	buf_append_byte(out, ',');
+	expiry_write(out, info->expires_ms);
 }
 
-static const struct session_route_ops subscribe_ops = {.end = subscribe_end};
+static void
+info_write(struct buf *out, const struct flow_channel_info *info)
+{
+	head_write(out, info);
+	buf_printf(out, ",\"durable\":%s,\"subscribers\":%llu,\"messages\":%llu,\"bytes\":%llu,"
+	    "\"last_id\":", info->durable ? "true" : "false",
+	    (unsigned long long)info->subscribers, (unsigned long long)info->messages,
+	    (unsigned long long)info->bytes);
+	if (info->last_seq)
+		buf_printf(out, "\"m%llu\"}", (unsigned long long)info->last_seq);
+	else
+		buf_append_str(out, "null}");
+}
 
-static const struct session_doc subscribe_doc = {
-	.help = "With Accept: text/event-stream (or mode=sse) an event stream: id is a cursor, "
-	    "data the message; a gap event first when the past that was asked for is not there. "
-	    "With Upgrade: websocket one text frame a message, and the client may send "
-	    "{\"subscribe\":[…]}, {\"unsubscribe\":[…]} and "
-	    "{\"publish\":[…],\"data\":…}, each with a ref that is answered. A WebSocket "
-	    "without credentials sends {\"token\":…} first.",
-	.query = {
-		{"channel?", "[string]", "Names or patterns (+ one level, # the rest). A WebSocket "
-		    "may do without."},
-		{"since?", "string", "now: only what is new; else a gap is told of."},
-		{"mode?", "'sse'", "An event stream without the header."},
-		{"last_event_id?", "string", "As the header Last-Event-ID."},
-	},
-	.headers = {
-		{"Accept?", "string", "text/event-stream gives an event stream."},
-		{"Last-Event-ID?", "string", "The cursor where the client stopped."},
-	},
+static void
+answer_taken(const struct channel_call *call)
+{
+	struct buf out;
+	buf_init(&out, 0);
+	buf_printf(&out, "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,"
+	    "\"detail\":\"there is a channel of this name already\",\"pointer\":\"/name\","
+	    "\"id\":%llu}", (unsigned long long)call->infos[0].id);
+	api_answer_buf(call->request, 409, "application/problem+json", &out);
+}
+
+/* A list leaves out what the caller may not see; what follows begins behind the last one looked
+ * at. */
+static void
+answer_list(const struct channel_call *call)
+{
+	const struct flow_channel *op = &call->op;
+	struct buf out;
+	bool any = false;
+	buf_init(&out, 0);
+	buf_append_str(&out, "{\"items\":[");
+	for (size_t i = 0; i < op->info_count; i++) {
+		const struct flow_channel_info *info = &call->infos[i];
+		if (!call_may(call, ACCESS_SEE, span_of(info->name, info->name_len)))
+			continue;
+		if (any)
+			buf_append_byte(&out, ',');
+		any = true;
+		info_write(&out, info);
+	}
+	if (op->info_count == op->limit)
+		buf_printf(&out, "],\"next\":\"%llu\"}",
+		    (unsigned long long)call->infos[op->limit - 1].id);
+	else
+		buf_append_str(&out, "],\"next\":null}");
+	api_answer_buf(call->request, 200, "application/json", &out);
+}
+
+static void
+answer_done(const struct channel_call *call)
+{
+	struct session_request *request = call->request;
+	struct buf out;
+	buf_init(&out, 0);
+	switch (call->op.op) {
+	case FLOW_CHANNEL_ADD:
+		head_write(&out, call->infos);
+		buf_append_byte(&out, '}');
+		break;
+	case FLOW_CHANNEL_RENEW:
+		buf_append_byte(&out, '{');
+		expiry_write(&out, call->infos[0].expires_ms);
+		buf_append_byte(&out, '}');
+		break;
+	case FLOW_CHANNEL_REMOVE:
+		session_answer(request, 204, NULL, span_of(NULL, 0));
+		return;
+	default:
+		info_write(&out, call->infos);
+		break;
+	}
+	api_answer_buf(request, call->op.op == FLOW_CHANNEL_ADD ? 201 : 200, "application/json",
+	    &out);
+}
+
+static void
+answer_error(const struct channel_call *call, int error)
+{
+	struct session_request *request = call->request;
+	if (error == -EEXIST)
+		answer_taken(call);
+	else if (error == -ENOENT)
+		session_problem(request, 404, NULL, "there is no such channel");
+	else if (error == -ENOSPC)
+		session_problem(request, 503, NULL, "the disk is full");
+	else if (error == -EACCES)
+		session_problem(request, 403, NULL, "these credentials may not do this to it");
+	else
+		api_no_memory(request);
+}
+
+static void
+call_end(struct channel_call *call, int error)
+{
+	if (call->request) {
+		session_set_state(call->request, NULL);
+		if (error)
+			answer_error(call, error);
+		else if (call->op.op == FLOW_CHANNEL_LIST)
+			answer_list(call);
+		else
+			answer_done(call);
+	}
+	call_destroy(call);
+}
+
+static void
+op_done(struct flow_channel *op, int error)
+{
+	call_end(CONTAINER_OF(op, struct channel_call, op), error);
+}
+
+static void
+call_run(struct channel_call *call, enum flow_channel_op what)
+{
+	call->op.op = what;
+	call->op.done = op_done;
+	session_set_state(call->request, call);
+	flow_channel(call->al->flow, &call->op);
+}
+
+static void
+channels_gone(struct session_request *request, bool broken)
+{
+	struct channel_call *call = session_state(request);
+	(void)broken;
+	if (call)
+		call->request = NULL;
+}
+
+/* ── one that is there ── */
+
+/* Its name is known: may it be done? */
+static void
+named_done(struct flow_channel *op, int error)
+{
+	struct channel_call *call = CONTAINER_OF(op, struct channel_call, op);
+	const struct flow_channel_info *info = call->infos;
+	struct span name = span_of(info->name, info->name_len);
+	if (!error && !call_may(call, ACCESS_SEE, name) && !call_may(call, ACCESS_CHANGE, name))
+		error = -ENOENT; /* nor may it know of it */
+	else if (!error && call->then != FLOW_CHANNEL_GET && !call_may(call, ACCESS_CHANGE, name))
+		error = -EACCES;
+	if (error) {
+		call_end(call, error);
+		return;
+	}
+	call->op.op = call->then;
+	call->op.name = call->asked;
+	call->op.done = op_done;
+	flow_channel(call->al->flow, &call->op);
+}
+
+static struct channel_call *
+one_create(struct session_request *request)
+{
+	struct channel_call *call = call_create(request, 1);
+	if (!call)
+		return NULL;
+	if (buf_append_span(&call->text, session_path_param(request, "channel"))) {
+		api_no_memory(request);
+		call_destroy(call);
+		return NULL;
+	}
+	call->asked = buf_span(&call->text);
+	return call;
+}
+
+static void
+one_run(struct channel_call *call, enum flow_channel_op what)
+{
+	call->then = what;
+	call->op.op = FLOW_CHANNEL_NAMES;
+	call->op.names = &call->asked;
+	call->op.done = named_done;
+	session_set_state(call->request, call);
+	flow_channel(call->al->flow, &call->op);
+}
+
+static void
+get_end(struct session_request *request, struct span whole)
+{
+	struct channel_call *call = one_create(request);
+	(void)whole;
+	if (call)
+		one_run(call, FLOW_CHANNEL_GET);
+}
+
+static void
+remove_end(struct session_request *request, struct span whole)
+{
+	struct channel_call *call = one_create(request);
+	(void)whole;
+	if (call)
+		one_run(call, FLOW_CHANNEL_REMOVE);
+}
+
+/* ── bodies ── */
+
+struct body {
+	struct session_request *request;
+	struct json_reader reader;
+	bool answered;
+};
+
+static void
+refuse(struct body *body, const char *pointer, const char *detail)
+{
+	if (!body->answered)
+		session_problem(body->request, 422, pointer, "%s", detail);
+	body->answered = true;
+}
+
+/* An integer of at most `max`, or null: then *value stays. */
+static void
+number_take(struct body *body, const char *pointer, uint64_t max, uint64_t *value)
+{
+	enum json_token token = json_next(&body->reader);
+	char detail[80];
+	uint64_t number;
+	if (token == JSON_NULL)
+		return;
+	if (token == JSON_NUMBER && num_parse_u64(body->reader.text, &number) == 0 &&
+	    number <= max) {
+		*value = number;
+		return;
+	}
+	json_skip(&body->reader, token);
+	snprintf(detail, sizeof detail, "it must be an integer from 0 to %llu",
+	    (unsigned long long)max);
+	refuse(body, pointer, detail);
+}
+
+static void
+flag_take(struct body *body, const char *pointer, bool *value)
+{
+	enum json_token token = json_next(&body->reader);
+	if (token != JSON_TRUE && token != JSON_FALSE) {
+		json_skip(&body->reader, token);
+		refuse(body, pointer, "it must be true or false");
+		return;
+	}
+	*value = token == JSON_TRUE;
+}
+
+static void
+name_take(struct body *body, struct channel_call *call)
+{
+	enum json_token token = json_next(&body->reader);
+	const char *reason = "a name is a string";
+	struct span text = body->reader.text;
+	if (token != JSON_STRING || buf_reserve(&call->text, text.len + 1)) {
+		json_skip(&body->reader, token);
+		refuse(body, "/name", reason);
+		return;
+	}
+	struct span name = span_of(call->text.ptr, json_string_decode(text, call->text.ptr));
+	if (hub_name_check(name, &reason))
+		refuse(body, "/name", reason);
+	else if (access_is_view(name))
+		refuse(body, "/name", "names below readings, alerts and gateways are the server's");
+	call->text.len = name.len;
+	call->op.spec.name = name;
+}
+
+static void
+history_take(struct body *body, struct hub_limits *limits)
+{
+	struct json_reader *reader = &body->reader;
+	enum json_token token = json_next(reader);
+	uint64_t seconds = (uint64_t)limits->history_ms / 1000, messages = limits->messages;
+	if (token != JSON_OBJECT) {
+		json_skip(reader, token);
+		refuse(body, "/history", "it must be an object");
+		return;
+	}
+	while (json_next(reader) == JSON_KEY) {
+		if (json_text_eq(reader, SPAN("seconds")))
+			number_take(body, "/history/seconds", CHANNEL_TTL_S_MAX, &seconds);
+		else if (json_text_eq(reader, SPAN("messages")))
+			number_take(body, "/history/messages", CHANNEL_MESSAGES_MAX, &messages);
+		else if (json_text_eq(reader, SPAN("bytes")))
+			number_take(body, "/history/bytes", HUB_HISTORY_BYTES_MAX / 2,
+			    &limits->bytes);
+		else {
+			json_skip(reader, json_next(reader));
+			refuse(body, "/history", "a history has seconds, messages, bytes");
+		}
+	}
+	limits->history_ms = (int64_t)seconds * 1000;
+	limits->messages = (uint32_t)messages;
+}
+
+static void
+create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
+{
+	struct json_reader *reader = &body->reader;
+	struct hub_channel_spec *spec = &call->op.spec;
+	if (json_text_eq(reader, SPAN("name"))) {
+		name_take(body, call);
+	} else if (json_text_eq(reader, SPAN("ttl_s"))) {
+		number_take(body, "/ttl_s", CHANNEL_TTL_S_MAX, ttl_s);
+	} else if (json_text_eq(reader, SPAN("history"))) {
+		history_take(body, &spec->limits);
+	} else if (json_text_eq(reader, SPAN("durable"))) {
+		flag_take(body, "/durable", &spec->durable);
+	} else {
+		json_skip(reader, json_next(reader));
+		refuse(body, NULL, "a channel has name, ttl_s, history, durable and nothing else");
+	}
+}
+
+/* Whether the body, which may be empty, is an object; else answered. */
+static bool
+body_open(struct body *body, struct session_request *request, struct span whole)
+{
+	*body = (struct body){.request = request};
+	if (whole.len == 0)
+		whole = SPAN("{}");
+	if (!api_json_check(request, whole))
+		return false;
+	json_reader_init(&body->reader, whole, false);
+	if (json_next(&body->reader) == JSON_OBJECT)
+		return true;
+	session_problem(request, 422, NULL, "the body must be an object");
+	return false;
+}
+
+static void
+create_end(struct session_request *request, struct span whole)
+{
+	struct channel_call *call = call_create(request, 1);
+	struct body body;
+	uint64_t ttl_s = 0;
+	if (!call)
+		return;
+	call->op.spec.limits = (struct hub_limits){
+		.history_ms = HUB_CHANNEL_HISTORY_MS,
+		.bytes = HUB_CHANNEL_BYTES,
+		.messages = HUB_CHANNEL_MESSAGES,
+	};
+	if (!body_open(&body, request, whole)) {
+		call_destroy(call);
+		return;
+	}
+	while (json_next(&body.reader) == JSON_KEY)
+		create_member(&body, call, &ttl_s);
+	call->op.spec.ttl_ms = (int64_t)ttl_s * 1000;
+	if (!body.answered && !call_may(call, ACCESS_CHANGE, call->op.spec.name.len ?
+	    call->op.spec.name : SPAN("#"))) {
+		session_problem(request, 403, "/name",
+		    "these credentials may not make this channel");
+		body.answered = true;
+	}
+	if (body.answered)
+		call_destroy(call);
+	else
+		call_run(call, FLOW_CHANNEL_ADD);
+}
+
+static void
+renew_end(struct session_request *request, struct span whole)
+{
+	struct channel_call *call = one_create(request);
+	struct body body;
+	uint64_t ttl_s = HUB_CHANNEL_TTL_MS / 1000;
+	if (!call)
+		return;
+	if (!body_open(&body, request, whole)) {
+		call_destroy(call);
+		return;
+	}
+	while (json_next(&body.reader) == JSON_KEY) {
+		if (json_text_eq(&body.reader, SPAN("ttl_s"))) {
+			number_take(&body, "/ttl_s", CHANNEL_TTL_S_MAX, &ttl_s);
+			continue;
+		}
+		json_skip(&body.reader, json_next(&body.reader));
+		refuse(&body, NULL, "a renewal has ttl_s and nothing else");
+	}
+	call->op.ttl_ms = (int64_t)ttl_s * 1000;
+	if (body.answered)
+		call_destroy(call);
+	else
+		one_run(call, FLOW_CHANNEL_RENEW);
+}
+
+static void
+list_end(struct session_request *request, struct span whole)
+{
+	uint64_t limit = LIST_DEFAULT, after = 0;
+	(void)whole;
+	if (!api_query_number(request, "limit", 1, LIST_MAX, &limit) ||
+	    !api_query_number(request, "cursor", 0, UINT64_MAX, &after))
+		return;
+	struct channel_call *call = call_create(request, (size_t)limit);
+	if (!call)
+		return;
+	call->op.after_id = after;
+	call_run(call, FLOW_CHANNEL_LIST);
+}
+
+/* ── routes ── */
+
+#define OPS(name) static const struct session_route_ops name##_ops = { \
+	.end = name##_end, .gone = channels_gone}
+OPS(create);
+OPS(renew);
+OPS(remove);
+OPS(get);
+OPS(list);
+
+#define CHANNEL_PATH {{"channel", "string", "Its id, or its name percent-encoded."}}
+
+static const struct session_doc create_doc = {
+	.help = "Without a name its id is its name; without ttl_s it stays. A publish restarts "
+	    "its time. A durable one keeps its history over restarts.",
+	.body = {"ChannelNew"},
 	.answers = {
-		{101, "", "A WebSocket."},
-		{200, "text/event-stream string", "An event stream."},
-		{406, "", "Neither an event stream nor a WebSocket was asked for."},
-		{426, "", "The WebSocket's version is not 13."},
+		{201, "ChannelMade", "It is there."},
+		{409, "", "There is one of this name; the problem has its id."},
+		{422, "", "A member is unknown, or has no valid value."},
 	},
 };
 
-const struct session_route api_channels_routes[] = {
-	{
-		.path = "/api/v1/subscribe",
-		.methods = SESSION_GET,
-		.rights = ACCESS_SUBSCRIBE,
-		.late_token = true,
-		.ops = &subscribe_ops,
-		.summary = "Messages of channels as they come, over SSE or a WebSocket",
-		.doc = &subscribe_doc,
+static const struct session_doc list_doc = {
+	.help = "In order of ids; views are not listed.",
+	.query = {
+		{"limit?", "integer", "1 to 1,000; 100 without."},
+		{"cursor?", "string", "The next of the page before."},
 	},
+	.answers = {{200, "{items: [Channel], next: string|null}", "A page."}},
+};
+
+static const struct session_doc get_doc = {
+	.path = CHANNEL_PATH,
+	.answers = {{200, "Channel", "The channel."}, {404, "", "There is none."}},
+};
+
+static const struct session_doc remove_doc = {
+	.help = "Who is subscribed is told.",
+	.path = CHANNEL_PATH,
+	.answers = {{204, "", "It is no more."}, {404, "", "There is none."}},
+};
+
+static const struct session_doc renew_doc = {
+	.path = CHANNEL_PATH,
+	.body = {"{ttl_s?: integer}"},
+	.answers = {
+		{200, "{expires_at: Time|null}", "When it ends; null: never (ttl_s was 0)."},
+		{404, "", "There is none."},
+		{422, "", "ttl_s has no valid value."},
+	},
+};
+
+#define CHANNEL_ROUTE(path_, method, right, name, summary_) \
+	{.path = path_, .methods = method, .rights = right, .ops = &name##_ops, \
+	    .summary = summary_, .doc = &name##_doc}
+
+const struct session_route api_channels_routes[] = {
+	CHANNEL_ROUTE("/api/v1/channels", SESSION_POST, ACCESS_PUBLISH, create, "Makes a channel"),
+	CHANNEL_ROUTE("/api/v1/channels", SESSION_GET, ACCESS_SUBSCRIBE, list, "Channels in pages"),
+	CHANNEL_ROUTE("/api/v1/channels/{channel}", SESSION_GET, ACCESS_SUBSCRIBE, get,
+	    "What is known of a channel"),
+	CHANNEL_ROUTE("/api/v1/channels/{channel}", SESSION_DELETE, ACCESS_PUBLISH, remove,
+	    "Closes a channel"),
+	CHANNEL_ROUTE("/api/v1/channels/{channel}/renew", SESSION_POST, ACCESS_PUBLISH, renew,
+	    "Sets when a channel ends"),
 	{.path = NULL},
 };

@@ -1,96 +1,452 @@
 /*
- * publish.c: POST /api/v1/publish, and a WebSocket's publish. First form: one channel a message,
- * not durable.
+ * publish.c: POST /api/v1/publish: one message, a list or lines of them, or a body that is the data
+ * itself; and a WebSocket's publish.
  *
- * A publication outlives its request; its id is known when every loop has delivered it.
+ * A call outlives its request: what was begun is finished. Of a batch each item stands for itself,
+ * and the answer lists what became of each.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "access_may.h"
-#include "api_priv.h"
 #include "base64.h"
 #include "check.h"
 #include "json.h"
+#include "publish_item.h"
 #include "utf8.h"
 
-#define DATA_BYTES_MAX (1u << 20)
+enum { ITEMS_MAX = 10000 };
 
-struct publication {
-	struct flow_publish publish;
-	struct span channel;
-	/* Called once, on the loop, before the publication is freed. */
-	void (*told)(struct publication *publication, int error);
-	struct session_request *request; /* HTTP; NULL: gone */
-	void (*done)(void *ctx, int error, struct span id_or_detail); /* WebSocket */
-	void *ctx;
+struct publish_call {
+	struct session_request *request; /* NULL: gone */
+	struct api_loop *al;
+	const struct access_principal *principal; /* while the body is read */
+	struct publish_item **items;
+	size_t count, cap;
+	size_t waiting;
+	bool batch;
 };
 
-static void
-publication_done(struct flow_publish *publish, int error)
-{
-	struct publication *publication = CONTAINER_OF(publish, struct publication, publish);
-	publication->told(publication, error);
-	free(publication);
-}
+/* ── what is said ── */
 
-/* Whether this principal may publish on this channel: 0, or -EACCES, -EINVAL and a sentence. */
-static int
-publish_check(const struct api_loop *al, const struct access_principal *principal,
-    struct span channel, const char **ret_reason)
-{
-	if (hub_name_check(channel, ret_reason))
-		return -EINVAL;
-	const char *fault = access_publish_fault(al->access, principal, channel);
-	if (!fault)
-		return 0;
-	*ret_reason = fault;
-	return -EACCES;
-}
+/* Where an item is read to: names are decoded into `text`. */
+struct reading {
+	struct publish_said said;
+	struct span channels[HUB_MESSAGE_CHANNELS_MAX + 1];
+	struct buf text;
+	const char *pointer;
+	const char *fault;  /* what is wrong with it */
+};
 
+/* Text of a string token, decoded, in reading.text, which has room for the whole item. */
 static struct span
-keep(char **at, struct span text)
+text_take(struct reading *reading, const struct json_reader *reader)
 {
-	struct span copy = span_of(*at, text.len);
-	if (text.len)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return copy;
+	char *at = reading->text.ptr + reading->text.len;
+	size_t len = json_string_decode(reader->text, at);
+	reading->text.len += len;
+	return span_of(at, len);
 }
 
-/* With copies of all texts. 0 or -ENOMEM. */
-static int
-publication_create(const struct access_principal *principal, struct span channel,
-    struct span data, struct publication **ret_publication)
+static void
+fault(struct reading *reading, const char *pointer, const char *detail)
 {
-	struct publication *publication = calloc(1, sizeof *publication + principal->tenant.len +
-	    principal->name.len + channel.len + data.len);
-	if (!publication)
+	if (reading->fault)
+		return;
+	reading->pointer = pointer;
+	reading->fault = detail;
+}
+
+/* A channel: its name, or its id as a number. */
+static void
+channel_take(struct reading *reading, const struct json_reader *reader, enum json_token token)
+{
+	struct publish_said *said = &reading->said;
+	struct span name = reader->text;
+	if (token == JSON_STRING)
+		name = text_take(reading, reader);
+	else if (token != JSON_NUMBER || !hub_pattern_is_id(name))
+		fault(reading, "/channels", "a channel is a name or an id");
+	if (said->channel_count <= HUB_MESSAGE_CHANNELS_MAX)
+		reading->channels[said->channel_count++] = name;
+}
+
+static void
+channels_take(struct reading *reading, struct json_reader *reader)
+{
+	enum json_token token = json_next(reader);
+	if (token != JSON_ARRAY) {
+		json_skip(reader, token);
+		fault(reading, "/channels", "channels is a list of names and ids");
+		return;
+	}
+	while ((token = json_next(reader)) != JSON_ARRAY_END) {
+		channel_take(reading, reader, token);
+		json_skip(reader, token);
+	}
+}
+
+/* The text of the value that comes next, as it stands. */
+static struct span
+value_take(struct json_reader *reader)
+{
+	const char *from = reader->pos;
+	json_skip(reader, json_next(reader));
+	while (from < reader->pos && memchr(" \t\r\n:", *from, 5))
+		from++;
+	return span_of(from, (size_t)(reader->pos - from));
+}
+
+static void
+key_take(struct reading *reading, struct json_reader *reader)
+{
+	enum json_token token = json_next(reader);
+	if (token == JSON_STRING) {
+		reading->said.key = text_take(reading, reader);
+		return;
+	}
+	json_skip(reader, token);
+	fault(reading, "/key", "a key is a string");
+}
+
+/* The members of a message whose '{' was read. */
+static void
+message_take(struct reading *reading, struct json_reader *reader)
+{
+	while (json_next(reader) == JSON_KEY) {
+		if (json_text_eq(reader, SPAN("channels"))) {
+			channels_take(reading, reader);
+		} else if (json_text_eq(reader, SPAN("data"))) {
+			reading->said.data = value_take(reader);
+		} else if (json_text_eq(reader, SPAN("key"))) {
+			key_take(reading, reader);
+		} else {
+			json_skip(reader, json_next(reader));
+			fault(reading, NULL, "a message has channels, data, key and nothing else");
+		}
+	}
+	if (reading->said.channel_count == 0)
+		fault(reading, "/channels", "a message needs channels");
+	if (reading->said.data.len == 0)
+		fault(reading, "/data", "a message needs data");
+}
+
+/* ── calls ── */
+
+static void
+call_destroy(struct publish_call *call)
+{
+	for (size_t i = 0; i < call->count; i++)
+		publish_item_destroy(call->items[i]);
+	free(call->items);
+	free(call);
+}
+
+static void
+item_write(struct buf *out, const struct publish_item *item)
+{
+	const struct flow_publish *publish = &item->publish;
+	if (item->status == 201) {
+		buf_printf(out, "{\"id\":\"m%llu\",\"time\":%lld,\"delivered\":%zu}",
+		    (unsigned long long)publish->seq, (long long)publish->time_ms,
+		    (size_t)publish->delivered);
+		return;
+	}
+	buf_printf(out, "{\"status\":%u,\"detail\":", item->status);
+	json_write_string(out, span_str(item->detail));
+	if (item->pointer) {
+		buf_append_str(out, ",\"pointer\":");
+		json_write_string(out, span_str(item->pointer));
+	}
+	buf_append_byte(out, '}');
+}
+
+static void
+call_answer(struct publish_call *call)
+{
+	struct session_request *request = call->request;
+	const struct publish_item *first = call->items[0];
+	struct buf out;
+	session_set_state(request, NULL);
+	if (!call->batch && first->status != 201) {
+		session_problem(request, first->status, first->pointer, "%s", first->detail);
+		return;
+	}
+	buf_init(&out, 0);
+	if (call->batch)
+		buf_append_str(&out, "{\"results\":[");
+	for (size_t i = 0; i < call->count; i++) {
+		if (i)
+			buf_append_byte(&out, ',');
+		item_write(&out, call->items[i]);
+	}
+	if (call->batch)
+		buf_append_str(&out, "]}");
+	api_answer_buf(request, 201, "application/json", &out);
+}
+
+static void
+call_settle(struct publish_call *call)
+{
+	if (call->waiting > 0)
+		return;
+	if (call->request)
+		call_answer(call);
+	call_destroy(call);
+}
+
+static void
+item_told(struct publish_item *item)
+{
+	struct publish_call *call = item->ctx;
+	call->waiting--;
+	call_settle(call);
+}
+
+/* Adds what was read, or what is wrong with it. 0 or -ENOMEM. */
+static int
+call_add(struct publish_call *call, const struct reading *reading)
+{
+	struct publish_said said = reading->said;
+	if (call->count == call->cap) {
+		size_t cap = call->cap ? call->cap * 2 : 1;
+		void *grown = realloc(call->items, cap * sizeof *call->items);
+		if (!grown)
+			return -ENOMEM;
+		call->items = grown;
+		call->cap = cap;
+	}
+	said.channels = reading->channels;
+	struct publish_item *item = publish_item_create(call->al, call->principal, &said);
+	if (!item)
 		return -ENOMEM;
-	char *at = (char *)(publication + 1);
-	struct flow_publish *publish = &publication->publish;
-	publication->channel = keep(&at, channel);
-	publish->tenant = keep(&at, principal->tenant);
-	publish->principal = keep(&at, principal->name);
-	publish->data = keep(&at, data);
-	publish->channels = &publication->channel;
-	publish->channel_count = 1;
-	publish->done = publication_done;
-	*ret_publication = publication;
+	item->told = item_told;
+	item->ctx = call;
+	if (reading->fault) {
+		item->status = 422;
+		item->pointer = reading->pointer;
+		snprintf(item->detail, sizeof item->detail, "%s", reading->fault);
+	}
+	call->items[call->count++] = item;
 	return 0;
+}
+
+/* One value of the body, whose first token was read: a message, or none. */
+static int
+value_add(struct publish_call *call, struct json_reader *reader, enum json_token token)
+{
+	struct reading reading = {.fault = NULL};
+	struct json_reader end = *reader;
+	buf_init(&reading.text, 0);
+	json_skip(&end, token);
+	int error = buf_reserve(&reading.text, (size_t)(end.pos - reader->pos) + 1);
+	if (!error && token == JSON_OBJECT) {
+		message_take(&reading, reader);
+	} else if (!error) {
+		json_skip(reader, token);
+		fault(&reading, NULL, "a message is an object");
+	}
+	if (!error)
+		error = call_add(call, &reading);
+	buf_finish(&reading.text);
+	return error;
+}
+
+/* 0, -ENOMEM, -E2BIG, or -EBADMSG, which was answered. */
+static int
+document_add(struct publish_call *call, struct span document)
+{
+	struct json_reader reader;
+	if (!api_json_check(call->request, document))
+		return -EBADMSG;
+	json_reader_init(&reader, document, false);
+	enum json_token token = json_next(&reader);
+	int error = 0;
+	if (token != JSON_ARRAY)
+		return call->count == ITEMS_MAX ? -E2BIG : value_add(call, &reader, token);
+	call->batch = true;
+	while (!error && (token = json_next(&reader)) != JSON_ARRAY_END)
+		error = call->count == ITEMS_MAX ? -E2BIG : value_add(call, &reader, token);
+	return error;
+}
+
+/* Whether the body is lines: it says so, or a second document follows the first. */
+static bool
+is_lines(struct session_request *request, struct span whole)
+{
+	struct json_reader reader;
+	if (span_starts(session_header(request, "Content-Type"), SPAN("application/x-ndjson")))
+		return true;
+	json_reader_init(&reader, whole, false);
+	json_skip(&reader, json_next(&reader));
+	return json_next(&reader) == JSON_ERROR && json_more(&reader);
+}
+
+static bool
+is_json(struct span line)
+{
+	struct json_reader reader;
+	json_reader_init(&reader, line, false);
+	return json_skip(&reader, json_next(&reader)) != JSON_ERROR &&
+	    json_next(&reader) == JSON_END;
+}
+
+/* A line that is no document is an item that failed; the others go on. */
+static int
+line_add(struct publish_call *call, struct span line)
+{
+	struct reading reading = {.fault = "the line is no JSON"};
+	if (is_json(line))
+		return document_add(call, line);
+	return call->count == ITEMS_MAX ? -E2BIG : call_add(call, &reading);
+}
+
+static int
+lines_add(struct publish_call *call, struct span rest)
+{
+	int error = 0;
+	call->batch = true;
+	while (!error && rest.len) {
+		const char *lf = memchr(rest.ptr, '\n', rest.len);
+		size_t len = lf ? (size_t)(lf - rest.ptr) : rest.len;
+		struct span line = span_of(rest.ptr, len);
+		rest = span_skip(rest, lf ? len + 1 : len);
+		while (line.len && memchr(" \t\r", line.ptr[line.len - 1], 3))
+			line.len--;
+		if (line.len)
+			error = line_add(call, line);
+	}
+	return error;
+}
+
+/* The body is the data: its text, or its bytes in base64; ?channel= says where. */
+static int
+raw_add(struct publish_call *call, struct span whole)
+{
+	struct reading reading = {.fault = NULL};
+	struct span name, value;
+	size_t pos = 0;
+	buf_init(&reading.text, 0);
+	while (session_query_next(call->request, &pos, &name, &value)) {
+		if (span_eq(name, SPAN("channel")) &&
+		    reading.said.channel_count <= HUB_MESSAGE_CHANNELS_MAX)
+			reading.channels[reading.said.channel_count++] = value;
+	}
+	reading.said.key = session_query(call->request, "key");
+	reading.said.type = session_header(call->request, "Content-Type");
+	if (utf8_valid(whole)) {
+		json_write_string(&reading.text, whole);
+	} else if (buf_append_str(&reading.text, "{\"base64\":\"") == 0 &&
+	    buf_reserve(&reading.text, (whole.len + 2) / 3 * 4 + 2) == 0) {
+		reading.text.len += base64_encode(whole, false,
+		    reading.text.ptr + reading.text.len);
+		buf_append_str(&reading.text, "\"}");
+	}
+	reading.said.data = buf_span(&reading.text);
+	int error = buf_ok(&reading.text) ? call_add(call, &reading) : -ENOMEM;
+	buf_finish(&reading.text);
+	return error;
+}
+
+static int
+body_add(struct publish_call *call, struct span whole)
+{
+	if (session_query(call->request, "channel").ptr)
+		return raw_add(call, whole);
+	return is_lines(call->request, whole) ? lines_add(call, whole) :
+	    document_add(call, whole);
+}
+
+/* Every item that is not wrong already goes its way. */
+static void
+call_send(struct publish_call *call)
+{
+	session_set_state(call->request, call);
+	call->waiting = 1; /* so that nothing is settled before all are sent */
+	for (size_t i = 0; i < call->count; i++) {
+		if (call->items[i]->status)
+			continue;
+		call->waiting++;
+		publish_item_send(call->items[i]);
+	}
+	call->waiting--;
+	call_settle(call);
+}
+
+static void
+publish_end(struct session_request *request, struct span whole)
+{
+	struct publish_call *call = calloc(1, sizeof *call);
+	if (!call) {
+		api_no_memory(request);
+		return;
+	}
+	call->request = request;
+	call->al = session_app(request);
+	call->principal = session_principal(request);
+	int error = body_add(call, whole);
+	if (!error && call->count == 0) {
+		session_problem(request, 400, NULL, "the body is empty: send a message as JSON");
+		error = -EBADMSG;
+	}
+	if (!error) {
+		call_send(call);
+		return;
+	}
+	if (error == -E2BIG)
+		session_problem(request, 413, NULL, "a batch has at most %d messages", ITEMS_MAX);
+	else if (error != -EBADMSG)
+		api_no_memory(request);
+	call_destroy(call);
+}
+
+static void
+publish_gone(struct session_request *request, bool broken)
+{
+	struct publish_call *call = session_state(request);
+	(void)broken;
+	if (call)
+		call->request = NULL;
 }
 
 /* ── WebSocket ── */
 
-static void
-ws_told(struct publication *publication, int error)
+struct ws_call {
+	void (*done)(void *ctx, int error, struct span id_or_detail);
+	void *ctx;
+};
+
+static int
+errno_of(unsigned status)
 {
+	switch (status) {
+	case 201:
+		return 0;
+	case 403:
+		return -EACCES;
+	case 404:
+		return -ENOENT;
+	case 413:
+		return -EMSGSIZE;
+	case 422:
+		return -EINVAL;
+	default:
+		return -ENOSPC;
+	}
+}
+
+static void
+ws_told(struct publish_item *item)
+{
+	struct ws_call *call = item->ctx;
 	struct buf id;
 	buf_init(&id, 0);
-	buf_printf(&id, "m%llu", (unsigned long long)publication->publish.seq);
-	publication->done(publication->ctx, error,
-	    error ? SPAN("the disk is full") : buf_span(&id));
+	buf_printf(&id, "m%llu", (unsigned long long)item->publish.seq);
+	call->done(call->ctx, errno_of(item->status),
+	    item->status == 201 ? buf_span(&id) : span_str(item->detail));
 	buf_finish(&id);
+	free(call);
+	publish_item_destroy(item);
 }
 
 /* A WebSocket's message is a request, and its data are the body. */
@@ -109,202 +465,44 @@ api_publish(void *app, const struct access_principal *principal, const struct sp
     void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx)
 {
 	struct api_loop *al = app;
-	struct publication *publication;
-	const char *reason = "a message has exactly one channel in this version";
-	int error = channel_count == 1 ? publish_check(al, principal, channels[0],
-	    &reason) : -EINVAL;
-	if (!error && !publish_is_within(al, principal, data)) {
-		reason = "too many messages with these credentials; come back later";
-		error = -EAGAIN;
-	}
-	if (!error) {
-		reason = "the server has no memory left; try again";
-		error = publication_create(principal, channels[0], data, &publication);
-	}
-	if (error) {
-		done(ctx, error, span_str(reason));
+	const struct publish_said said = {
+		.channels = channels, .channel_count = channel_count, .data = data};
+	if (!publish_is_within(al, principal, data)) {
+		done(ctx, -EAGAIN, SPAN("too many messages with these credentials; come back "
+		    "later"));
 		return;
 	}
-	publication->told = ws_told;
-	publication->done = done;
-	publication->ctx = ctx;
-	flow_publish(al->flow, &publication->publish);
-}
-
-/* ── HTTP ── */
-
-static void
-http_told(struct publication *publication, int error)
-{
-	struct session_request *request = publication->request;
-	const struct flow_publish *publish = &publication->publish;
-	if (!request)
-		return;
-	session_set_state(request, NULL);
-	if (error) {
-		session_problem(request, 503, NULL, "the disk is full");
+	struct publish_item *item = publish_item_create(al, principal, &said);
+	struct ws_call *call = item ? malloc(sizeof *call) : NULL;
+	if (!call) {
+		publish_item_destroy(item);
+		done(ctx, -ENOMEM, SPAN("the server has no memory left; try again"));
 		return;
 	}
-	struct buf out;
-	buf_init(&out, 0);
-	buf_printf(&out, "{\"id\":\"m%llu\",\"time\":%lld,\"delivered\":%zu}",
-	    (unsigned long long)publish->seq, (long long)publish->time_ms,
-	    (size_t)publish->delivered);
-	api_answer_buf(request, 201, "application/json", &out);
+	*call = (struct ws_call){done, ctx};
+	item->told = ws_told;
+	item->ctx = call;
+	publish_item_send(item);
 }
 
-/* What a publish says: spans lie in the body, the URL or in bytes. */
-struct parsed {
-	struct span channel, data;
-	struct buf bytes;
-};
-
-static bool
-channels_parse(struct session_request *request, struct json_reader *reader,
-    struct parsed *parsed)
-{
-	enum json_token token = json_next(reader);
-	size_t count = 0;
-	if (token == JSON_ARRAY)
-		token = json_next(reader);
-	for (; token == JSON_STRING; token = json_next(reader), count++) {
-		if (count == 0 && buf_reserve(&parsed->bytes, reader->text.len + 1) == 0)
-			parsed->bytes.len = json_string_decode(reader->text, parsed->bytes.ptr);
-	}
-	parsed->channel = buf_span(&parsed->bytes);
-	if (count == 1 && token == JSON_ARRAY_END && parsed->channel.len)
-		return true;
-	session_problem(request, 422, "/channels",
-	    "channels must be a list with one name in this version");
-	return false;
-}
-
-/* The text of the value that comes next, as it stands. */
-static bool
-data_parse(struct json_reader *reader, struct parsed *parsed)
-{
-	struct json_reader start = *reader;
-	json_skip(reader, json_next(reader));
-	const char *from = start.pos;
-	while (from < reader->pos && memchr(" \t\r\n:", *from, 5))
-		from++;
-	parsed->data = span_of(from, (size_t)(reader->pos - from));
-	return true;
-}
-
-/* The body is JSON. false: answered. */
-static bool
-object_parse(struct session_request *request, struct json_reader *reader, struct parsed *parsed)
-{
-	if (json_next(reader) != JSON_OBJECT) {
-		session_problem(request, 422, NULL, "the body must be an object");
-		return false;
-	}
-	while (json_next(reader) == JSON_KEY) {
-		bool fine = false;
-		if (json_text_eq(reader, SPAN("channels")))
-			fine = channels_parse(request, reader, parsed);
-		else if (json_text_eq(reader, SPAN("data")))
-			fine = data_parse(reader, parsed);
-		else
-			session_problem(request, 422, NULL, "'%.*s' is not known to this version",
-			    SPAN_ARG(reader->text));
-		if (!fine)
-			return false;
-	}
-	if (parsed->channel.len && parsed->data.len)
-		return true;
-	session_problem(request, 422, parsed->channel.len ? "/data" : "/channels",
-	    "a message needs channels and data");
-	return false;
-}
-
-/* A body that is no JSON, with ?channel=: its text, or its bytes in base64. */
-static bool
-raw_parse(struct session_request *request, struct span whole, struct parsed *parsed)
-{
-	if (utf8_valid(whole)) {
-		json_write_string(&parsed->bytes, whole);
-	} else if (buf_append_str(&parsed->bytes, "{\"base64\":\"") == 0 &&
-	    buf_reserve(&parsed->bytes, (whole.len + 2) / 3 * 4 + 2) == 0) {
-		parsed->bytes.len += base64_encode(whole, false,
-		    parsed->bytes.ptr + parsed->bytes.len);
-		buf_append_str(&parsed->bytes, "\"}");
-	}
-	parsed->data = buf_span(&parsed->bytes);
-	if (buf_ok(&parsed->bytes))
-		return true;
-	api_no_memory(request);
-	return false;
-}
-
-static bool
-body_parse(struct session_request *request, struct span whole, struct parsed *parsed)
-{
-	struct json_reader reader;
-	parsed->channel = session_query(request, "channel");
-	if (parsed->channel.ptr)
-		return raw_parse(request, whole, parsed);
-	if (!api_json_check(request, whole))
-		return false;
-	json_reader_init(&reader, whole, false);
-	return object_parse(request, &reader, parsed);
-}
-
-static void
-publish_parsed(struct session_request *request, const struct parsed *parsed)
-{
-	const struct api_loop *al = session_app(request);
-	const struct access_principal *principal = session_principal(request);
-	struct publication *publication;
-	const char *reason;
-	int error = publish_check(al, principal, parsed->channel, &reason);
-	if (error) {
-		session_problem(request, error == -EINVAL ? 422 : 403, "/channels", "%s", reason);
-		return;
-	}
-	if (parsed->data.len > DATA_BYTES_MAX) {
-		session_problem(request, 413, "/data", "the data of a message may have 1 MiB");
-		return;
-	}
-	if (publication_create(principal, parsed->channel, parsed->data, &publication)) {
-		api_no_memory(request);
-		return;
-	}
-	publication->told = http_told;
-	publication->request = request;
-	session_set_state(request, publication);
-	flow_publish(al->flow, &publication->publish);
-}
-
-static void
-publish_end(struct session_request *request, struct span whole)
-{
-	struct parsed parsed = {.data = span_of(NULL, 0)};
-	buf_init(&parsed.bytes, 0);
-	if (body_parse(request, whole, &parsed))
-		publish_parsed(request, &parsed);
-	buf_finish(&parsed.bytes);
-}
-
-static void
-publish_gone(struct session_request *request, bool broken)
-{
-	struct publication *publication = session_state(request);
-	(void)broken;
-	if (publication)
-		publication->request = NULL;
-}
+/* ── the route ── */
 
 static const struct session_route_ops publish_ops = {.end = publish_end, .gone = publish_gone};
 
 static const struct session_doc publish_doc = {
-	.help = "With the parameter channel the body itself is the data: its text, or "
-	    "{\"base64\":…} where it is no UTF-8.",
-	.query = {{"channel?", "string", "The channel, for a body that is the data."}},
-	.body = {"Publication", "*/* string"},
+	.help = "A list, or lines (NDJSON), is a batch: each message stands for itself, and the "
+	    "answer lists what became of each. With the parameter channel the body itself is the "
+	    "data: its text, or {\"base64\":…} where it is no UTF-8; its Content-Type is kept. A "
+	    "channel that is not there yet is made, for an hour. The same key within 300 s "
+	    "publishes once.",
+	.query = {
+		{"channel?", "[string]", "The channels, for a body that is the data."},
+		{"key?", "string", "The idempotency key of such a body."},
+	},
+	.body = {"Publication|[Publication]", "application/x-ndjson Publication", "*/* string"},
 	.answers = {
-		{201, "Published", "It was delivered."},
+		{201, "Published|PublishedBatch", "It was delivered."},
+		{404, "", "No channel has one of the ids."},
 		{422, "", "A member is missing, unknown, or has no valid value."},
 	},
 };
@@ -315,7 +513,7 @@ const struct session_route api_publish_routes[] = {
 		.methods = SESSION_POST,
 		.rights = ACCESS_PUBLISH,
 		.ops = &publish_ops,
-		.summary = "A message on a channel",
+		.summary = "Messages on channels",
 		.doc = &publish_doc,
 	},
 	{.path = NULL},

@@ -1,0 +1,46 @@
+/*
+ * publish_item.h: one message on its way from a request to its channels: what it says is read, its
+ * channels are called by their names, rights are asked, and it is handed to flow.
+ *
+ * An item outlives its request and owns copies of all it needs.
+ */
+#ifndef WEIR_PUBLISH_ITEM_H
+#define WEIR_PUBLISH_ITEM_H
+
+#include "api_priv.h"
+
+#define PUBLISH_DATA_BYTES_MAX (1u << 20)
+
+struct publish_item {
+	struct flow_publish publish;
+	struct flow_channel resolve;     /* of ids */
+	struct flow_channel_info *infos;
+	struct api_loop *al;
+	struct access_principal *principal;
+	struct span *channels;           /* of publish */
+	/* Called once on the loop; then the item is the caller's to destroy. `status` is 201, or
+	 * what is wrong with `pointer` (may be NULL) and `detail`. Never within publish_item_send. */
+	void (*told)(struct publish_item *item);
+	void *ctx;
+	struct mail mail;
+	unsigned status;
+	const char *pointer;
+	char detail[200];
+};
+
+/* What a message says; spans that live during the call. */
+struct publish_said {
+	const struct span *channels;
+	size_t channel_count;
+	struct span key, type, data;
+};
+
+/* With copies of everything. NULL: memory is out. */
+struct publish_item *publish_item_create(struct api_loop *al,
+    const struct access_principal *principal, const struct publish_said *said);
+void publish_item_destroy(struct publish_item *item); /* NULL ok; not while it is under way */
+
+/* Sends it; told() follows. */
+void publish_item_send(struct publish_item *item);
+
+#endif
