@@ -75,6 +75,7 @@ struct api_loop {
 	struct loop *loop;
 	struct mailbox *box;
 	struct registrar *registrar;    /* of devices that applications write first */
+	struct hub_local *hub;
 };
 
 /* Routes about one thing, which the OpenAPI document shows together. */

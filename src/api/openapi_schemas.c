@@ -102,8 +102,15 @@ const struct openapi_schema openapi_schemas[] = {
 	    "{contacts?: {*: string|number|null}, language?: string|null, tz?: string|null, "
 	    "password?: {old: string, new: string}}",
 	    "contacts are merged; null deletes one."},
+	{"Message",
+	    "{id: string, time: Time, channels: [string], type?: string, data: any}",
+	    "channels: those of its channels that were asked for. type: what was published as no "
+	    "JSON."},
 	{"Name", "string", "1 to 64 characters of a-z 0-9 . _ -"},
 	{"Permission", "'admin'|'developer'|'user'", NULL},
+	{"Polled",
+	    "{messages: [Message], next: string, gap?: boolean, closed?: [integer]}",
+	    "gap: something that was asked for is gone. closed: channels that are no more."},
 	{"Problem",
 	    "{type: string, title: string, status: integer, detail: string, pointer?: string}",
 	    "What went wrong (RFC 9457). pointer: the member of the body that is meant."},

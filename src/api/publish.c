@@ -270,7 +270,7 @@ document_add(struct publish_call *call, struct span document)
 	return error;
 }
 
-/* Whether the body is lines: it says so, or a second document follows the first. */
+/* Whether the body is lines: it says so, or more follows the first document in another line. */
 static bool
 is_lines(struct session_request *request, struct span whole)
 {
@@ -278,8 +278,13 @@ is_lines(struct session_request *request, struct span whole)
 	if (span_starts(session_header(request, "Content-Type"), SPAN("application/x-ndjson")))
 		return true;
 	json_reader_init(&reader, whole, false);
-	json_skip(&reader, json_next(&reader));
-	return json_next(&reader) == JSON_ERROR && json_more(&reader);
+	if (json_skip(&reader, json_next(&reader)) == JSON_ERROR)
+		return false;
+	bool line_over = false;
+	const char *at = reader.pos;
+	for (; at < reader.end && memchr(" \t\r\n", *at, 4); at++)
+		line_over |= *at == '\n';
+	return line_over && at < reader.end;
 }
 
 static bool
@@ -386,7 +391,8 @@ publish_end(struct session_request *request, struct span whole)
 	call->principal = session_principal(request);
 	int error = body_add(call, whole);
 	if (!error && call->count == 0) {
-		session_problem(request, 400, NULL, "the body is empty: send a message as JSON");
+		session_problem(request, call->batch ? 422 : 400, NULL,
+		    "there is no message: send one as JSON");
 		error = -EBADMSG;
 	}
 	if (!error) {

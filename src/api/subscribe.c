@@ -1,11 +1,129 @@
 /*
- * subscribe.c: GET /api/v1/subscribe over SSE and WebSocket.
+ * subscribe.c: GET /api/v1/subscribe: what is asked for, and over which transport.
+ *
+ * Ids are turned into names first, by the sequencer: rights are given for names, and channels are
+ * listened to by them.
  */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "access_may.h"
 #include "api_priv.h"
 #include "check.h"
+#include "poll.h"
 
 #define PATTERNS_MAX 128
+
+enum transport { OVER_WS, OVER_SSE, OVER_POLL, OVER_LONG_POLL };
+
+/* What is asked for, while ids are looked up. */
+struct asking {
+	struct poll_owner owner;          /* first: what the request's state is */
+	struct flow_channel resolve;
+	struct session_request *request;  /* NULL: gone */
+	struct api_loop *al;
+	enum transport transport;
+	struct session_subscription subscription;
+	int64_t until_ms;
+	uint64_t timeout_ms;
+	struct span patterns[PATTERNS_MAX];
+	struct span ids[PATTERNS_MAX];    /* in text */
+	struct buf text;
+	struct flow_channel_info *infos;
+};
+
+static void
+asking_destroy(struct asking *asking)
+{
+	if (!asking)
+		return;
+	buf_finish(&asking->text);
+	free(asking->infos);
+	free(asking);
+}
+
+/* ── parameters ── */
+
+/* Collects `channel` parameters. false: answered. */
+static bool
+patterns_collect(struct session_request *request, struct asking *asking)
+{
+	struct session_subscription *subscription = &asking->subscription;
+	struct span name, value;
+	const char *reason;
+	size_t pos = 0;
+	while (session_query_next(request, &pos, &name, &value)) {
+		if (!span_eq(name, SPAN("channel")))
+			continue;
+		if (subscription->pattern_count == PATTERNS_MAX) {
+			session_problem(request, 400, NULL, "more than %d channels; subscribe to a "
+			    "pattern, or over a WebSocket in several frames", PATTERNS_MAX);
+			return false;
+		}
+		if (hub_pattern_check(value, &reason)) {
+			session_problem(request, 400, NULL, "channel '%.*s': %s", SPAN_ARG(value),
+			    reason);
+			return false;
+		}
+		asking->patterns[subscription->pattern_count++] = value;
+	}
+	return true;
+}
+
+static bool
+transport_choose(struct session_request *request, struct asking *asking)
+{
+	struct span mode = session_query(request, "mode");
+	if (session_header(request, "Upgrade").ptr)
+		asking->transport = OVER_WS;
+	else if (span_eq(mode, SPAN("longpoll")))
+		asking->transport = OVER_LONG_POLL;
+	else if (span_eq(mode, SPAN("sse")) ||
+	    (!mode.ptr && session_accepts(request, "text/event-stream")))
+		asking->transport = OVER_SSE;
+	else if (!mode.ptr || span_eq(mode, SPAN("poll")))
+		asking->transport = OVER_POLL;
+	else {
+		session_problem(request, 400, NULL,
+		    "mode is poll, longpoll or sse, not '%.*s'", SPAN_ARG(mode));
+		return false;
+	}
+	return true;
+}
+
+/* Where to begin: the header of an EventSource that comes back counts most. */
+static bool
+since_read(struct session_request *request, struct asking *asking)
+{
+	const char *names[] = {"last_event_id", "since"};
+	struct span text = session_header(request, "Last-Event-ID");
+	bool polls = asking->transport >= OVER_POLL;
+	for (size_t i = 0; i < ARRAY_COUNT(names) && text.len == 0; i++)
+		text = session_query(request, names[i]);
+	asking->subscription.since = polls ? HUB_SINCE_OLDEST : HUB_SINCE_NOW;
+	if (text.len == 0 || session_since(text, loop_now_ms(asking->al->loop),
+	    &asking->subscription))
+		return true;
+	session_problem(request, 400, NULL, "since '%.*s' is neither a cursor, a time, 0 nor now",
+	    (int)MIN(text.len, (size_t)64), text.ptr);
+	return false;
+}
+
+static bool
+bounds_read(struct session_request *request, struct asking *asking)
+{
+	uint64_t timeout_s = 50;
+	if (!api_query_time(request, "until", INT64_MAX, &asking->until_ms) ||
+	    !api_query_number(request, "timeout", 1, 300, &timeout_s))
+		return false;
+	asking->timeout_ms = timeout_s * 1000;
+	if (asking->until_ms == INT64_MAX || asking->transport == OVER_POLL)
+		return true;
+	session_problem(request, 400, NULL, "until is for mode=poll: others go on for ever");
+	return false;
+}
+
+/* ── the transports ── */
 
 /* Who is not known yet is looked at when his token comes. */
 static bool
@@ -20,98 +138,202 @@ may_listen(struct session_request *request, struct span pattern)
 	return access_may(al->access, principal, ACCESS_LISTEN, &channel) == ACCESS_YES;
 }
 
-/* Collects `channel` parameters. false: answered. */
-static bool
-patterns_collect(struct session_request *request, struct span *patterns, size_t *ret_count)
+static void
+poll_begin(struct asking *asking)
 {
-	struct span name, value;
-	const char *reason;
-	size_t pos = 0, count = 0;
-	while (session_query_next(request, &pos, &name, &value)) {
-		if (!span_eq(name, SPAN("channel")))
-			continue;
-		if (count == PATTERNS_MAX) {
-			session_problem(request, 400, NULL, "more than %d channels; subscribe to a "
-			    "pattern, or over a WebSocket in several frames", PATTERNS_MAX);
-			return false;
-		}
-		if (hub_pattern_check(value, &reason)) {
-			session_problem(request, 400, NULL, "channel '%.*s': %s", SPAN_ARG(value),
-			    reason);
-			return false;
-		}
-		if (!may_listen(request, value)) {
-			session_problem(request, 403, NULL,
-			    "these credentials may not listen to '%.*s'", SPAN_ARG(value));
-			return false;
-		}
-		patterns[count++] = value;
-	}
-	*ret_count = count;
-	return true;
+	const struct session_subscription *subscription = &asking->subscription;
+	const struct hub_question question = {
+		.tenant = session_principal(asking->request)->tenant,
+		.patterns = subscription->patterns,
+		.pattern_count = subscription->pattern_count,
+		.since = subscription->since,
+		.from_ms = subscription->from_ms,
+		.cursor = subscription->cursor,
+		.until_ms = asking->until_ms,
+		.limit = POLL_MESSAGES_MAX,
+	};
+	poll_start(asking->request, &question,
+	    asking->transport == OVER_LONG_POLL ? asking->timeout_ms : 0);
 }
 
-/* Whether the client asks for something that was before now: this version keeps no histories. */
-static bool
-past_asked(const struct session_request *request)
+/* All channels are named by now. */
+static void
+subscribe(struct asking *asking)
 {
-	struct span since = session_query(request, "since");
-	return session_header(request, "Last-Event-ID").len ||
-	    session_query(request, "last_event_id").len ||
-	    (since.len && !span_eq(since, SPAN("now")));
+	struct session_request *request = asking->request;
+	struct session_subscription *subscription = &asking->subscription;
+	subscription->patterns = asking->patterns;
+	for (size_t i = 0; i < subscription->pattern_count; i++) {
+		if (may_listen(request, asking->patterns[i]))
+			continue;
+		session_problem(request, 403, NULL, "these credentials may not listen to '%.*s'",
+		    SPAN_ARG(asking->patterns[i]));
+		return;
+	}
+	if (asking->transport == OVER_WS)
+		session_become_ws(request, subscription);
+	else if (asking->transport == OVER_SSE)
+		session_become_sse(request, subscription);
+	else
+		poll_begin(asking);
+}
+
+static void
+resolved(struct flow_channel *resolve, int error)
+{
+	struct asking *asking = CONTAINER_OF(resolve, struct asking, resolve);
+	size_t at = 0;
+	if (!asking->request) {
+		asking_destroy(asking);
+		return;
+	}
+	session_set_state(asking->request, NULL);
+	for (size_t i = 0; i < asking->subscription.pattern_count && !error; i++) {
+		if (!hub_pattern_is_id(asking->patterns[i]))
+			continue;
+		const struct flow_channel_info *info = &asking->infos[at++];
+		asking->patterns[i] = span_of(info->name, info->name_len);
+	}
+	if (error)
+		session_problem(asking->request, 404, NULL, "no channel has the id %.*s",
+		    SPAN_ARG(asking->ids[resolve->info_count]));
+	else
+		subscribe(asking);
+	asking_destroy(asking);
+}
+
+static void
+asking_gone(struct poll_owner *owner)
+{
+	((struct asking *)owner)->request = NULL;
+}
+
+static bool
+asking_read(struct session_request *request, struct asking *asking)
+{
+	if (!patterns_collect(request, asking) || !transport_choose(request, asking) ||
+	    !since_read(request, asking) || !bounds_read(request, asking))
+		return false;
+	if (asking->subscription.pattern_count || asking->transport == OVER_WS)
+		return true;
+	session_problem(request, 400, NULL,
+	    "no channel: say which, like channel=readings/%%2B/%%2B");
+	return false;
+}
+
+static void
+resolve_begin(struct asking *asking, size_t count)
+{
+	struct flow_channel *resolve = &asking->resolve;
+	asking->infos = calloc(count, sizeof *asking->infos);
+	if (!asking->infos) {
+		api_no_memory(asking->request);
+		asking_destroy(asking);
+		return;
+	}
+	resolve->op = FLOW_CHANNEL_NAMES;
+	resolve->spec.tenant = session_principal(asking->request)->tenant;
+	resolve->names = asking->ids;
+	resolve->limit = count;
+	resolve->infos = asking->infos;
+	resolve->done = resolved;
+	asking->owner.gone = asking_gone;
+	session_set_state(asking->request, asking);
+	flow_channel(asking->al->flow, resolve);
+}
+
+/* Copies of the ids among the channels, for the request may go while they are looked up. How many;
+ * -ENOMEM. */
+static ssize_t
+ids_collect(struct asking *asking)
+{
+	size_t count = 0, bytes = 0;
+	for (size_t i = 0; i < asking->subscription.pattern_count; i++)
+		bytes += asking->patterns[i].len;
+	if (buf_reserve(&asking->text, bytes + 1))
+		return -ENOMEM;
+	for (size_t i = 0; i < asking->subscription.pattern_count; i++) {
+		struct span id = asking->patterns[i];
+		if (!hub_pattern_is_id(id))
+			continue;
+		asking->ids[count++] = span_of(asking->text.ptr + asking->text.len, id.len);
+		buf_append_span(&asking->text, id);
+	}
+	return (ssize_t)count;
 }
 
 static void
 subscribe_end(struct session_request *request, struct span whole)
 {
-	struct span patterns[PATTERNS_MAX];
-	struct session_subscription subscription = {.patterns = patterns};
+	struct asking *asking = calloc(1, sizeof *asking);
 	(void)whole;
-	if (!patterns_collect(request, patterns, &subscription.pattern_count))
-		return;
-	subscription.gap = past_asked(request);
-	if (session_header(request, "Upgrade").ptr) {
-		session_become_ws(request, &subscription);
+	if (!asking) {
+		api_no_memory(request);
 		return;
 	}
-	if (subscription.pattern_count == 0) {
-		session_problem(request, 400, NULL,
-		    "no channel: say which, like channel=readings/%%2B/%%2B");
+	asking->request = request;
+	asking->al = session_app(request);
+	if (!asking_read(request, asking)) {
+		asking_destroy(asking);
 		return;
 	}
-	if (session_accepts(request, "text/event-stream") ||
-	    span_eq(session_query(request, "mode"), SPAN("sse"))) {
-		session_become_sse(request, &subscription);
-		return;
+	ssize_t ids = ids_collect(asking);
+	if (ids < 0) {
+		api_no_memory(request);
+		asking_destroy(asking);
+	} else if (ids && !session_principal(request)) {
+		session_problem(request, 401, NULL, "channels by id need credentials at once");
+		asking_destroy(asking);
+	} else if (ids) {
+		resolve_begin(asking, (size_t)ids);
+	} else {
+		subscribe(asking);
+		asking_destroy(asking);
 	}
-	session_problem(request, 406, NULL,
-	    "this version streams: ask with Accept: text/event-stream, or upgrade to a WebSocket");
 }
 
-static const struct session_route_ops subscribe_ops = {.end = subscribe_end};
+static void
+subscribe_gone(struct session_request *request, bool broken)
+{
+	struct poll_owner *owner = session_state(request);
+	(void)broken;
+	if (owner)
+		owner->gone(owner);
+}
+
+static const struct session_route_ops subscribe_ops = {
+	.end = subscribe_end, .gone = subscribe_gone,
+};
 
 static const struct session_doc subscribe_doc = {
-	.help = "With Accept: text/event-stream (or mode=sse) an event stream: id is a cursor, "
-	    "data the message; a gap event first when the past that was asked for is not there. "
-	    "With Upgrade: websocket one text frame a message, and the client may send "
-	    "{\"subscribe\":[…]}, {\"unsubscribe\":[…]} and "
-	    "{\"publish\":[…],\"data\":…}, each with a ref that is answered. A WebSocket "
-	    "without credentials sends {\"token\":…} first.",
+	.help = "mode=poll answers at once, mode=longpoll when there is something or after the "
+	    "timeout; next is the cursor to go on with. With Accept: text/event-stream (or "
+	    "mode=sse) an event stream: id is a cursor, data the message; a gap event before the "
+	    "first message after something that is gone. With Upgrade: websocket one text frame a "
+	    "message, and the client may send {\"subscribe\":[…],\"since\":…}, "
+	    "{\"unsubscribe\":[…]} and {\"publish\":[…],\"data\":…}, each with a ref that is "
+	    "answered. A WebSocket without credentials sends {\"token\":…} first.",
 	.query = {
-		{"channel?", "[string]", "Names or patterns (+ one level, # the rest). A WebSocket "
-		    "may do without."},
-		{"since?", "string", "now: only what is new; else a gap is told of."},
-		{"mode?", "'sse'", "An event stream without the header."},
+		{"channel?", "[string]", "Names, ids or patterns (+ one level, # the rest). A "
+		    "WebSocket may do without."},
+		{"since?", "string", "A cursor (exact), a time (inclusive), 0 (all), now. Without: "
+		    "all for polls, now for streams."},
+		{"until?", "string", "With mode=poll: messages up to this time."},
+		{"mode?", "'poll'|'longpoll'|'sse'", "The transport, without a header."},
+		{"timeout?", "integer", "How long a long poll is held: 1 to 300 s; 50 without."},
 		{"last_event_id?", "string", "As the header Last-Event-ID."},
 	},
 	.headers = {
 		{"Accept?", "string", "text/event-stream gives an event stream."},
 		{"Last-Event-ID?", "string", "The cursor where the client stopped."},
+		{"If-None-Match?", "string", "The ETag of a poll's last answer."},
 	},
 	.answers = {
 		{101, "", "A WebSocket."},
+		{200, "Polled", "What a poll found."},
 		{200, "text/event-stream string", "An event stream."},
-		{406, "", "Neither an event stream nor a WebSocket was asked for."},
+		{304, "", "A poll found what the ETag stands for."},
+		{404, "", "No channel has one of the ids."},
 		{426, "", "The WebSocket's version is not 13."},
 	},
 };
@@ -123,7 +345,7 @@ const struct session_route api_subscribe_routes[] = {
 		.rights = ACCESS_SUBSCRIBE,
 		.late_token = true,
 		.ops = &subscribe_ops,
-		.summary = "Messages of channels as they come, over SSE or a WebSocket",
+		.summary = "Messages of channels: polled, or as they come",
 		.doc = &subscribe_doc,
 	},
 	{.path = NULL},

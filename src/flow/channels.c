@@ -418,17 +418,46 @@ ids_known(const struct flow *flow, const struct hub_question *question)
 	return true;
 }
 
+/* Views keep nothing: whether they showed something that is asked for. */
+static bool
+views_missed(const struct flow *flow, const struct hub_question *question)
+{
+	const struct channels *channels = &flow->sequencer.channels;
+	bool asked = false;
+	for (size_t i = 0; i < question->pattern_count; i++)
+		asked |= views_match(question->patterns[i]);
+	if (!asked || question->since == HUB_SINCE_NOW)
+		return false;
+	if (question->since == HUB_SINCE_TIME)
+		return channels->viewed_seq && channels->viewed_ms >= question->from_ms;
+	return channels->viewed_seq >
+	    (question->since == HUB_SINCE_CURSOR ? question->cursor : 0);
+}
+
+/* A cursor of the future is another server's, or of a life that was lost. */
+static void
+question_settle(struct hub_question *question, uint64_t seq, struct hub_answer *answer)
+{
+	if (question->since != HUB_SINCE_CURSOR || question->cursor <= seq)
+		return;
+	question->since = HUB_SINCE_OLDEST;
+	answer->gap = true;
+}
+
 int
 channels_answer(struct flow *flow, struct flow_past *past, struct release *release)
 {
-	const struct hub_question *question = &past->question;
+	struct hub_question *question = &past->question;
 	struct gather gather = {.tenant = question->tenant};
 	struct hub_caught caught = {.token = past->token, .seq = past->entry.seq};
+	struct hub_answer settled = {.gap = views_missed(flow, question)};
+	question_settle(question, caught.seq, &settled);
 	if (!ids_known(flow, question))
 		caught.error = -ENOENT;
 	else
 		caught.error = hub_channels_collect(flow->sequencer.channels.registry, question,
 		    loop_now_ms(flow->loops[0]->loop), gather_each, &gather, &caught.answer);
+	caught.answer.gap |= settled.gap;
 	return release_add_answer(release, past->entry.origin->index, &caught, gather.messages,
 	    gather.count);
 }

@@ -68,6 +68,8 @@ struct channels {
 	struct hub_channels *registry;
 	struct map keys;                   /* of struct key */
 	struct list keys_by_age;
+	uint64_t viewed_seq;               /* up to which views may have shown something */
+	int64_t viewed_ms;
 	int64_t time_last_ms;              /* of the last message: no later one has an earlier */
 	struct loop_timer look;            /* after ends of channels and of keys; the first loop
 						cancels it when it ends */
@@ -145,6 +147,8 @@ void points_retire(struct flow_loop *fl, unsigned index, int64_t points_before_m
 /* ── views.c: on the first loop ── */
 
 /* Adds the view messages of a released record that somebody wants. 0 or -ENOMEM. */
+/* Whether the pattern may mean the name of a view. */
+bool views_match(struct span pattern);
 int views_add(struct flow *flow, struct release *release, const struct journal_record *record);
 
 /* ── release.c: what a turn of the sequencer lets go, the same object for all loops ── */

@@ -242,6 +242,8 @@ ticket_release(struct flow *flow, struct flow_ticket *ticket, struct release *re
 	if (record->stream != JOURNAL_REPORTS)
 		return 0;
 	flow_count(&flow->counters.readings, series_batch_count(record->parsed));
+	flow->sequencer.channels.viewed_seq = ticket->entry.seq;
+	flow->sequencer.channels.viewed_ms = record->arrival_ms;
 	int error = release_add_record(release, record);
 	return error ? error : views_add(flow, release, record);
 }

@@ -177,6 +177,22 @@ messages_add(struct flow *flow, struct release *release, const struct journal_re
 	return error;
 }
 
+bool
+views_match(struct span pattern)
+{
+	static const char *const trees[] = {"readings", "alerts", "gateways"};
+	const char *slash = pattern.len ? memchr(pattern.ptr, '/', pattern.len) : NULL;
+	struct span first = span_of(pattern.ptr, slash ? (size_t)(slash - pattern.ptr) :
+	    pattern.len);
+	if (span_eq(first, SPAN("#")) || (slash && span_eq(first, SPAN("+"))))
+		return true;
+	for (size_t i = 0; slash && i < ARRAY_COUNT(trees); i++) {
+		if (span_eq(first, span_str(trees[i])))
+			return true;
+	}
+	return false;
+}
+
 int
 views_add(struct flow *flow, struct release *release, const struct journal_record *record)
 {

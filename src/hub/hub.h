@@ -128,7 +128,10 @@ struct sink_ops {
 	/* One subscription is in force: every message with a later seq will be delivered. Called
 	 * once for each hub_subscribe that succeeded and was not undone. */
 	void (*subscribed)(struct sink *sink, uint64_t seq);
-	/* A question was answered. May be NULL where none is asked. */
+	/* Before the messages of an answer: some of what was asked for is gone. May be NULL where
+	 * none is asked, as caught() may. */
+	void (*gap)(struct sink *sink);
+	/* A question was answered. */
 	void (*caught)(struct sink *sink, const struct hub_caught *caught);
 	/* A channel that it subscribed to by name is no more. May be NULL. */
 	void (*closed)(struct sink *sink, const struct hub_target *channel);

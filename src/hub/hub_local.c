@@ -438,6 +438,8 @@ static void
 answer(struct hub_local *local, struct sink *sink, const struct hub_caught *caught,
     struct hub_message *const *messages, size_t count)
 {
+	if (caught->answer.gap)
+		sink->ops->gap(sink);
 	for (size_t i = 0; i < count; i++) {
 		if (had(sink, messages[i]))
 			continue;

@@ -113,6 +113,7 @@ sessions_create(struct server_loop *sl)
 	    .access = sl->access,
 	    .loop = sl->loop,
 	    .box = sl->box,
+	    .hub = sl->hub,
 	};
 	int error = registrar_create(&sl->api, &sl->api.registrar);
 	if (error)

@@ -13,7 +13,6 @@
 
 #include "access_may.h"
 #include "check.h"
-#include "num.h"
 
 enum { COPY_BYTES_MAX = 2048 };
 
@@ -34,6 +33,7 @@ live_destroy(struct live *live)
 	if (!live)
 		return;
 	hub_unsubscribe_all(live->sessions->hub, &live->sink);
+	live_past_forget(live);
 	live_list_remove(live);
 	access_principal_unref(live->principal);
 	live->ops->free(live);
@@ -91,20 +91,9 @@ live_tenant(const struct live *live)
 }
 
 static bool
-is_id(struct span text)
-{
-	uint64_t id;
-	return num_parse_u64(text, &id) != -EINVAL;
-}
-
-static bool
 check_pattern(const struct live *live, struct span pattern, struct live_refusal *ret_refusal)
 {
 	const char *reason;
-	if (is_id(pattern)) {
-		*ret_refusal = (struct live_refusal){404, "no channel has this id"};
-		return false;
-	}
 	if (hub_pattern_check(pattern, &reason)) {
 		*ret_refusal = (struct live_refusal){422, reason};
 		return false;
@@ -129,7 +118,7 @@ count_subscriptions(const struct live *live)
 }
 
 bool
-live_subscribe(struct live *live, const struct span *patterns, size_t count,
+live_check_patterns(const struct live *live, const struct span *patterns, size_t count,
     struct live_refusal *ret_refusal)
 {
 	if (count > LIVE_SUBSCRIPTIONS_MAX - MIN(count_subscriptions(live),
@@ -141,6 +130,15 @@ live_subscribe(struct live *live, const struct span *patterns, size_t count,
 		if (!check_pattern(live, patterns[i], ret_refusal))
 			return false;
 	}
+	return true;
+}
+
+bool
+live_subscribe(struct live *live, const struct span *patterns, size_t count,
+    struct live_refusal *ret_refusal)
+{
+	if (!live_check_patterns(live, patterns, count, ret_refusal))
+		return false;
 	struct hub_local *hub = live->sessions->hub;
 	struct hub_subscription *before = live->sink.subscriptions;
 	for (size_t i = 0; i < count; i++) {

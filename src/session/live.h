@@ -27,6 +27,7 @@ struct live {
 	struct sink sink;
 	struct access_principal *principal; /* NULL: open to everybody, or not yet known */
 	uint64_t sent_ms;                   /* when something was last sent */
+	struct live_past *pasts;            /* questions about the past under way */
 };
 
 enum { LIVE_SUBSCRIPTIONS_MAX = 4096 };
@@ -58,6 +59,25 @@ struct live_refusal {
  * else *ret_refusal. */
 bool live_subscribe(struct live *live, const struct span *patterns, size_t count,
     struct live_refusal *ret_refusal);
+
+/* Whether they may all be subscribed to; else *ret_refusal. */
+bool live_check_patterns(const struct live *live, const struct span *patterns, size_t count,
+    struct live_refusal *ret_refusal);
+
+/* live_past.c: subscribes to the question's patterns from its point in the past on. The sink's
+ * deliver() gets what was and then what is; the tenant is the live's own. */
+bool live_catch(struct live *live, const struct hub_question *question,
+    struct live_refusal *ret_refusal);
+
+/* What a request asks for, of the past or not. */
+bool live_listen(struct live *live, const struct session_subscription *subscription,
+    struct live_refusal *ret_refusal);
+
+/* For the sink's caught(): true when the past is over (or there is an error). */
+bool live_caught(struct live *live, const struct hub_caught *caught);
+void live_drained(void *ctx);               /* net's drained() */
+void live_past_forget(struct live *live);
+void live_past_run(struct loop_task *task); /* sessions->pasts_task */
 
 /* Instead of the head that the client waits for: 503, and the end. */
 void live_refuse(struct live *live, enum net_close_reason reason);

@@ -3,6 +3,7 @@
  * the head misses nothing. The stream is the connection's last answer: it ends by closing, for
  * HTTP/1.1 too, and so one encoded form of a message serves all.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -12,7 +13,6 @@
 struct sse {
 	struct live live;
 	bool open; /* the head has left */
-	bool gap;  /* say so first */
 };
 
 static struct sse *
@@ -45,20 +45,28 @@ arm(struct sse *sse)
 	    sse->live.sent_ms + sse->live.sessions->settings.sse_comment_ms);
 }
 
-/* Begins when it can: the connection is there and nothing is left to be confirmed. */
 static void
-try_open(struct sse *sse)
+send_event(struct sse *sse, struct span name, struct span data)
+{
+	struct buf *out = &sse->live.sessions->scratch;
+	size_t before = out->len;
+	sse_write_event(out, name, (struct span){NULL, 0}, data);
+	if (buf_ok(out))
+		live_send(&sse->live, span_skip(buf_span(out), before));
+	else
+		net_close(sse->live.conn, NET_CLOSE_MEMORY);
+	buf_clear(out);
+}
+
+static void
+open_now(struct sse *sse)
 {
 	struct live *live = &sse->live;
-	if (sse->open || !live->conn || live->sink.waiting)
-		return;
-	sse->open = true;
 	struct buf *out = &live->sessions->scratch;
+	sse->open = true;
 	buf_printf(out, "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/event-stream\r\n"
 	    "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n",
 	    session_date(live->sessions));
-	if (sse->gap)
-		sse_write_event(out, SPAN("gap"), (struct span){NULL, 0}, SPAN("{\"gap\":true}"));
 	if (buf_ok(out))
 		live_send(live, buf_span(out));
 	else
@@ -67,12 +75,63 @@ try_open(struct sse *sse)
 	arm(sse);
 }
 
+/* Begins when it can: the connection is there and nothing is left to be confirmed. */
+static void
+try_open(struct sse *sse)
+{
+	struct live *live = &sse->live;
+	if (!sse->open && live->conn && live->sink.waiting == 0)
+		open_now(sse);
+}
+
+/* With the first of the past, for then every subscription is in force or silent. */
+static void
+open_for_past(struct sse *sse)
+{
+	if (!sse->open && sse->live.pasts && sse->live.conn)
+		open_now(sse);
+}
+
 static void
 deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
+	open_for_past(sse);
 	if (sse->open)
 		live_send_form(&sse->live, message, HUB_FORM_SSE, channels, encode);
+}
+
+static void
+gap(struct sink *sink)
+{
+	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
+	open_for_past(sse);
+	if (sse->open)
+		send_event(sse, SPAN("gap"), SPAN("{\"gap\":true}"));
+}
+
+static void
+caught(struct sink *sink, const struct hub_caught *result)
+{
+	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
+	bool over = live_caught(&sse->live, result);
+	if (!result->error && over)
+		try_open(sse);
+	else if (result->error && sse->open)
+		net_finish(sse->live.conn, NET_CLOSE_ERROR);
+	else if (result->error)
+		live_refuse(&sse->live, NET_CLOSE_ERROR);
+}
+
+static void
+channel_closed(struct sink *sink, const struct hub_target *channel)
+{
+	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
+	char text[64];
+	int len = snprintf(text, sizeof(text), "{\"closed\":[%llu]}",
+	    (unsigned long long)channel->id);
+	if (sse->open)
+		send_event(sse, SPAN("closed"), span_of(text, (size_t)len));
 }
 
 static void
@@ -135,13 +194,16 @@ free_sse(struct live *live)
 }
 
 static const struct live_ops sse_ops = {
-	.conn = {.input = input, .deadline = deadline, .closed = closed},
+	.conn = {.input = input, .drained = live_drained, .deadline = deadline, .closed = closed},
 	.start = start,
 	.end = end,
 	.free = free_sse,
 };
 
-static const struct sink_ops sse_sink_ops = {.deliver = deliver, .subscribed = subscribed};
+static const struct sink_ops sse_sink_ops = {
+	.deliver = deliver, .subscribed = subscribed, .gap = gap, .caught = caught,
+	.closed = channel_closed,
+};
 
 void
 session_become_sse(struct session_request *request,
@@ -159,10 +221,8 @@ session_become_sse(struct session_request *request,
 		return;
 	}
 	live_init(&sse->live, &sse_ops, &sse_sink_ops, request);
-	sse->gap = subscription->gap;
 	struct live_refusal refusal;
-	if (!live_subscribe(&sse->live, subscription->patterns, subscription->pattern_count,
-	    &refusal)) {
+	if (!live_listen(&sse->live, subscription, &refusal)) {
 		session_problem(request, refusal.status, NULL, "%s", refusal.detail);
 		live_destroy(&sse->live);
 		return;

@@ -107,9 +107,6 @@ void
 live_ws_opened(struct live_ws *ws)
 {
 	ws->state = LIVE_WS_OPEN;
-	if (ws->gap)
-		live_ws_send_text(ws, SPAN("{\"gap\":true}"));
-	ws->gap = false;
 	forget_opening(ws);
 	arm(ws);
 	net_retry_input(ws->live.conn);
@@ -138,10 +135,22 @@ start(struct live *live)
 	}
 }
 
+/* With the first of the past, for then every subscription is in force or silent. */
+static void
+open_for_past(struct live_ws *ws)
+{
+	struct live *live = &ws->live;
+	if (ws->state != LIVE_WS_WAIT || !live->conn || !live->pasts)
+		return;
+	live_send(live, span_of(ws->opening->head, ws->opening->head_len));
+	live_ws_opened(ws);
+}
+
 static void
 deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	open_for_past(ws);
 	if (ws->state == LIVE_WS_OPEN)
 		live_send_form(&ws->live, message, HUB_FORM_WS, channels, encode);
 }
@@ -157,6 +166,37 @@ subscribed(struct sink *sink, uint64_t seq)
 		live_ws_confirmed(ws);
 	else
 		try_open(ws);
+}
+
+static void
+gap(struct sink *sink)
+{
+	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	open_for_past(ws);
+	if (ws->state == LIVE_WS_OPEN)
+		live_ws_send_text(ws, SPAN("{\"gap\":true}"));
+}
+
+static void
+caught(struct sink *sink, const struct hub_caught *result)
+{
+	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	bool over = live_caught(&ws->live, result);
+	if (result->error)
+		live_ws_close(ws, LIVE_WS_CODE_FAULT, NET_CLOSE_ERROR, "the past cannot be read");
+	else if (over)
+		subscribed(sink, result->seq);
+}
+
+static void
+channel_closed(struct sink *sink, const struct hub_target *channel)
+{
+	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	char text[64];
+	int len = snprintf(text, sizeof(text), "{\"closed\":[%llu]}",
+	    (unsigned long long)channel->id);
+	if (ws->state == LIVE_WS_OPEN)
+		live_ws_send_text(ws, span_of(text, (size_t)len));
 }
 
 /* ── frames ── */
@@ -359,13 +399,16 @@ free_ws(struct live *live)
 }
 
 static const struct live_ops ws_ops = {
-	.conn = {.input = input, .deadline = deadline, .closed = closed},
+	.conn = {.input = input, .drained = live_drained, .deadline = deadline, .closed = closed},
 	.start = start,
 	.end = end,
 	.free = free_ws,
 };
 
-static const struct sink_ops ws_sink_ops = {.deliver = deliver, .subscribed = subscribed};
+static const struct sink_ops ws_sink_ops = {
+	.deliver = deliver, .subscribed = subscribed, .gap = gap, .caught = caught,
+	.closed = channel_closed,
+};
 
 /* ── the handshake ── */
 
@@ -456,7 +499,8 @@ keep_patterns(struct live_ws_opening *opening, const struct session_subscription
 			memcpy(to, pattern.ptr, pattern.len);
 		to += pattern.len;
 	}
-	opening->pattern_count = subscription->pattern_count;
+	opening->asked = *subscription;
+	opening->asked.patterns = opening->patterns;
 	return true;
 }
 
@@ -473,14 +517,13 @@ session_become_ws(struct session_request *request,
 	}
 	live_init(&ws->live, &ws_ops, &ws_sink_ops, request);
 	list_init(&ws->publishes);
-	ws->gap = subscription->gap;
 	ws->rights = request->route->rights;
 	bool known = request->principal || ws->rights == 0;
 	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
 	struct live_refusal refusal = {503, "memory is out"};
 	ws->opening = calloc(1, sizeof(*ws->opening));
-	bool good = ws->opening && (known ? live_subscribe(&ws->live, subscription->patterns,
-	    subscription->pattern_count, &refusal) : keep_patterns(ws->opening, subscription));
+	bool good = ws->opening && (known ? live_listen(&ws->live, subscription, &refusal) :
+	    keep_patterns(ws->opening, subscription));
 	if (!good) {
 		session_problem(request, refusal.status, NULL, "%s", refusal.detail);
 		live_destroy(&ws->live);

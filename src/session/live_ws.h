@@ -32,8 +32,8 @@ struct live_ws_input {
 
 /* What is needed only until the connection is open. */
 struct live_ws_opening {
-	size_t pattern_count;
-	struct span *patterns; /* for when the token has come */
+	struct session_subscription asked; /* for when the token has come */
+	struct span *patterns;
 	size_t head_len;
 	char head[256];        /* the answer 101 */
 };
@@ -49,7 +49,6 @@ struct live_ws {
 	uint32_t publish_count;
 	uint32_t rights;             /* what the route needs */
 	uint8_t state;               /* enum live_ws_state */
-	bool gap;                    /* say so first */
 	bool pinged;                 /* and nothing heard since */
 };
 

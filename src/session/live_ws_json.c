@@ -27,12 +27,13 @@ enum call_kind { CALL_NONE, CALL_TOKEN, CALL_SUBSCRIBE, CALL_UNSUBSCRIBE, CALL_P
 struct call {
 	enum call_kind kind;
 	bool several;          /* more than one kind */
-	bool since;            /* a past is asked for */
+	struct session_subscription since; /* where a subscription begins */
 	struct span ref, data; /* JSON */
 	struct span *names;    /* decoded */
 	size_t name_count, name_cap;
 	char *text;            /* where decoded strings lie: as long as the message */
 	size_t text_len;
+	struct env *env;
 	const char *fault;
 };
 
@@ -199,8 +200,11 @@ read_member(struct call *call, struct json_reader *reader)
 	enum json_token token = json_next(reader);
 	if (token == JSON_ERROR)
 		return token;
-	if (since)
-		call->since = token != JSON_STRING || !json_text_eq(reader, SPAN("now"));
+	if (since) {
+		if ((token != JSON_STRING && token != JSON_NUMBER) ||
+		    !session_since(reader->text, env_now_ms(call->env), &call->since))
+			call->fault = "since is a cursor, a time, 0 or now";
+	}
 	if (kind != CALL_NONE)
 		set_kind(call, kind);
 	if (kind == CALL_TOKEN) {
@@ -286,8 +290,7 @@ do_token(struct live_ws *ws, const struct call *call)
 	if (ws->state == LIVE_WS_TOKEN) {
 		struct live_refusal refusal;
 		live_identify(live, principal);
-		if (!live_subscribe(live, ws->opening->patterns, ws->opening->pattern_count,
-		    &refusal)) {
+		if (!live_listen(live, &ws->opening->asked, &refusal)) {
 			send_error(ws, call->ref, refusal.status, refusal.detail);
 			live_ws_close(ws, LIVE_WS_CODE_POLICY, NET_CLOSE_PROTOCOL, refusal.detail);
 			return;
@@ -303,12 +306,13 @@ static void
 do_subscribe(struct live_ws *ws, const struct call *call)
 {
 	struct live_refusal refusal;
-	if (!live_subscribe(&ws->live, call->names, call->name_count, &refusal)) {
+	struct session_subscription subscription = call->since;
+	subscription.patterns = call->names;
+	subscription.pattern_count = call->name_count;
+	if (!live_listen(&ws->live, &subscription, &refusal)) {
 		send_error(ws, call->ref, refusal.status, refusal.detail);
 		return;
 	}
-	if (call->since)
-		live_ws_send_text(ws, SPAN("{\"gap\":true}"));
 	acknowledge_later(ws, call->ref);
 }
 
@@ -441,7 +445,11 @@ do_call(struct live_ws *ws, const struct call *call)
 void
 live_ws_message(struct live_ws *ws, struct span text)
 {
-	struct call call = {.text = malloc(text.len + 1)};
+	struct call call = {
+		.text = malloc(text.len + 1),
+		.env = loop_env(ws->live.sessions->loop),
+		.since.since = HUB_SINCE_NOW,
+	};
 	if (!call.text) {
 		net_close(ws->live.conn, NET_CLOSE_MEMORY);
 		return;

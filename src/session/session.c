@@ -39,6 +39,8 @@ session_loop_create(struct loop *loop, struct net *net, struct access *access,
 	list_init(&sessions->https);
 	list_init(&sessions->done);
 	loop_task_init(&sessions->done_task, run_done);
+	list_init(&sessions->pasts);
+	loop_task_init(&sessions->pasts_task, live_past_run);
 	buf_init(&sessions->scratch, 0);
 	if (live_list_init(sessions)) {
 		free(sessions);
@@ -56,6 +58,7 @@ session_loop_destroy(struct session_loop *sessions)
 	check(list_empty(&sessions->https));
 	live_list_finish(sessions);
 	loop_task_cancel(&sessions->done_task);
+	loop_task_cancel(&sessions->pasts_task);
 	buf_finish(&sessions->scratch);
 	free(sessions);
 }

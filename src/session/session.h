@@ -166,8 +166,14 @@ void session_answer_abort(struct session_request *request); /* cuts the body: a 
 struct session_subscription {
 	const struct span *patterns;
 	size_t pattern_count;
-	bool gap;     /* the client asked for a past that is not there: say so first */
+	enum hub_since since;  /* HUB_SINCE_NOW: with what comes next */
+	int64_t from_ms;
+	uint64_t cursor;
 };
+
+/* Reads "since": a cursor (m17), a time (milliseconds, RFC 3339, -15m), 0 (all), now. Whether it is
+ * one; sets since, from_ms and cursor. */
+bool session_since(struct span text, int64_t now_ms, struct session_subscription *subscription);
 
 /* Answers with an event stream. Ends when the client leaves or is too slow, or when the credentials
  * end. */

@@ -136,6 +136,8 @@ struct session_loop {
 	bool sweep_devices;               /* limited persons lost some */
 	struct access_losses losses;      /* seen so far */
 
+	struct list pasts;                /* of live_past.link: to be asked for more */
+	struct loop_task pasts_task;
 	struct list done;                 /* of session_request.done_link */
 	struct loop_task done_task;
 	bool ready, draining;

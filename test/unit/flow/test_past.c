@@ -134,6 +134,13 @@ asker_subscribed(struct sink *sink, uint64_t seq)
 }
 
 static void
+asker_gap(struct sink *sink)
+{
+	struct asker *asker = CONTAINER_OF(sink, struct asker, sink);
+	check(!asker->answer.answer.gap);
+}
+
+static void
 asker_caught(struct sink *sink, const struct hub_caught *caught)
 {
 	struct asker *asker = CONTAINER_OF(sink, struct asker, sink);
@@ -156,7 +163,7 @@ asker_begin(struct world_loop *loop, void *ctx)
 {
 	static const struct sink_ops ops = {
 		.deliver = asker_deliver, .subscribed = asker_subscribed,
-		.caught = asker_caught, .closed = asker_closed,
+		.gap = asker_gap, .caught = asker_caught, .closed = asker_closed,
 	};
 	struct asker *asker = ctx;
 	hub_sink_init(&asker->sink, &ops);

@@ -48,6 +48,8 @@ struct world {
 	uint64_t tokens[256];
 	size_t token_count;
 	bool confirm_by_hand;
+	uint64_t questions[256];  /* tokens */
+	size_t question_count;
 	uint64_t seq;
 
 	void (*faults)(bool on); /* called around the server's own work; NULL: nothing */
@@ -232,7 +234,9 @@ live_begin(struct session_request *request, bool ws)
 		if (span_eq(name, SPAN("channel")))
 			patterns[subscription.pattern_count++] = value;
 	}
-	subscription.gap = session_query(request, "gap").ptr != NULL;
+	/* A cursor: world_confirm answers with a gap. */
+	subscription.since =
+	    session_query(request, "gap").ptr ? HUB_SINCE_CURSOR : HUB_SINCE_NOW;
 	if (ws)
 		session_become_ws(request, &subscription);
 	else
@@ -301,12 +305,35 @@ world_want(void *ctx, unsigned loop, struct span tenant, struct span pattern, bo
 	return error;
 }
 
+static inline int
+world_ask(void *ctx, unsigned loop, const struct hub_question *question, uint64_t token)
+{
+	struct world *world = ctx;
+	(void)loop;
+	assert_true(question->pattern_count > 0);
+	world->questions[world->question_count++] = token;
+	return 0;
+}
+
+/* Of the past nothing is there. */
+static inline void
+world_answer(struct world *world)
+{
+	for (size_t i = 0; i < world->question_count; i++) {
+		struct hub_caught caught = {.token = world->questions[i], .answer.gap = true,
+			.seq = world->seq};
+		hub_local_caught(world->local, &caught, NULL, 0);
+	}
+	world->question_count = 0;
+}
+
 static inline void
 world_confirm(struct world *world)
 {
 	for (size_t i = 0; i < world->token_count; i++)
 		hub_local_confirmed(world->local, world->tokens[i], ++world->seq);
 	world->token_count = 0;
+	world_answer(world);
 }
 
 /* As the sequencer does: a message is made only if somebody wants it. */
@@ -383,7 +410,7 @@ world_open_with(struct world *world, const struct session_settings *settings, si
     struct socket_env sockets)
 {
 	const unsigned char secret[32] = {7};
-	static const struct hub_hooks hub_hooks = {.want = world_want};
+	static const struct hub_hooks hub_hooks = {.want = world_want, .ask = world_ask};
 	static const struct session_hooks hooks = {
 		.publish = world_publish, .finished = world_finished,
 	};

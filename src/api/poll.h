@@ -1,0 +1,21 @@
+/*
+ * poll.h: GET /api/v1/subscribe by polling: what there is at once, or held until there is something.
+ */
+#ifndef WEIR_POLL_H
+#define WEIR_POLL_H
+
+#include "api_priv.h"
+
+#define POLL_MESSAGES_MAX 1000
+
+/* What the state of a request to subscribe begins with. */
+struct poll_owner {
+	void (*gone)(struct poll_owner *owner); /* the request is over */
+};
+
+/* Answers the question: at once, or (`timeout_ms` not 0) when something comes, at the latest then.
+ * Becomes the request's state. The question is copied. */
+void poll_start(struct session_request *request, const struct hub_question *question,
+    uint64_t timeout_ms);
+
+#endif

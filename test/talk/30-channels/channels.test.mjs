@@ -1,0 +1,219 @@
+// Channels over HTTP: made, published to, polled, held, streamed, closed; one cursor for all.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import WebSocket from 'ws';
+import { assertProblem, Events, Server, until, within } from '../harness.mjs';
+import { local } from '../60-admin/local.mjs';
+
+const base = '/api/v1';
+let server;
+before(async () => (server = await Server.start()));
+after(() => server.stop());
+
+async function publish(channels, data, more = {}) {
+  const answer = await server.post(`${base}/publish`, { channels, data, ...more });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json();
+}
+
+async function poll(query) {
+  const answer = await server.get(`${base}/subscribe?${query}`);
+  assert.equal(answer.status, 200, answer.text);
+  return answer.json();
+}
+
+const datas = (polled) => polled.messages.map((message) => message.data);
+
+test('a channel is made, shown, renewed, listed, removed', async () => {
+  const made = await server.post(`${base}/channels`, { name: 'blog/7', ttl_s: 60 });
+  assert.equal(made.status, 201, made.text);
+  const { id, expires_at: ends } = made.json();
+  assert.ok(Math.abs(ends - Date.now() - 60_000) < 10_000);
+  const again = await server.post(`${base}/channels`, { name: 'blog/7' });
+  assertProblem(again, 409);
+  assert.equal(again.json().id, id);
+  const sent = await publish(['blog/7'], { a: 1 });
+  for (const path of [`${base}/channels/${id}`, `${base}/channels/blog%2F7`]) {
+    const shown = (await server.get(path)).json();
+    assert.deepEqual([shown.id, shown.name, shown.messages, shown.last_id, shown.subscribers],
+      [id, 'blog/7', 1, sent.id, 0]);
+  }
+  const renewed = await server.post(`${base}/channels/${id}/renew`, { ttl_s: 3600 });
+  assert.ok(renewed.json().expires_at - Date.now() > 3_000_000, renewed.text);
+  const list = (await server.get(`${base}/channels?limit=1000`)).json();
+  assert.ok(list.items.some((item) => item.id === id));
+  assert.equal((await server.request('DELETE', `${base}/channels/${id}`)).status, 204);
+  assertProblem(await server.get(`${base}/channels/${id}`), 404);
+  assertProblem(await server.get(`${base}/channels/blog%2F7`), 404);
+  assertProblem(await server.post(`${base}/publish`, { channels: [id], data: 1 }), 404);
+  assertProblem(await server.get(`${base}/subscribe?channel=${id}`), 404);
+});
+
+test('a channel without a name is called by its id', async () => {
+  const { id, name } = (await server.post(`${base}/channels`)).json();
+  assert.equal(name, `${id}`);
+  await publish([id], 'by number');
+  await publish([`${id}`], 'by text');
+  const polled = await poll(`channel=${id}`);
+  assert.deepEqual(datas(polled), ['by number', 'by text']);
+  assert.deepEqual(polled.messages[0].channels, [`${id}`]);
+});
+
+test('what is no channel, no member, no number is refused with its place', async () => {
+  for (const [body, pointer] of [
+    [{ name: 'a/+/b' }, '/name'], [{ name: '17' }, '/name'], [{ name: '' }, '/name'],
+    [{ name: 'readings/1/x' }, '/name'], [{ name: 7 }, '/name'], [{ ttl_s: -1 }, '/ttl_s'],
+    [{ ttl_s: 'x' }, '/ttl_s'], [{ history: 5 }, '/history'], [{ durable: 1 }, '/durable'],
+    [{ history: { messages: 1e9 } }, '/history/messages'], [{ owner: 'me' }, undefined],
+  ]) {
+    const problem = assertProblem(await server.post(`${base}/channels`, body), 422);
+    assert.equal(problem.pointer, pointer, JSON.stringify(body));
+  }
+  for (const query of ['since=x', 'since=m', 'since=m1x', 'since=mx', 'timeout=0&mode=longpoll',
+    'timeout=301&mode=longpoll', 'mode=push', 'until=1&mode=longpoll'])
+    assertProblem(await server.get(`${base}/subscribe?channel=a&${query}`), 400);
+});
+
+test('polls go on where the cursor says, each message once, over several channels', async () => {
+  await publish(['p/a'], 1);
+  await publish(['p/b', 'p/a'], 2);
+  await publish(['p/b'], 3);
+  const both = await poll('channel=p/a&channel=p/b');
+  assert.deepEqual(datas(both), [1, 2, 3]);
+  assert.deepEqual(both.messages[1].channels.sort(), ['p/a', 'p/b']);
+  const one = await poll('channel=p/a');
+  assert.deepEqual(datas(one), [1, 2]);
+  assert.deepEqual(one.messages[1].channels, ['p/a']);
+  assert.deepEqual(datas(await poll('channel=p/%2B')), [1, 2, 3]);
+  const empty = await poll(`channel=p/a&channel=p/b&since=${both.next}`);
+  assert.deepEqual([empty.messages, empty.gap], [[], undefined]);
+  await publish(['p/a'], 4);
+  assert.deepEqual(datas(await poll(`channel=p/a&channel=p/b&since=${empty.next}`)), [4]);
+  const { id } = both.messages[1];
+  assert.deepEqual(datas(await poll(`channel=p/b&since=${id}`)), [3]);
+  assert.deepEqual(datas(await poll(`channel=p/b&since=now`)), []);
+  const { time } = both.messages[0];
+  assert.deepEqual(datas(await poll(`channel=p/a&since=${time}&until=${time}`))[0], 1);
+});
+
+test('a poll has an ETag until something comes', async () => {
+  await publish(['tag'], 1);
+  const first = await server.get(`${base}/subscribe?channel=tag`);
+  const { etag } = first.headers;
+  const ask = () => server.get(`${base}/subscribe?channel=tag`,
+    { headers: { 'if-none-match': etag } });
+  assert.equal((await ask()).status, 304);
+  await publish(['tag'], 2);
+  assert.equal((await ask()).status, 200);
+});
+
+test('what a history no longer holds is told as a gap', async () => {
+  await server.post(`${base}/channels`, { name: 'short', history: { messages: 2 } });
+  const first = await publish(['short'], 1);
+  await publish(['short'], 2);
+  assert.equal((await poll(`channel=short&since=${first.id}`)).gap, undefined);
+  await publish(['short'], 3);
+  await publish(['short'], 4);
+  const late = await poll(`channel=short&since=${first.id}`);
+  assert.deepEqual([datas(late), late.gap], [[3, 4], true]);
+  const alien = await poll('channel=short&since=m99999999999999');
+  assert.equal(alien.gap, true);
+});
+
+test('a long poll is answered by what comes, by the timeout, by the end of its channel', async () => {
+  const { next } = await poll('channel=held');
+  const held = poll(`channel=held&mode=longpoll&since=${next}`);
+  await until(async () => (await publish(['held'], 'now')).delivered === 1, 'the poll to be held');
+  const got = await held;
+  assert.ok(datas(got).includes('now'));
+  const none = await poll(`channel=held&mode=longpoll&timeout=1&since=now`);
+  assert.deepEqual(none.messages, []);
+  const { id } = (await server.get(`${base}/channels/held`)).json();
+  const closing = poll(`channel=${id}&mode=longpoll&since=now`);
+  await until(async () => (await server.get(`${base}/channels/held`)).json().subscribers === 1,
+    'the poll to be held');
+  assert.equal((await server.request('DELETE', `${base}/channels/${id}`)).status, 204);
+  assert.deepEqual((await closing).closed, [id]);
+});
+
+test('a stream begins in the past and goes on without a seam', async () => {
+  const first = await publish(['s/1'], 0);
+  for (let i = 1; i <= 600; i++) await publish(['s/1'], i);
+  const events = await Events.open(server, `${base}/subscribe?channel=s/1`,
+    { headers: { 'last-event-id': first.id } });
+  await publish(['s/1'], 601);
+  const got = await events.next(601);
+  assert.deepEqual(got.map((event) => event.json.data), Array.from({ length: 601 }, (_, i) => i + 1));
+  events.close();
+});
+
+test('a WebSocket asks for the past of what it subscribes to', async () => {
+  await publish(['w/1'], 'a');
+  await publish(['w/1'], 'b');
+  const socket = new WebSocket(
+    `ws://127.0.0.1:${server.port}${base}/subscribe?channel=w/1&since=0`,
+    { headers: { authorization: `Bearer ${server.key}` } });
+  const frames = [];
+  socket.on('message', (data) => frames.push(JSON.parse(data)));
+  const two = async () => {
+    await until(() => frames.length >= 2, 'two frames');
+    return frames.splice(0, 2);
+  };
+  await within(new Promise((done, fail) => socket.on('open', done).on('error', fail)), 'to open');
+  const [a, b] = await two();
+  assert.deepEqual([a.data, b.data], ['a', 'b']);
+  await publish(['w/2'], 'c');
+  socket.send(JSON.stringify({ subscribe: ['w/2'], since: 0, ref: 1 }));
+  const [c, ack] = await two();
+  assert.equal(c.data, 'c');
+  assert.deepEqual(ack, { ack: 1, ok: true });
+  socket.close();
+});
+
+test('a batch tells what became of each message', async () => {
+  const answer = await server.post(`${base}/publish`, [
+    { channels: ['batch'], data: 1 }, { channels: [], data: 2 }, { channels: ['readings/1/x'], data: 3 },
+    { channels: ['batch', 424242], data: 4 }, 5, { channels: ['batch'], data: 6 },
+  ]);
+  assert.equal(answer.status, 201, answer.text);
+  const { results } = answer.json();
+  assert.deepEqual(results.map((result) => result.status ?? 201), [201, 422, 403, 404, 422, 201]);
+  const lines = await server.post(`${base}/publish`,
+    '{"channels":["batch"],"data":7}\nno\n{"channels":["batch"],"data":8}\n');
+  assert.deepEqual(lines.json().results.map((result) => result.status ?? 201), [201, 422, 201]);
+  assert.deepEqual(datas(await poll('channel=batch')), [1, 6, 7, 8]);
+});
+
+test('the same key publishes once', async () => {
+  const first = await publish(['keyed'], 1, { key: 'k' });
+  const second = await publish(['keyed'], 1, { key: 'k' });
+  assert.equal(second.id, first.id);
+  await publish(['keyed'], 2, { key: 'other' });
+  assert.deepEqual(datas(await poll('channel=keyed')), [1, 2]);
+});
+
+test('bytes keep their type, and are text or base64', async () => {
+  const send = (body, type) => server.post(`${base}/publish?channel=raw&channel=raw2`, body,
+    { headers: { 'content-type': type } });
+  assert.equal((await send('grüß', 'text/plain')).status, 201);
+  assert.equal((await send(Buffer.from([0xff, 0]), 'image/x')).status, 201);
+  const { messages } = await poll('channel=raw');
+  assert.deepEqual(messages.map(({ type, data }) => [type, data]),
+    [['text/plain', 'grüß'], ['image/x', { base64: '/wA=' }]]);
+});
+
+test('a key for some channels makes, sees and polls only those, by id too', async () => {
+  const made = await local(server, 'POST', '/api/v1/admin/keys',
+    { name: 'some', rights: ['publish', 'subscribe'], channels: ['mine/#'] });
+  const { key } = made.json();
+  const { id } = (await server.post(`${base}/channels`, { name: 'others/1' })).json();
+  const own = await server.post(`${base}/channels`, { name: 'mine/1' }, { key });
+  assert.equal(own.status, 201, own.text);
+  assertProblem(await server.post(`${base}/channels`, { name: 'others/2' }, { key }), 403);
+  assertProblem(await server.get(`${base}/channels/${id}`, { key }), 404);
+  assertProblem(await server.request('DELETE', `${base}/channels/${id}`, { key }), 404);
+  assertProblem(await server.post(`${base}/publish`, { channels: [id], data: 1 }, { key }), 403);
+  assertProblem(await server.get(`${base}/subscribe?channel=${id}`, { key }), 403);
+  const list = (await server.get(`${base}/channels`, { key })).json();
+  assert.deepEqual(list.items.map((item) => item.name), ['mine/1']);
+});
