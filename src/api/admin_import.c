@@ -26,36 +26,36 @@
 #define IMPORT_AHEAD_BYTES (2u << 20)
 #define IMPORT_LINE_BYTES_MAX (1u << 20)
 #define IMPORT_ANSWER_BYTES_MAX (64u << 20)
-#define IMPORT_LISTED_MAX 100   /* rejected lines */
+#define IMPORT_LISTED_MAX 100 /* rejected lines */
 
 struct import {
 	struct admin_call call;
 	struct import_format format;
-	bool known;             /* the format is */
+	bool known; /* the format is */
 	bool update, as_csv;
 	bool ended, busy, broken;
-	bool skipping;          /* within a line that is too long */
-	struct buf text;        /* of the body, not yet in a part */
-	size_t scanned;         /* of it: no line ends in there */
-	bool quoted;            /* at `scanned` within quotes of CSV */
-	bool closed;            /* just behind them */
-	uint64_t line;          /* of the next */
+	bool skipping;	 /* within a line that is too long */
+	struct buf text; /* of the body, not yet in a part */
+	size_t scanned;	 /* of it: no line ends in there */
+	bool quoted;	 /* at `scanned` within quotes of CSV */
+	bool closed;	 /* just behind them */
+	uint64_t line;	 /* of the next */
 	struct buf made, rejected;
 	uint64_t added, updated, rejected_count;
 };
 
 struct import_part {
 	struct admin_call call;
-	struct import *import;  /* the loop's, but for what never changes */
+	struct import *import; /* the loop's, but for what never changes */
 	const struct import_format *format;
 	bool update, tokens_full, as_csv;
 	size_t count;
 	struct span lines[IMPORT_PART_ROWS];
 	struct import_row rows[IMPORT_PART_ROWS];
 	uint64_t added, updated;
-	struct buf ids_added;           /* for the audit */
+	struct buf ids_added; /* for the audit */
 	uint64_t users[STORE_USERS_MAX];
-	struct store_device device;     /* while a row is applied */
+	struct store_device device; /* while a row is applied */
 };
 
 static void import_go_on(struct import *import);
@@ -69,7 +69,7 @@ part_work(struct admin_call *call)
 
 	for (size_t i = 0; i < part->count; i++)
 		if (!part->rows[i].code)
-			import_row_read(call, part->format, part->lines[i], &part->rows[i]);
+			admin_import_row_read(call, part->format, part->lines[i], &part->rows[i]);
 	return call->no_memory ? -ENOMEM : 0;
 }
 
@@ -104,11 +104,11 @@ users_take(struct import_part *part, struct store *store, struct import_row *row
 
 		error = store_user_find(store, part->call.tenant, name, user_each, part);
 		if (error == -ENOENT)
-			import_row_reject(row, "unknown_user", "there is no user '%.*s'",
-			    SPAN_ARG(name));
+			admin_import_row_reject(
+			    row, "unknown_user", "there is no user '%.*s'", SPAN_ARG(name));
 		if (error == -EMSGSIZE)
-			import_row_reject(row, "bad_value", "a device has at most %d users",
-			    STORE_USERS_MAX);
+			admin_import_row_reject(
+			    row, "bad_value", "a device has at most %d users", STORE_USERS_MAX);
 		rest = span_skip(rest, len + 1);
 	}
 	return row->code ? 0 : error;
@@ -142,10 +142,10 @@ row_take(struct import_part *part, struct store *store, struct import_row *row)
 	if (row->given[IMPORT_GATEWAY])
 		device->gateway = row->gateway;
 	if (row->given[IMPORT_GATEWAY] && row->gateway)
-		error = store_gateway_find(store, part->call.tenant, row->gateway, gateway_each,
-		    NULL);
+		error =
+		    store_gateway_find(store, part->call.tenant, row->gateway, gateway_each, NULL);
 	if (error == -ENOENT) {
-		import_row_reject(row, "unknown_gateway", "there is no gateway %llu",
+		admin_import_row_reject(row, "unknown_gateway", "there is no gateway %llu",
 		    (unsigned long long)row->gateway);
 		return 0;
 	}
@@ -198,8 +198,8 @@ row_insert(struct import_part *part, struct store_tx *tx, struct import_row *row
 
 	*device = (struct store_device){.tenant = call->tenant, .id = row->text[IMPORT_ID]};
 	if (!row->given[IMPORT_AUTH] && part->tokens_full)
-		import_row_reject(row, "too_many",
-		    "one answer holds no more tokens; import the rest by itself");
+		admin_import_row_reject(
+		    row, "too_many", "one answer holds no more tokens; import the rest by itself");
 	error = row->code ? 0 : row_take(part, store_tx_store(tx), row);
 	if (error || row->code)
 		return error;
@@ -287,8 +287,8 @@ row_update(struct import_part *part, struct store_tx *tx, struct import_row *row
 		part->device.hash = span_of((const char *)row->hash, sizeof row->hash);
 	error = store_device_put(tx, &part->device, &part->device.version);
 	if (error == 0)
-		error = admin_call_audit(call, tx, "device.put", part->device.id, before,
-		    device_document(part));
+		error = admin_call_audit(
+		    call, tx, "device.put", part->device.id, before, device_document(part));
 	part->updated += error == 0;
 	return error;
 }
@@ -303,11 +303,10 @@ row_apply(struct import_part *part, struct store_tx *tx, struct import_row *row)
 	if (error == -ENOENT)
 		error = row_insert(part, tx, row);
 	if (error == -EEXIST)
-		import_row_reject(row, "exists", "there is a device of this id already");
+		admin_import_row_reject(row, "exists", "there is a device of this id already");
 	if (row->code)
 		return 0;
-	return error ? error : access_change_device(admin_call_change(&part->call),
-	    &part->device);
+	return error ? error : access_change_device(admin_call_change(&part->call), &part->device);
 }
 
 static int
@@ -362,7 +361,7 @@ part_done(struct admin_call *call)
 	}
 	for (size_t i = 0; i < part->count; i++) {
 		if (call->error && !part->rows[i].code)
-			import_row_reject(&part->rows[i], "not_stored",
+			admin_import_row_reject(&part->rows[i], "not_stored",
 			    call->error == -ENOSPC ? "the disk is full" : "the store failed");
 		if (part->rows[i].code)
 			rejected_note(import, &part->rows[i]);
@@ -386,8 +385,7 @@ summary_write(struct import *import, struct buf *out)
 	buf_printf(out, "\"added\":%llu,\"updated\":%llu,\"rejected\":[",
 	    (unsigned long long)import->added, (unsigned long long)import->updated);
 	buf_append_span(out, buf_span(&import->rejected));
-	buf_printf(out, "],\"rejected_count\":%llu}",
-	    (unsigned long long)import->rejected_count);
+	buf_printf(out, "],\"rejected_count\":%llu}", (unsigned long long)import->rejected_count);
 }
 
 static void
@@ -403,8 +401,8 @@ import_finish(struct import *import, int error)
 	summary_write(import, out);
 	if (import->as_csv)
 		buf_append_str(out, "\r\n");
-	call->no_memory |= !buf_ok(&import->made) || !buf_ok(&import->rejected) ||
-	    !buf_ok(&import->text);
+	call->no_memory |=
+	    !buf_ok(&import->made) || !buf_ok(&import->rejected) || !buf_ok(&import->text);
 	buf_finish(&import->text);
 	buf_finish(&import->made);
 	buf_finish(&import->rejected);
@@ -498,9 +496,10 @@ format_read(struct import *import)
 		return 0;
 	}
 	if (!line_next(import, &pos, &line))
-		return text.len <= IMPORT_LINE_BYTES_MAX ? 0 :
-		    admin_call_refuse(&import->call, 422, NULL, "line 1 is too long");
-	error = import_header(&import->call, line, &import->format);
+		return text.len <= IMPORT_LINE_BYTES_MAX
+			   ? 0
+			   : admin_call_refuse(&import->call, 422, NULL, "line 1 is too long");
+	error = admin_import_header(&import->call, line, &import->format);
 	import->line++;
 	import->known = true;
 	text_consume(import, pos);
@@ -510,8 +509,11 @@ format_read(struct import *import)
 static struct import_part *
 part_create(struct import *import)
 {
-	static const struct admin_call_ops ops = {.work = part_work, .apply = part_apply,
-	    .done = part_done, .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
+	static const struct admin_call_ops ops = {.work = part_work,
+	    .apply = part_apply,
+	    .done = part_done,
+	    .what = ACCESS_A_DEVICE,
+	    .verb = ACCESS_CHANGE};
 	struct import_part *part = admin_call_part(&import->call, sizeof *part, &ops);
 
 	if (!part)
@@ -534,8 +536,8 @@ part_add(struct import_part *part, struct span line)
 	if (line.len == 0)
 		return; /* a blank line is none */
 	if (line.len > IMPORT_LINE_BYTES_MAX)
-		import_row_reject(row, "too_long", "a line has at most %u bytes",
-		    IMPORT_LINE_BYTES_MAX);
+		admin_import_row_reject(
+		    row, "too_long", "a line has at most %u bytes", IMPORT_LINE_BYTES_MAX);
 	part->lines[part->count++] = line;
 }
 
@@ -554,7 +556,7 @@ part_run(struct import *import)
 		return;
 	}
 	while (part->count < IMPORT_PART_ROWS && pos < IMPORT_PART_BYTES &&
-	    line_next(import, &pos, &line))
+	       line_next(import, &pos, &line))
 		part_add(part, line);
 	text = admin_call_keep(&part->call, span_of(import->text.ptr, pos));
 	for (size_t i = 0; text.ptr && i < part->count; i++)
@@ -572,7 +574,8 @@ line_skip(struct import *import)
 {
 	struct import_row row = {.line = import->line++};
 
-	import_row_reject(&row, "too_long", "a line has at most %u bytes", IMPORT_LINE_BYTES_MAX);
+	admin_import_row_reject(
+	    &row, "too_long", "a line has at most %u bytes", IMPORT_LINE_BYTES_MAX);
 	rejected_note(import, &row);
 	text_consume(import, import->text.len);
 	import->scanned = 0;
@@ -617,8 +620,7 @@ import_go_on(struct import *import)
 static void
 import_begin(struct session_request *request)
 {
-	static const struct admin_call_ops ops = {
-	    .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
+	static const struct admin_call_ops ops = {.what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
 	struct import *import = admin_call_create(request, sizeof *import, &ops);
 	uint64_t update = 0;
 	int error;
@@ -687,30 +689,36 @@ import_gone(struct session_request *request, bool broken)
 }
 
 static const struct session_route_ops import_ops = {
-	.begin = import_begin, .body = import_body, .end = import_end, .gone = import_gone,
+    .begin = import_begin,
+    .body = import_body,
+    .end = import_end,
+    .gone = import_gone,
 };
 
 static const struct session_doc import_doc = {
-	.help = "CSV with a header of columns id, auth, name, group, place, state, gateway, users "
+    .help = "CSV with a header of columns id, auth, name, group, place, state, gateway, users "
 	    "(with blanks between them), config.NAME; or NDJSON with members of these names. A "
 	    "token that is not given is made and shown in the answer, the only time; as CSV where "
 	    "Accept says so. A line stands for itself: wrong ones are listed, the first 100. The "
 	    "body may have any length.",
-	.query = {{"update?", "integer",
-	    "1: a device that is there gets what the line gives; a config replaces its own. 0: "
-	    "such lines are rejected."}},
-	.body = {"text/csv string", "application/x-ndjson DeviceImport"},
-	.answers = {{200, "DevicesImported", "What became of it."},
-	    {200, "text/csv string", ""},
-	    {422, "", "There is no such column, or it is there twice."},
-	    {500, "", "The store failed."}},
+    .query = {{"update?", "integer",
+	"1: a device that is there gets what the line gives; a config replaces its own. 0: "
+	"such lines are rejected."}},
+    .body = {"text/csv string", "application/x-ndjson DeviceImport"},
+    .answers = {{200, "DevicesImported", "What became of it."}, {200, "text/csv string", ""},
+	{422, "", "There is no such column, or it is there twice."},
+	{500, "", "The store failed."}},
 };
 
 const struct session_route api_admin_import_routes[] = {
-	{
-		.path = "/api/v1/admin/devices/import", .methods = SESSION_POST,
-		.rights = ACCESS_ADMIN, .streaming = true, .ops = &import_ops,
-		.summary = "Many new devices at once", .doc = &import_doc,
-	},
-	{.path = NULL},
+    {
+	.path = "/api/v1/admin/devices/import",
+	.methods = SESSION_POST,
+	.rights = ACCESS_ADMIN,
+	.streaming = true,
+	.ops = &import_ops,
+	.summary = "Many new devices at once",
+	.doc = &import_doc,
+    },
+    {.path = NULL},
 };

@@ -41,17 +41,19 @@ struct import_row {
 
 /* Reads the header of CSV. Refused with 422 for a column that there is not. The spans lie in the
  * call's memory. */
-int import_header(struct admin_call *call, struct span line, struct import_format *ret_format);
+int admin_import_header(struct admin_call *call, struct span line,
+    struct import_format *ret_format);
 
 /* Reads a line; row->line is set. What it finds wrong it says in the row. The row's spans lie in
  * the line or in the call's memory. */
-void import_row_read(struct admin_call *call, const struct import_format *format,
+void admin_import_row_read(struct admin_call *call, const struct import_format *format,
     struct span line, struct import_row *row);
 
-void import_row_reject(struct import_row *row, const char *code, const char *detail_format, ...)
+void admin_import_row_reject(struct import_row *row, const char *code,
+    const char *detail_format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The member's word: "id", "auth" … */
-const char *import_member_word(enum import_member member);
+const char *admin_import_member_word(enum import_member member);
 
 #endif

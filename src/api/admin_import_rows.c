@@ -16,19 +16,25 @@
 #define INTEGER_MAX ((UINT64_C(1) << 53) - 1)
 
 static const char *const words[IMPORT_MEMBERS] = {
-	[IMPORT_ID] = "id", [IMPORT_AUTH] = "auth", [IMPORT_NAME] = "name",
-	[IMPORT_GROUP] = "group", [IMPORT_PLACE] = "place", [IMPORT_STATE] = "state",
-	[IMPORT_GATEWAY] = "gateway", [IMPORT_USERS] = "users", [IMPORT_CONFIG] = "config",
+    [IMPORT_ID] = "id",
+    [IMPORT_AUTH] = "auth",
+    [IMPORT_NAME] = "name",
+    [IMPORT_GROUP] = "group",
+    [IMPORT_PLACE] = "place",
+    [IMPORT_STATE] = "state",
+    [IMPORT_GATEWAY] = "gateway",
+    [IMPORT_USERS] = "users",
+    [IMPORT_CONFIG] = "config",
 };
 
 const char *
-import_member_word(enum import_member member)
+admin_import_member_word(enum import_member member)
 {
 	return words[member];
 }
 
 void
-import_row_reject(struct import_row *row, const char *code, const char *detail_format, ...)
+admin_import_row_reject(struct import_row *row, const char *code, const char *detail_format, ...)
 {
 	va_list args;
 
@@ -54,7 +60,7 @@ static void
 text_set(struct import_row *row, enum import_member member, struct span text, size_t bytes_max)
 {
 	if (text.len > bytes_max || admin_json_controls(text))
-		import_row_reject(row, "bad_value",
+		admin_import_row_reject(row, "bad_value",
 		    "%s has at most %zu bytes and no control characters", words[member], bytes_max);
 	row->text[member] = text;
 }
@@ -63,9 +69,9 @@ static void
 gateway_set(struct import_row *row, struct span text)
 {
 	row->gateway = 0;
-	if (text.len && (num_parse_u64(text, &row->gateway) || row->gateway == 0 ||
-	    row->gateway > INTEGER_MAX))
-		import_row_reject(row, "bad_value", "gateway must be the id of one");
+	if (text.len &&
+	    (num_parse_u64(text, &row->gateway) || row->gateway == 0 || row->gateway > INTEGER_MAX))
+		admin_import_row_reject(row, "bad_value", "gateway must be the id of one");
 }
 
 static void
@@ -76,13 +82,13 @@ value_set(struct import_row *row, enum import_member member, struct span text)
 	case IMPORT_ID:
 		text_set(row, member, text, STORE_DEVICE_ID_BYTES_MAX);
 		if (!row->code && !store_device_id_valid(text))
-			import_row_reject(row, "bad_value", "id must have 1 to %d bytes",
+			admin_import_row_reject(row, "bad_value", "id must have 1 to %d bytes",
 			    STORE_DEVICE_ID_BYTES_MAX);
 		break;
 	case IMPORT_AUTH:
 		text_set(row, member, text, ADMIN_TOKEN_BYTES_MAX);
 		if (text.len == 0)
-			import_row_reject(row, "bad_value", "auth is empty");
+			admin_import_row_reject(row, "bad_value", "auth is empty");
 		break;
 	case IMPORT_GATEWAY:
 		gateway_set(row, text);
@@ -90,7 +96,7 @@ value_set(struct import_row *row, enum import_member member, struct span text)
 	case IMPORT_STATE:
 		row->state = span_eq(text, SPAN("true")) || span_eq(text, SPAN("1"));
 		if (!row->state && !span_eq(text, SPAN("false")) && !span_eq(text, SPAN("0")))
-			import_row_reject(row, "bad_value", "state must be true or false");
+			admin_import_row_reject(row, "bad_value", "state must be true or false");
 		break;
 	default:
 		text_set(row, member, text, STORE_TEXT_BYTES_MAX);
@@ -116,8 +122,8 @@ users_set(struct admin_call *call, struct import_row *row, struct span text)
 		if (name.len == 0)
 			continue;
 		if (!store_name_valid(name))
-			import_row_reject(row, "bad_value",
-			    "users must be names with blanks between them");
+			admin_import_row_reject(
+			    row, "bad_value", "users must be names with blanks between them");
 		buf_append_span(&names, name);
 		buf_append_byte(&names, ' ');
 	}
@@ -142,15 +148,16 @@ config_add(struct import_row *row, struct config *config, struct span name, stru
 	for (size_t i = 0; i < config->count; i++)
 		twice |= span_eq(config->names[i], name);
 	if (twice || config->count == ADMIN_MEMBERS_MAX) {
-		import_row_reject(row, "bad_value", "config has %s",
+		admin_import_row_reject(row, "bad_value", "config has %s",
 		    twice ? "a member twice" : "too many members");
 		return;
 	}
 	if (name.len == 0 || name.len > STORE_NAME_BYTES_MAX || admin_json_controls(name) ||
 	    value.len > ADMIN_CONFIG_VALUE_BYTES_MAX || admin_json_controls(value)) {
-		import_row_reject(row, "bad_value", "config has names of 1 to %d bytes and values "
-		    "of at most %d, without control characters", STORE_NAME_BYTES_MAX,
-		    ADMIN_CONFIG_VALUE_BYTES_MAX);
+		admin_import_row_reject(row, "bad_value",
+		    "config has names of 1 to %d bytes and values "
+		    "of at most %d, without control characters",
+		    STORE_NAME_BYTES_MAX, ADMIN_CONFIG_VALUE_BYTES_MAX);
 		return;
 	}
 	buf_append_byte(&config->json, config->count ? ',' : '{');
@@ -166,8 +173,8 @@ config_end(struct admin_call *call, struct import_row *row, struct config *confi
 	if (config->count)
 		buf_append_byte(&config->json, '}');
 	if (config->json.len > STORE_DOCUMENT_BYTES_MAX)
-		import_row_reject(row, "bad_value", "config has at most %d bytes",
-		    STORE_DOCUMENT_BYTES_MAX);
+		admin_import_row_reject(
+		    row, "bad_value", "config has at most %d bytes", STORE_DOCUMENT_BYTES_MAX);
 	call->no_memory |= !buf_ok(&config->json);
 	row->text[IMPORT_CONFIG] = admin_call_keep(call, buf_span(&config->json));
 	buf_finish(&config->json);
@@ -204,8 +211,8 @@ json_config(struct admin_call *call, struct json_reader *reader, struct import_r
 		else if (token == JSON_NUMBER)
 			config_add(row, &config, name, reader->text);
 		else
-			import_row_reject(row, "bad_value",
-			    "a value of config is a string or a number");
+			admin_import_row_reject(
+			    row, "bad_value", "a value of config is a string or a number");
 	}
 	config_end(call, row, &config);
 }
@@ -223,7 +230,7 @@ json_users(struct admin_call *call, struct json_reader *reader, struct import_ro
 		if (token == JSON_ARRAY_END)
 			break;
 		if (token != JSON_STRING || !store_name_valid(json_text(call, reader))) {
-			import_row_reject(row, "bad_value", "users must be names");
+			admin_import_row_reject(row, "bad_value", "users must be names");
 			break;
 		}
 		buf_append_span(&names, json_text(call, reader));
@@ -246,17 +253,19 @@ json_value(struct admin_call *call, struct json_reader *reader, enum import_memb
 	else if (token == JSON_STRING && member == IMPORT_USERS)
 		users_set(call, row, json_text(call, reader));
 	else if (token == JSON_STRING && member != IMPORT_STATE && member != IMPORT_CONFIG &&
-	    member != IMPORT_GATEWAY)
+		 member != IMPORT_GATEWAY)
 		value_set(row, member, json_text(call, reader));
-	else if (token == JSON_NUMBER && (member == IMPORT_ID || member == IMPORT_AUTH ||
-	    member == IMPORT_GATEWAY) && !memchr(reader->text.ptr, '.', reader->text.len) &&
-	    !memchr(reader->text.ptr, 'e', reader->text.len) &&
-	    !memchr(reader->text.ptr, 'E', reader->text.len) && reader->text.ptr[0] != '-')
+	else if (token == JSON_NUMBER &&
+		 (member == IMPORT_ID || member == IMPORT_AUTH || member == IMPORT_GATEWAY) &&
+		 !memchr(reader->text.ptr, '.', reader->text.len) &&
+		 !memchr(reader->text.ptr, 'e', reader->text.len) &&
+		 !memchr(reader->text.ptr, 'E', reader->text.len) && reader->text.ptr[0] != '-')
 		value_set(row, member, reader->text);
 	else if ((token == JSON_TRUE || token == JSON_FALSE) && member == IMPORT_STATE)
 		value_set(row, member, token == JSON_TRUE ? SPAN("1") : SPAN("0"));
 	else if (token != JSON_NULL)
-		import_row_reject(row, "bad_value", "%s has no value of its kind", words[member]);
+		admin_import_row_reject(
+		    row, "bad_value", "%s has no value of its kind", words[member]);
 }
 
 static void
@@ -270,12 +279,12 @@ json_row(struct admin_call *call, struct span line, struct import_row *row)
 	json_reader_init(&reader, line, false);
 	token = json_skip(&reader, json_next(&reader));
 	if (token == JSON_ERROR || json_next(&reader) != JSON_END) {
-		import_row_reject(row, "bad_json", "%s", reader.reason);
+		admin_import_row_reject(row, "bad_json", "%s", reader.reason);
 		return;
 	}
 	json_reader_init(&reader, line, false);
 	if (json_next(&reader) != JSON_OBJECT) {
-		import_row_reject(row, "bad_value", "a line must be an object");
+		admin_import_row_reject(row, "bad_value", "a line must be an object");
 		return;
 	}
 	while (!row->code && json_next(&reader) == JSON_KEY) {
@@ -284,10 +293,11 @@ json_row(struct admin_call *call, struct span line, struct import_row *row)
 
 		token = json_next(&reader);
 		if (member == IMPORT_MEMBERS)
-			import_row_reject(row, "bad_member", "there is no member '%.*s' here",
+			admin_import_row_reject(row, "bad_member", "there is no member '%.*s' here",
 			    (int)MIN(name.len, 64u), name.ptr);
 		else if (seen[member])
-			import_row_reject(row, "bad_member", "%s is there twice", words[member]);
+			admin_import_row_reject(
+			    row, "bad_member", "%s is there twice", words[member]);
 		else
 			json_value(call, &reader, member, token, row);
 		if (member < IMPORT_MEMBERS)
@@ -339,14 +349,13 @@ csv_row(struct admin_call *call, const struct import_format *format, struct span
 
 	buf_init(&config.json, 0);
 	if (!utf8_valid(line))
-		import_row_reject(row, "bad_csv", "the line is no UTF-8");
+		admin_import_row_reject(row, "bad_csv", "the line is no UTF-8");
 	for (; line.ptr && !row->code && i < format->column_count; i++) {
 		const struct import_column *column = &format->columns[i];
 
 		if (!field_next(call, format->separator, &line, &field)) {
-			import_row_reject(row, "bad_csv",
-			    "field %zu has a quote in its midst, or one that is not closed",
-			    i + 1);
+			admin_import_row_reject(row, "bad_csv",
+			    "field %zu has a quote in its midst, or one that is not closed", i + 1);
 			break;
 		}
 		if (field.len == 0)
@@ -359,8 +368,8 @@ csv_row(struct admin_call *call, const struct import_format *format, struct span
 			value_set(row, column->member, field);
 	}
 	if (!row->code && (i < format->column_count || line.ptr))
-		import_row_reject(row, "bad_csv", "the line must have %zu fields as the header has",
-		    format->column_count);
+		admin_import_row_reject(row, "bad_csv",
+		    "the line must have %zu fields as the header has", format->column_count);
 	row->given[IMPORT_CONFIG] = config.count > 0;
 	config_end(call, row, &config);
 }
@@ -376,7 +385,8 @@ column_read(struct admin_call *call, struct span field, struct import_format *fo
 	else if (column->member >= IMPORT_CONFIG)
 		return admin_call_refuse(call, 422, NULL,
 		    "line 1: there is no column '%.*s'; there are id, auth, name, group, place, "
-		    "state, gateway, users, config.NAME", (int)MIN(field.len, 64u), field.ptr);
+		    "state, gateway, users, config.NAME",
+		    (int)MIN(field.len, 64u), field.ptr);
 	for (size_t i = 0; i < format->column_count; i++)
 		if (format->columns[i].member == column->member &&
 		    span_eq(format->columns[i].name, column->name))
@@ -388,7 +398,7 @@ column_read(struct admin_call *call, struct span field, struct import_format *fo
 }
 
 int
-import_header(struct admin_call *call, struct span line, struct import_format *ret_format)
+admin_import_header(struct admin_call *call, struct span line, struct import_format *ret_format)
 {
 	struct span field, rest = admin_call_keep(call, line);
 	int error = 0;
@@ -411,7 +421,7 @@ import_header(struct admin_call *call, struct span line, struct import_format *r
 }
 
 void
-import_row_read(struct admin_call *call, const struct import_format *format, struct span line,
+admin_import_row_read(struct admin_call *call, const struct import_format *format, struct span line,
     struct import_row *row)
 {
 	if (format->csv)

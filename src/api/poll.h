@@ -1,5 +1,5 @@
 /*
- * poll.h: GET /api/v1/subscribe by polling: what there is at once, or held until there is something.
+ * poll.h: GET /api/v1/subscribe by polling: what there is at once, or held until something is.
  */
 #ifndef WEIR_POLL_H
 #define WEIR_POLL_H

@@ -18,8 +18,8 @@ struct publish_item {
 	struct api_loop *al;
 	struct access_principal *principal;
 	struct span *channels;           /* of publish */
-	/* Called once on the loop; then the item is the caller's to destroy. `status` is 201, or
-	 * what is wrong with `pointer` (may be NULL) and `detail`. Never within publish_item_send. */
+	/* Called once on the loop, never within publish_item_send; then the item is the caller's
+	 * to destroy. `status` is 201, or what is wrong with `pointer` (or NULL) and `detail`. */
 	void (*told)(struct publish_item *item);
 	void *ctx;
 	struct mail mail;

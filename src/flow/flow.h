@@ -135,9 +135,9 @@ struct flow_publish {
 	struct span type;               /* media type of what is no JSON; empty: JSON */
 	struct span data;               /* JSON */
 
-	/* On the loop that published, after release. 0; -ENOENT: `unknown` is all digits and no channel
-	 * has that id; -ENOSPC: it could not be made durable, or its seq not reserved, and nobody heard
-	 * it; -ENOMEM. */
+	/* On the loop that published, after release. 0; -ENOENT: `unknown` is all digits and no
+	 * channel has that id; -ENOSPC: it could not be made durable, or its seq not reserved, and
+	 * nobody heard it; -ENOMEM. */
 	void (*done)(struct flow_publish *publish, int error);
 	uint64_t seq;
 	int64_t time_ms;

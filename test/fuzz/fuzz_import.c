@@ -84,13 +84,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > BODY_BYTES_MAX)
 		return 0;
 	if (size > 0 && data[0] != '{')
-		error = import_header(&call, line_next(&rest), &format);
+		error = admin_import_header(&call, line_next(&rest), &format);
 	if (error)
 		check(error == -ECANCELED && call.refused == 422 && call.detail[0]);
 	while (error == 0 && rest.len) {
 		struct import_row row = {.line = number++};
 
-		import_row_read(&call, &format, line_next(&rest), &row);
+		admin_import_row_read(&call, &format, line_next(&rest), &row);
 		check_row(&call, &row);
 	}
 	admin_call_forget(&call);

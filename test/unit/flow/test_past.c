@@ -60,7 +60,7 @@ static void
 publishing_init(struct publishing *publishing, const char *channels, const char *key)
 {
 	struct span rest = span_str(channels);
-	*publishing = (struct publishing){0};
+	memset(publishing, 0, sizeof *publishing);
 	sem_init(&publishing->done, 0, 0);
 	publishing->publish = (struct flow_publish){
 		.tenant = MAIN, .principal = SPAN("app-test"), .key = span_str(key),
