@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "raw_keys.h"
+
 #define DAY_MS INT64_C(86400000)
 #define START_MS INT64_C(1700000000000)
 
@@ -349,6 +351,14 @@ step_trim(struct power *power)
 	return journal_trim(power->journal, seq);
 }
 
+/* What fails is tried again. */
+static void
+step_seal(struct power *power)
+{
+	struct journal_seal_options options = {.before_ms = INT64_MAX, .keys = raw_keys};
+	power->seals += journal_seal(power->journal, &options) == 1;
+}
+
 /* One random step. A negative errno is the end of the process. */
 int
 power_step(struct power *power)
@@ -361,6 +371,8 @@ power_step(struct power *power)
 		power_flush(power);
 	else if (what < 82)
 		power_merge(power);
+	else if (what < 85)
+		step_seal(power);
 	else if (what < 90)
 		journal_prepare(power->journal); /* a commit makes its segment itself then */
 	else if (what < 95)

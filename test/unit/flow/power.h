@@ -59,7 +59,7 @@ struct power {
 	struct power_points model[POWER_SERIES];
 	struct buf body, scratch, out;
 	bool store_fails;      /* the sync of the next transaction does */
-	unsigned commits, failed, flushes, merges, cuts, found;
+	unsigned commits, failed, flushes, merges, seals, cuts, found;
 };
 
 void power_init(struct power *power, uint64_t seed);

@@ -221,6 +221,7 @@ live_by_seed(uint64_t seed, struct power *sum)
 	sum->failed += power.failed;
 	sum->flushes += power.flushes;
 	sum->merges += power.merges;
+	sum->seals += power.seals;
 	sum->cuts += power.cuts;
 	sum->found += power.found;
 }
@@ -243,10 +244,10 @@ nothing_acknowledged_is_lost_and_nothing_else_is_there(void **state)
 	for (uint64_t i = 0; i < seeds; i++)
 		live_by_seed(seed + i, &sum);
 	print_message("%u commits, %u failed (%u records of them found again), %u flushes, "
-	    "%u merges, %u power cuts\n", sum.commits, sum.failed, sum.found, sum.flushes,
-	    sum.merges, sum.cuts);
+	    "%u merges, %u segments sealed, %u power cuts\n", sum.commits, sum.failed, sum.found,
+	    sum.flushes, sum.merges, sum.seals, sum.cuts);
 	assert_true(seeds < 50 || (sum.failed > 10 && sum.flushes > seeds &&
-	    sum.merges > seeds / 2 && sum.cuts > seeds));
+	    sum.merges > seeds / 2 && sum.seals > seeds / 10 && sum.cuts > seeds));
 }
 
 /* ── one call of the disk fails while heads and parts are stored ── */

@@ -8,7 +8,9 @@
 
 #include "flow_priv.h"
 #include "json.h"
+#include "hash.h"
 #include "raw.h"
+#include "raw_keys.h"
 
 struct world {
 	struct judging judging;
@@ -58,6 +60,20 @@ check_lines(struct span text)
 	return lines;
 }
 
+/* A device whose messages come is one of the record's keys. */
+static void
+check_keys(const struct journal_record *record, const char *device)
+{
+	struct journal_keys keys = {.count = 0};
+	uint64_t key = hash64(span_str(device), hash64(record->tenant, 0));
+	assert_int_equal(raw_keys(NULL, record, &keys), 0);
+	bool found = keys.unknown;
+	for (size_t i = 0; i < keys.count; i++)
+		found = found || keys.keys[i] == key;
+	assert_true(found);
+	free(keys.keys);
+}
+
 static void
 check_raw(void **state, enum journal_format format, const char *body, const char *device,
     const char *must)
@@ -73,6 +89,63 @@ check_raw(void **state, enum journal_format format, const char *body, const char
 		fail_msg("%s: for %s came\n%.*snot\n%s", body, device ? device : "all",
 		    SPAN_ARG(buf_span(&world->out)), must);
 	assert_int_equal(count, check_lines(buf_span(&world->out)));
+	if (device && count > 0)
+		check_keys(&record, device);
+}
+
+/* The number of keys of a record with this body; every one of `devices` (NULL at the end). */
+static size_t
+count_keys(enum journal_format format, const char *body, const char *const *devices)
+{
+	struct journal_keys keys = {.count = 0};
+	struct journal_record record = {
+		.stream = JOURNAL_REPORTS, .format = (uint16_t)format, .tenant = SPAN("main"),
+		.body = span_str(body),
+	};
+	assert_int_equal(raw_keys(NULL, &record, &keys), 0);
+	assert_false(keys.unknown);
+	for (; *devices; devices++)
+		check_keys(&record, *devices);
+	free(keys.keys);
+	return keys.count;
+}
+
+#define DEVICES(...) (const char *const[]){__VA_ARGS__, NULL}
+
+static void
+devices_are_keys(void **state)
+{
+	(void)state;
+	assert_int_equal(count_keys(JOURNAL_FORMAT_LINE,
+	    "m,device=a v=1\nm,device=a v=2\nn,b=c,device=x\\ y,z=1 v=1\n  m,device=late v=1\n"
+	    "# m,device=no v=1\nm,other=1 v=1\n\nm v=\"a,device=q b\"",
+	    DEVICES("a", "x y", "late")), 3);
+	assert_int_equal(count_keys(JOURNAL_FORMAT_JSON,
+	    "[{\"readings\":[{\"id\":9}],\"device\":{\"auth\":***,\"id\":7}},"
+	    "{\"device\":{\"id\":\"\\u0041b\"},\"id\":5}]", DEVICES("7", "Ab")), 2);
+	assert_int_equal(count_keys(JOURNAL_FORMAT_NDJSON,
+	    "{\"device\":{\"id\":1}}\n{\"device\":\n\n{\"device\":{\"id\":1}}\n"
+	    "{\"device\":{\"x\":{\"id\":4},\"id\":2}}", DEVICES("1", "2")), 2);
+	assert_int_equal(count_keys(JOURNAL_FORMAT_MESSAGES,
+	    "{\"topic\":\"a\",\"data\":{\"device\":{\"id\":1}}}\n", DEVICES(NULL)), 0);
+}
+
+static void
+a_body_that_cannot_be_read_may_be_of_any_device(void **state)
+{
+	(void)state;
+	struct journal_keys keys = {.count = 0};
+	struct journal_record record = {
+		.stream = JOURNAL_REPORTS, .format = JOURNAL_FORMAT_JSON, .tenant = SPAN("main"),
+		.body = SPAN("[{\"device\":{\"id\":1}},"),
+	};
+	assert_int_equal(raw_keys(NULL, &record, &keys), 0);
+	assert_true(keys.unknown);
+	record.format = 1000;
+	keys.unknown = false;
+	assert_int_equal(raw_keys(NULL, &record, &keys), 0);
+	assert_true(keys.unknown);
+	free(keys.keys);
 }
 
 #define LINE(message) "{\"time\":1700000000000,\"message\":" message "}\n"
@@ -220,6 +293,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(devices_are_keys),
+		cmocka_unit_test(a_body_that_cannot_be_read_may_be_of_any_device),
 		cmocka_unit_test_setup_teardown(one_document, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_items_are_filtered_by_device, setup,
 		    teardown),

@@ -63,7 +63,7 @@ __wrap_strdup(const char *string)
 	return alloc_fails() ? NULL : __real_strdup(string);
 }
 
-/* The work: open, commit into two segments, prepare, trim, read. 0, or the first error. */
+/* The work: open, commit into two segments, prepare, read, seal, read. 0, or the first error. */
 struct work {
 	struct env *env;
 	struct journal_options options;
@@ -123,6 +123,8 @@ work_run(struct work *work)
 		if (i == 1)
 			work_note(work, journal_prepare(work->journal));
 	}
+	work_read(work);
+	work_note(work, test_seal(work->journal));
 	work_read(work);
 }
 

@@ -1,6 +1,6 @@
 /*
- * test_threads.c: a committer, a worker that prepares segments and two readers, each on its thread,
- * on the real disk. Meant to run under ThreadSanitizer, too.
+ * test_threads.c: a committer, workers that prepare, seal and trim segments and two readers, each
+ * on its thread, on the real disk. Meant to run under ThreadSanitizer, too.
  */
 #include "journal_test.h"
 
@@ -19,9 +19,10 @@ struct world {
 	struct env *env;
 	struct journal *journal;
 	char dir[64];
-	uint64_t seqs[COMMITS];
+	_Atomic uint64_t seqs[COMMITS]; /* 0: not yet */
 	_Atomic uint64_t last_seq; /* of the last record, once all are written */
 	_Atomic uint64_t trimmed_below;
+	unsigned seals;
 };
 
 static void
@@ -31,14 +32,9 @@ run_writer(void *ctx)
 	uint64_t seq = 1;
 	for (size_t i = 0; i < COMMITS; i++) {
 		struct journal_record *record = test_record(seq, (i * 7919) % 40000);
-		world->seqs[i] = seq;
 		seq += record->count;
 		check(journal_commit(world->journal, &record, 1) == 0);
-		if (i > KEPT_RECORDS && i % 10 == 0) {
-			uint64_t below = world->seqs[i - KEPT_RECORDS];
-			atomic_store(&world->trimmed_below, below);
-			check(journal_trim(world->journal, below) == 0);
-		}
+		atomic_store(&world->seqs[i], record->seq);
 		if (i + 1 == COMMITS)
 			atomic_store(&world->last_seq, record->seq);
 		journal_record_unref(record);
@@ -53,6 +49,32 @@ run_preparer(void *ctx)
 		if (journal_wants_prepare(world->journal))
 			check(journal_prepare(world->journal) == 0);
 		sched_yield();
+	}
+}
+
+static void
+run_sealer(void *ctx)
+{
+	struct world *world = ctx;
+	while (atomic_load(&world->last_seq) == 0) {
+		int r = test_seal(world->journal);
+		check(r == 0 || r == 1);
+		world->seals += (unsigned)r;
+		sched_yield();
+	}
+}
+
+/* Every tenth record, so far behind. */
+static void
+run_trimmer(void *ctx)
+{
+	struct world *world = ctx;
+	for (size_t i = 0; i + KEPT_RECORDS < COMMITS; i += 10) {
+		while (atomic_load(&world->seqs[i + KEPT_RECORDS]) == 0)
+			sched_yield();
+		uint64_t below = atomic_load(&world->seqs[i]);
+		atomic_store(&world->trimmed_below, below);
+		check(journal_trim(world->journal, below) == 0);
 	}
 }
 
@@ -101,7 +123,7 @@ threads_share_a_journal(void **state)
 	(void)state;
 	struct world world = {.dir = "/tmp/weir-journal-XXXXXX"};
 	struct journal_options options = {.dir = world.dir, .segment_bytes = 1 << 20};
-	pthread_t writer, preparer, readers[READERS];
+	pthread_t writer, preparer, sealer, trimmer, readers[READERS];
 	assert_non_null(mkdtemp(world.dir));
 	world.env = env_create();
 	assert_non_null(world.env);
@@ -110,9 +132,14 @@ threads_share_a_journal(void **state)
 	for (size_t i = 0; i < READERS; i++)
 		assert_int_equal(thread_start(&readers[i], "reader", run_reader, &world), 0);
 	assert_int_equal(thread_start(&preparer, "preparer", run_preparer, &world), 0);
+	assert_int_equal(thread_start(&sealer, "sealer", run_sealer, &world), 0);
+	assert_int_equal(thread_start(&trimmer, "trimmer", run_trimmer, &world), 0);
 	assert_int_equal(thread_start(&writer, "writer", run_writer, &world), 0);
 	thread_join(writer);
 	thread_join(preparer);
+	thread_join(sealer);
+	thread_join(trimmer);
+	assert_true(world.seals > 0);
 	for (size_t i = 0; i < READERS; i++)
 		thread_join(readers[i]);
 	journal_close(world.journal);
