@@ -158,6 +158,16 @@ head_put(struct head *head, uint32_t index, int64_t time_ms, double value)
 	head->points++;
 }
 
+void
+head_forget(struct head *head, struct head_series *series)
+{
+	head->points -= series->count;
+	series->first = series->last = NULL;
+	series->count = 0;
+	series->first_ms = INT64_MAX;
+	series->last_ms = INT64_MIN;
+}
+
 size_t
 head_copy(const struct head_series *series, int64_t from_ms, int64_t to_ms,
     int64_t *ret_times_ms, double *ret_values)

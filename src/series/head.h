@@ -71,6 +71,9 @@ head_expect_run(const struct head *head, uint32_t index)
 /* Adds a point; one that is equal to the one before it changes nothing. Must be reserved. */
 void head_put(struct head *head, uint32_t index, int64_t time_ms, double value);
 
+/* Forgets the points of a series. */
+void head_forget(struct head *head, struct head_series *series);
+
 /* Copies the points in [from_ms, to_ms] (inclusive) in order of arrival; how many. The arrays
  * have room for series->count. */
 size_t head_copy(const struct head_series *series, int64_t from_ms, int64_t to_ms,

@@ -83,7 +83,7 @@ merge_create(struct series_partition *partition, _Atomic uint64_t *next_part_id,
 	struct series_merge *merge = calloc(1, sizeof(*merge));
 	if (!merge)
 		return NULL;
-	merge->inputs = calloc(count, sizeof(struct part *));
+	merge->inputs = calloc(MAX(count, 1), sizeof(struct part *));
 	if (!merge->inputs) {
 		free(merge);
 		return NULL;
@@ -92,13 +92,17 @@ merge_create(struct series_partition *partition, _Atomic uint64_t *next_part_id,
 	merge->dir = partition->dir;
 	merge->next_id = next_part_id;
 	merge->tombs = tombs_ref(partition->tombs);
-	merge->count = count;
 	merge->rolled = UINT32_MAX;
-	for (size_t i = 0; i < count; i++) {
-		merge->inputs[i] = part_ref(inputs[i]);
-		merge->rolled &= inputs[i]->info.rolled;
-	}
+	for (size_t i = 0; i < count; i++)
+		merge_add_input(merge, inputs[i]);
 	return merge;
+}
+
+void
+merge_add_input(struct series_merge *merge, struct part *part)
+{
+	merge->inputs[merge->count++] = part_ref(part);
+	merge->rolled &= part->info.rolled;
 }
 
 static struct series_merge *

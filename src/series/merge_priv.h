@@ -17,9 +17,10 @@ struct series_merge {
 	struct part *output;       /* NULL until it ran, or when nothing is left */
 };
 
-/* A merge of these parts. NULL: no memory. */
+/* A merge of these parts; of none: there is room for one. NULL: no memory. */
 struct series_merge *merge_create(struct series_partition *partition,
     _Atomic uint64_t *next_part_id, struct part *const *inputs, size_t count);
+void merge_add_input(struct series_merge *merge, struct part *part);
 
 /* The row of its output. */
 struct store_part merge_row(struct series_merge *merge);

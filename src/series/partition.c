@@ -188,8 +188,10 @@ partition_enroll(struct series_partition *partition, struct part *part, uint64_t
 			if (got)
 				break;
 		}
-		roster_note(&partition->roster, number, entry->first_ms, entry->last_ms,
-		    entry->last);
+		struct tombs_limit limit = tombs_of_key(partition->tombs, key);
+		if (!tombs_hide(&limit, &part->info))
+			roster_note(&partition->roster, number, entry->first_ms, entry->last_ms,
+			    entry->last);
 	}
 	*ret_damage = part_cursor_damage(cursor);
 	part_cursor_destroy(cursor);
@@ -358,6 +360,14 @@ partition_index(const struct series_partition *partition, const struct series_po
 	return index;
 }
 
+/* At replay, and in the moment of a tombstone. */
+static bool
+partition_hides_point(const struct series_partition *partition, const struct series_batch *batch,
+    const struct series_point *point, uint64_t seq)
+{
+	return seq <= tombs_of_key(partition->tombs, series_batch_key(batch, point)).seq;
+}
+
 int
 series_partition_apply(struct series_partition *partition, const struct series_batch *batch,
     uint64_t seq, int64_t now_ms)
@@ -369,7 +379,10 @@ series_partition_apply(struct series_partition *partition, const struct series_b
 	if (count && partition_prepare(partition, batch, count) != 0)
 		return -ENOMEM;
 	struct head *head = partition->head;
+	bool hiding = partition->tombs && seq <= partition->tomb_seq;
 	for (size_t i = 0; i < count; i++) {
+		if (hiding && partition_hides_point(partition, batch, &points[i], seq))
+			continue;
 		if (i + EXPECT_HEAD < count)
 			head_expect(head, partition_index(partition, &points[i + EXPECT_HEAD]));
 		if (i + EXPECT_RUN < count)

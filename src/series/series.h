@@ -154,6 +154,28 @@ int64_t series_partition_bytes_before(const struct series_partition *partition,
 int64_t series_partition_rollup_bytes_before(const struct series_partition *partition,
     uint64_t bytes_max);
 
+/* ── erasure: what a tombstone hides is not told from then on, and is rewritten out of the parts ──
+ *
+ * Hidden are the series with the tag `device` of that tenant: points of records up to `seq`,
+ * roll-ups in parts made before `part_id` was taken. Their points live on that come later. */
+
+/* Hides it at once. On the owner; at start too, before parts are attached, for those that are not
+ * done or whose seq lies above the partition's cursor. 0 or -ENOMEM (nothing is changed). */
+int series_partition_hide(struct series_partition *partition,
+    const struct store_tombstone *tombstone);
+
+struct series_erase;
+/* One part that holds something hidden is rewritten without it, as a merge is; when there is none
+ * any more, the tombstones are done. NULL: nothing is hidden, or some of it is not in parts yet
+ * (*ret_flush: then a flush comes first). Not beside a flush, merge or roll-up. */
+struct series_erase *series_partition_erase_begin(struct series_partition *partition,
+    _Atomic uint64_t *next_part_id, bool *ret_flush);
+int series_erase_run(struct series_erase *erase); /* worker; as series_merge_run */
+int series_erase_commit(struct series_erase *erase, struct store_tx *tx); /* store's thread */
+/* Owner. True: all that was hidden has gone. */
+bool series_partition_erased(struct series_partition *partition, struct series_erase *erase,
+    int error);
+
 /* ── asking ── */
 
 /* A series matches when its tenant and metric are equal (an empty metric: any), each tag has the

@@ -32,9 +32,10 @@ struct series_partition {
 	size_t roll_count, roll_cap;
 	uint64_t roll_bytes;
 	uint32_t roll_kinds;       /* which are kept: ROLLUP_BITs */
-	bool rolling, retiring;
+	bool rolling, retiring, erasing;
 	int64_t floor_ms;          /* points before it are gone for good */
 	struct tombs *tombs;       /* NULL: none */
+	uint64_t tomb_seq;         /* of all of them the last */
 	struct buf indexes;        /* series_partition_apply's own */
 };
 
@@ -53,6 +54,9 @@ int partition_reserve_parts(struct series_partition *partition, size_t count);
 int partition_reserve_rolls(struct series_partition *partition, size_t count);
 /* Takes a part out and lets it go; its file goes with the last reference. */
 void partition_drop_part(struct series_partition *partition, struct part *part);
+
+/* Whether the frozen head's points of a series lie under a tombstone. */
+bool partition_hides_frozen(const struct series_partition *partition, uint32_t number);
 
 /* ── snapshots ── */
 

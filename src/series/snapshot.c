@@ -50,7 +50,7 @@ static struct snapshot_heads
 snapshot_heads(const struct series_partition *partition, uint32_t number)
 {
 	struct snapshot_heads heads = {{NULL, NULL}};
-	if (partition->frozen)
+	if (partition->frozen && !partition_hides_frozen(partition, number))
 		heads.of[0] = head_find(partition->frozen, &partition->roster, number);
 	heads.of[1] = head_find(partition->head, &partition->roster, number);
 	return heads;

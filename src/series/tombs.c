@@ -118,3 +118,12 @@ tombs_of_key(const struct tombs *tombs, struct span key)
 	}
 	return none;
 }
+
+bool
+tombs_hide_record(const struct tombs *tombs, struct span tenant, struct span device, uint64_t seq)
+{
+	for (size_t i = 0; tombs && device.ptr && i < tombs->count; i++)
+		if (tombs_same_device(&tombs->of[i], tenant, device))
+			return seq <= tombs->of[i].seq;
+	return false;
+}

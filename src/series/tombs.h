@@ -45,6 +45,10 @@ void tombs_unref(struct tombs *tombs);        /* NULL ok; any thread */
 /* What is hidden of the series with this key. `tombs` may be NULL. */
 struct tombs_limit tombs_of_key(const struct tombs *tombs, struct span key);
 
+/* Whether a record's reading of the device (ptr NULL: of none) is hidden. */
+bool tombs_hide_record(const struct tombs *tombs, struct span tenant, struct span device,
+    uint64_t seq);
+
 static inline bool
 tombs_hide(const struct tombs_limit *limit, const struct store_part *part)
 {

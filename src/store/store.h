@@ -105,6 +105,11 @@ struct store_tombstone {
 
 /* A later one of the same device takes the place of the earlier one. */
 int store_tombstone_put(struct store_tx *tx, const struct store_tombstone *tombstone);
+/* When the series, the journal, no longer held what it hides. Of this seq, or nothing is done. */
+int store_tombstone_series_done(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, int64_t now_ms);
+int store_tombstone_journal_done(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, int64_t now_ms);
 int store_tombstones_load(struct store *store,
     int (*each)(void *ctx, const struct store_tombstone *tombstone), void *ctx);
 

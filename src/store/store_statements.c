@@ -49,6 +49,10 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	    " part = excluded.part, created_ms = excluded.created_ms,"
 	    " series_done_ms = excluded.series_done_ms,"
 	    " journal_done_ms = excluded.journal_done_ms",
+	[STORE_TOMBSTONE_SERIES_DONE] = "UPDATE tombstone SET series_done_ms = ?4"
+	    " WHERE tenant = ?1 AND device = ?2 AND seq = ?3",
+	[STORE_TOMBSTONE_JOURNAL_DONE] = "UPDATE tombstone SET journal_done_ms = ?4"
+	    " WHERE tenant = ?1 AND device = ?2 AND seq = ?3",
 	[STORE_TOMBSTONES] = "SELECT tenant, device, seq, part, created_ms, series_done_ms,"
 	    " journal_done_ms FROM tombstone ORDER BY tenant, device",
 	[STORE_VERSION_RAISE] = "UPDATE registry_version SET version = version + 1"

@@ -205,6 +205,36 @@ store_tombstone_put(struct store_tx *tx, const struct store_tombstone *tombstone
 	return store_step(tx->store, statement);
 }
 
+static int
+tombstone_done(struct store_tx *tx, enum store_statement which, struct span tenant,
+    struct span device, uint64_t seq, int64_t now_ms)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, which, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_text(statement, 2, device);
+	bind_u64(statement, 3, seq);
+	bind_i64(statement, 4, now_ms);
+	return store_step(tx->store, statement);
+}
+
+int
+store_tombstone_series_done(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, int64_t now_ms)
+{
+	return tombstone_done(tx, STORE_TOMBSTONE_SERIES_DONE, tenant, device, seq, now_ms);
+}
+
+int
+store_tombstone_journal_done(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, int64_t now_ms)
+{
+	return tombstone_done(tx, STORE_TOMBSTONE_JOURNAL_DONE, tenant, device, seq, now_ms);
+}
+
 struct tombstone_reader {
 	int (*each)(void *ctx, const struct store_tombstone *tombstone);
 	void *ctx;

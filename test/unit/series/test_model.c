@@ -17,7 +17,7 @@
 #include "sim.h"
 #include "world.h"
 
-#define SEEDS_DEFAULT 60
+#define SEEDS_DEFAULT 100
 #define STEPS 60
 
 static double
@@ -133,13 +133,27 @@ retire(struct world *world)
 	return error ? error : world_retire(world, before_ms);
 }
 
+/* A device goes, or what is left of the ones that went. */
+static int
+erase(struct world *world)
+{
+	if (world_draw(world, 2))
+		return world_erase(world, world_draw(world, WORLD_SERIES));
+	int more = 1;
+	for (uint64_t steps = 1 + world_draw(world, 8); steps > 0 && more == 1; steps--)
+		more = world_rewrite(world);
+	return MIN(more, 0);
+}
+
 static void
 cut_power(struct world *world)
 {
 	sim_crash_after(world->env, world_draw(world, 60));
 	/* Whatever they say, nothing may be lost. */
-	uint64_t what = world_draw(world, 8);
-	if (what < 3)
+	uint64_t what = world_draw(world, 10);
+	if (what >= 8)
+		erase(world);
+	else if (what < 3)
 		world_flush(world);
 	else if (what < 4)
 		world_merge(world, world_draw(world, 2));
@@ -178,6 +192,8 @@ live_through(uint64_t seed)
 			compare_all(world);
 		else if (what < 93)
 			assert_true(retire(world) >= 0);
+		else if (what < 94)
+			assert_int_equal(erase(world), 0);
 		else if (what < 96) {
 			world_close(world);
 			assert_int_equal(world_open(world), 0);
@@ -189,6 +205,12 @@ live_through(uint64_t seed)
 	compare_all(world);
 	while (world_merge(world, true) == 1)
 		;
+	compare_all(world);
+	int more;
+	while ((more = world_rewrite(world)) == 1)
+		;
+	assert_int_equal(more, 0);
+	assert_int_equal(world_tombstones(world), 0);
 	compare_all(world);
 	world_close(world);
 	assert_int_equal(world_open(world), 0);

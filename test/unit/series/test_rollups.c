@@ -325,6 +325,89 @@ a_roll_up_that_the_disk_refuses_changes_nothing(void **state)
 	world_destroy(world);
 }
 
+/* ── erasure ── */
+
+static void
+an_erased_device_is_in_no_file_and_lives_on_when_it_comes_back(void **state)
+{
+	(void)state;
+	struct world *world = world_with_rollups(SERIES_ROLLUP_HOURS | SERIES_ROLLUP_DAYS);
+	struct store_part parts[PARTS_MAX];
+	for (int64_t day = 0; day < 2; day++) {
+		write_points(world, MORNING_MS + day * WORLD_DAY_MS, 2000, 10000);
+		assert_int_equal(world_flush(world), 0);
+	}
+	while (world_roll(world, SERIES_ROLL_CLOSE) == 1)
+		;
+	write_points(world, MORNING_MS + 2 * WORLD_DAY_MS, 500, 10000); /* in the head */
+	struct series_query query = by_hour(MORNING_MS, MORNING_MS + 3 * WORLD_DAY_MS);
+	assert_int_equal(world_erase(world, 3), 0);
+	world_compare_raw(world, INT64_MIN, INT64_MAX, 0);
+	world_compare_query(world, &query);
+	world_compare_latest(world);
+	/* It reports again, into an hour that it had before. */
+	struct series_batch *batch = world_begin(world);
+	world_add(world, batch, 3, MORNING_MS + 5000, 42);
+	world_end(world, batch);
+	world_compare_query(world, &query);
+	int steps = 0, more;
+	while ((more = world_rewrite(world)) == 1)
+		steps++;
+	assert_int_equal(more, 0);
+	assert_int_equal(steps, 4); /* two days of points, a file of hours and one of days each */
+	assert_int_equal(world_tombstones(world), 0);
+	world_compare_query(world, &query);
+	/* Without any tombstone the files hold nothing else. */
+	size_t count = world_load_parts(world, parts, PARTS_MAX);
+	assert_int_equal(world_reattach(world, parts, count), 0);
+	assert_int_equal(world_count_true_points(world), world_model_count(world));
+	world_compare_query(world, &query);
+	world_compare_latest(world);
+	world_destroy(world);
+}
+
+static void
+a_device_that_was_all_there_was_leaves_no_part(void **state)
+{
+	(void)state;
+	struct world *world = world_with_rollups(SERIES_ROLLUP_HOURS);
+	struct store_part parts[PARTS_MAX];
+	struct series_batch *batch = world_begin(world);
+	for (int64_t i = 0; i < 500; i++)
+		world_add(world, batch, 1, MORNING_MS + i * 1000, (double)i);
+	world_end(world, batch);
+	assert_int_equal(world_flush(world), 0);
+	assert_int_equal(world_roll(world, SERIES_ROLL_CLOSE), 1);
+	assert_int_equal(world_erase(world, 1), 0);
+	while (world_rewrite(world) == 1)
+		;
+	assert_int_equal(world_load_parts(world, parts, PARTS_MAX), 0);
+	world_compare_latest(world);
+	world_close(world);
+	assert_int_equal(world_open(world), 0);
+	world_compare_latest(world);
+	world_destroy(world);
+}
+
+static void
+replay_brings_nothing_back_that_was_erased(void **state)
+{
+	(void)state;
+	struct world *world = world_with_rollups(0);
+	write_points(world, MORNING_MS, 50, 10000);
+	assert_int_equal(world_erase(world, 2), 0);
+	write_points(world, MORNING_MS + WORLD_DAY_MS, 5, 10000);
+	for (int life = 0; life < 3; life++) {
+		world_close(world);
+		assert_int_equal(world_open(world), 0);
+		world_compare_raw(world, INT64_MIN, INT64_MAX, 0);
+		world_compare_latest(world);
+		if (life == 1)
+			assert_int_equal(world_flush(world), 0);
+	}
+	world_destroy(world);
+}
+
 int
 main(void)
 {
@@ -340,6 +423,9 @@ main(void)
 		cmocka_unit_test(files_of_roll_ups_go_by_age),
 		cmocka_unit_test(damaged_roll_ups_are_reported_and_points_answer),
 		cmocka_unit_test(a_roll_up_that_the_disk_refuses_changes_nothing),
+		cmocka_unit_test(an_erased_device_is_in_no_file_and_lives_on_when_it_comes_back),
+		cmocka_unit_test(a_device_that_was_all_there_was_leaves_no_part),
+		cmocka_unit_test(replay_brings_nothing_back_that_was_erased),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ struct world *
 world_create(uint64_t seed)
 {
 	struct world *world = calloc(1, sizeof(*world));
+	world->doubted = WORLD_SERIES;
 	world->env = sim_create(seed);
 	for (size_t i = 0; i < WORLD_SERIES; i++) {
 		char device[8] = {'d', (char)('a' + i), 0};
@@ -95,6 +96,33 @@ world_attach(void *ctx, const struct store_part *part)
 	return error == -EBADMSG || error == -EPROTO ? 0 : error;
 }
 
+static size_t
+world_series_of(const struct store_tombstone *tombstone)
+{
+	return (size_t)(tombstone->device.ptr[1] - 'a');
+}
+
+struct world_tombs {
+	struct world *world;
+	uint64_t cursor, part_id;
+	size_t open;
+};
+
+static int
+world_take_tombstone(void *ctx, const struct store_tombstone *tombstone)
+{
+	struct world_tombs *tombs = ctx;
+	struct world *world = tombs->world;
+	size_t series = world_series_of(tombstone);
+	if (series == world->doubted && tombstone->seq == world->doubted_seq)
+		world->model[series].count = 0;
+	tombs->part_id = MAX(tombs->part_id, tombstone->part_id);
+	tombs->open += tombstone->series_done_ms == 0;
+	if (tombstone->series_done_ms && tombstone->seq <= tombs->cursor)
+		return 0;
+	return series_partition_hide(world->partition, tombstone);
+}
+
 static int
 world_order_ids(const void *a, const void *b)
 {
@@ -115,6 +143,11 @@ world_open(struct world *world)
 		error = store_cursor_get(world->store, "floor", 0, &floor);
 	if (error == 0 && floor)
 		series_partition_set_floor(world->partition, (int64_t)floor);
+	struct world_tombs tombs = {.world = world};
+	if (error == 0)
+		error = store_cursor_get(world->store, "points", 0, &tombs.cursor);
+	if (error == 0)
+		error = store_tombstones_load(world->store, world_take_tombstone, &tombs);
 	if (error == 0)
 		error = store_parts_load(world->store, world_attach, &parts);
 	qsort(parts.ids, parts.count, sizeof(parts.ids[0]), world_order_ids);
@@ -126,7 +159,8 @@ world_open(struct world *world)
 		world_close(world);
 		return error;
 	}
-	atomic_store(&world->next_id, next_id);
+	atomic_store(&world->next_id, MAX(next_id, tombs.part_id + 1));
+	world->doubted = WORLD_SERIES;
 	world->floor_ms = floor ? (int64_t)floor : INT64_MIN;
 	series_partition_set_cursor(world->partition, cursor);
 	series_partition_set_rollups(world->partition, world->rollups);
@@ -213,6 +247,8 @@ struct world_unit {
 	struct series_merge *merge;
 	struct series_roll *roll;
 	struct series_retire *retire;
+	struct series_erase *erase;
+	const struct store_tombstone *tombstone;
 	int error;
 };
 
@@ -226,6 +262,10 @@ world_unit_apply(struct store_unit *unit, struct store_tx *tx)
 		return series_roll_commit(own->roll, tx);
 	if (own->retire)
 		return series_retire_commit(own->retire, tx);
+	if (own->erase)
+		return series_erase_commit(own->erase, tx);
+	if (own->tombstone)
+		return store_tombstone_put(tx, own->tombstone);
 	return series_merge_commit(own->merge, tx);
 }
 
@@ -313,6 +353,65 @@ world_retire(struct world *world, int64_t before_ms)
 	if (error == 0 && store_cursor_get(world->store, "floor", 0, &floor) == 0)
 		world->floor_ms = (int64_t)floor;
 	return error ? error : 1;
+}
+
+static int
+world_count_tombstone(void *ctx, const struct store_tombstone *tombstone)
+{
+	((struct world_tombs *)ctx)->open += tombstone->series_done_ms == 0;
+	return 0;
+}
+
+int
+world_erase(struct world *world, size_t series)
+{
+	char device[3] = {'d', (char)('a' + series), 0};
+	struct store_tombstone tombstone = {
+		.tenant = SPAN("main"),
+		.device = span_str(device),
+		.seq = world->seq,
+		.part_id = atomic_fetch_add(&world->next_id, 1),
+		.created_ms = 1,
+	};
+	check(series_partition_hide(world->partition, &tombstone) == 0);
+	int error = world_commit(world, (struct world_unit){.tombstone = &tombstone});
+	if (error) {
+		world->doubted = series;
+		world->doubted_seq = world->seq;
+	} else {
+		world->model[series].count = 0;
+	}
+	return error;
+}
+
+int
+world_rewrite(struct world *world)
+{
+	bool flush;
+	struct series_erase *erase = series_partition_erase_begin(world->partition,
+	    &world->next_id, &flush);
+	if (!erase && flush) {
+		series_partition_advance(world->partition, world->seq);
+		int error = world_flush(world);
+		if (error)
+			return error;
+		erase = series_partition_erase_begin(world->partition, &world->next_id, &flush);
+	}
+	if (!erase)
+		return 0;
+	int error = series_erase_run(erase);
+	if (error == 0)
+		error = world_commit(world, (struct world_unit){.erase = erase});
+	bool done = series_partition_erased(world->partition, erase, error);
+	return error ? error : !done;
+}
+
+size_t
+world_tombstones(struct world *world)
+{
+	struct world_tombs tombs = {.world = world, .cursor = UINT64_MAX};
+	check(store_tombstones_load(world->store, world_count_tombstone, &tombs) == 0);
+	return tombs.open;
 }
 
 /* ── comparing ── */

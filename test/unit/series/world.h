@@ -48,6 +48,8 @@ struct world {
 	size_t key_lens[WORLD_SERIES];
 	unsigned rollups;          /* which are kept; see series.h */
 	int64_t floor_ms;          /* points before it are gone, their roll-ups are not */
+	size_t doubted;            /* the series of the last tombstone that failed, or WORLD_SERIES */
+	uint64_t doubted_seq;
 	size_t damages;            /* reported so far */
 	struct series_damage damage; /* the last */
 };
@@ -73,6 +75,12 @@ int world_merge(struct world *world, bool compact); /* 1: merged, 0: nothing to 
 int world_roll(struct world *world, enum series_roll_when when); /* likewise */
 int world_roll_before(struct world *world, int64_t before_ms);
 int world_retire(struct world *world, int64_t before_ms); /* likewise; points only */
+
+/* A tombstone for the device of a series, stored. 0 or what failed: then it may hold or not, which
+ * the next world_open finds out. */
+int world_erase(struct world *world, size_t series);
+int world_rewrite(struct world *world); /* one step of rewriting; 1: there may be more, 0, -errno */
+size_t world_tombstones(struct world *world); /* that are not done */
 
 /* Everything the partition tells against the model; aggregates also from points only, and then
  * every bit must be the same. */

@@ -210,6 +210,17 @@ put_tombstone(struct store_tx *tx, void *ctx)
 }
 
 static int
+end_tombstone(struct store_tx *tx, void *ctx)
+{
+	const struct store_tombstone *one = ctx;
+	int error = store_tombstone_series_done(tx, one->tenant, one->device, one->seq,
+	    one->created_ms);
+
+	return error ? error : store_tombstone_journal_done(tx, one->tenant, one->device, one->seq,
+	    one->created_ms + 1);
+}
+
+static int
 see_tombstone(void *ctx, const struct store_tombstone *tombstone)
 {
 	*(struct store_tombstone *)ctx = *tombstone;
@@ -234,6 +245,15 @@ a_later_tombstone_takes_the_place_of_the_earlier(void **state)
 	assert_int_equal(store_tombstones_load(store, see_tombstone, &seen), 0);
 	assert_true(seen.seq == 50 && seen.part_id == 6 && seen.created_ms == 7);
 	assert_true(seen.series_done_ms == 0 && seen.journal_done_ms == 9);
+	one.created_ms = 77; /* when it was done */
+	assert_int_equal(run_one(store, end_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_tombstone, &seen), 0);
+	assert_true(seen.series_done_ms == 77 && seen.journal_done_ms == 78);
+	one.seq = 49; /* an earlier one's work is no longer the question */
+	one.created_ms = 99;
+	assert_int_equal(run_one(store, end_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_tombstone, &seen), 0);
+	assert_true(seen.series_done_ms == 77 && seen.journal_done_ms == 78);
 	store_close(store);
 }
 
