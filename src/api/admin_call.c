@@ -369,7 +369,7 @@ call_back(struct admin_call *call)
 	if (call->finding && !call->error) {
 		call->finding = false;
 		call_proceed(call);
-	} else {
+	} else if (call->error || !call->ops->after || !call->ops->after(call)) {
 		call_end(call);
 	}
 }

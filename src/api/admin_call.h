@@ -32,6 +32,9 @@ struct admin_call_ops {
 	int (*find)(struct admin_call *call, struct store_tx *tx);
 	/* Of a part, on the loop, when it is over: call->error, call->out. */
 	void (*done)(struct admin_call *call);
+	/* On the loop, when it is committed and every loop has heard of it, before the answer: true
+	 * when something is still to be done, which ends with admin_call_finish. May be NULL. */
+	bool (*after)(struct admin_call *call);
 	/* What access_may is asked first, about the thing of the call's tenant that {id} in the
 	 * path names. Calls that say nothing are for those who govern the node. */
 	enum access_what what;

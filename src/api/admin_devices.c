@@ -11,6 +11,7 @@
 #include "access_registry.h"
 #include "admin_devices.h"
 #include "check.h"
+#include "erasures.h"
 #include "num.h"
 
 #define INTEGER_MAX ((UINT64_C(1) << 53) - 1)
@@ -343,16 +344,14 @@ config_apply(struct admin_call *call, struct store_tx *tx)
 	return admin_devices_change((struct device_call *)call, tx, "device.config", config_change);
 }
 
-static int
-remove_apply(struct admin_call *call, struct store_tx *tx)
+int
+admin_devices_remove(struct device_call *dc, struct store_tx *tx)
 {
-	struct device_call *dc = (struct device_call *)call;
+	struct admin_call *call = &dc->call;
 	struct span before;
 	uint64_t version;
-	int error = admin_devices_find(dc, tx);
+	int error = admin_call_match(call, call->version);
 
-	if (error == 0)
-		error = admin_call_match(call, call->version);
 	if (error == 0)
 		error = admin_devices_document(dc, &before);
 	if (error == 0)
@@ -363,6 +362,18 @@ remove_apply(struct admin_call *call, struct store_tx *tx)
 	if (error == 0)
 		error = admin_call_audit(call, tx, "device.remove", dc->device.id, before,
 		    SPAN(""));
+	call->version = 0;
+	return error;
+}
+
+static int
+remove_apply(struct admin_call *call, struct store_tx *tx)
+{
+	struct device_call *dc = (struct device_call *)call;
+	int error = admin_devices_find(dc, tx);
+
+	if (error == 0)
+		error = admin_devices_remove(dc, tx);
 	call->version = 0;
 	if (error == 0)
 		call->status = 204;
@@ -471,9 +482,14 @@ remove_end(struct session_request *request, struct span whole)
 {
 	static const struct admin_call_ops ops = {.apply = remove_apply,
 	    .what = ACCESS_A_DEVICE, .verb = ACCESS_CHANGE};
-	struct device_call *dc = admin_devices_create(request, sizeof *dc, &ops);
+	struct device_call *dc;
 
 	(void)whole;
+	if (span_eq(session_query(request, "erase"), SPAN("1"))) {
+		erasures_begin(request);
+		return;
+	}
+	dc = admin_devices_create(request, sizeof *dc, &ops);
 	if (dc)
 		admin_call_run(&dc->call, 0);
 }
@@ -538,9 +554,15 @@ static const struct session_doc config_doc = {
 };
 
 static const struct session_doc remove_doc = {
+	.help = "With erase=1 its data goes, too, even where it is no device any more: it is "
+	    "hidden when the answer comes, and rewritten out of all files in the background.",
 	.path = ID_PATH,
+	.query = {{"erase?", "'1'", "Erases what it has reported."}},
 	.headers = IF_MATCH,
-	.answers = {{204, "", "It is gone."}, NOT_THERE, CHANGED_SINCE, STORE_FAILED},
+	.answers = {{204, "", "It is gone."},
+	    {202, "{job: string}", "It is gone; /api/v1/admin/erasures/{job} says when its data "
+		"is."},
+	    NOT_THERE, CHANGED_SINCE, STORE_FAILED},
 };
 
 static const struct session_doc login_doc = {

@@ -39,6 +39,9 @@ int admin_devices_user_found(void *device_call, const struct store_user *user);
 /* Stores a new device that is filled but for its id and token. */
 int admin_devices_insert(struct device_call *dc, struct store_tx *tx);
 
+/* Takes the device that was found out of the registry. */
+int admin_devices_remove(struct device_call *dc, struct store_tx *tx);
+
 /* Writes the device back after change() and answers with it. */
 int admin_devices_change(struct device_call *dc, struct store_tx *tx, const char *what,
     int (*change)(struct device_call *dc));

@@ -28,6 +28,7 @@ const struct api_group api_groups[] = {
 	{"Administration", "What there is, and who may do what with it.",
 	    api_admin_devices_list_routes},
 	{"Administration", NULL, api_admin_devices_routes},
+	{"Administration", NULL, api_erasures_routes},
 	{"Administration", NULL, api_admin_devices_legacy_routes},
 	{"Administration", NULL, api_admin_import_routes},
 	{"Administration", NULL, api_admin_gateways_routes},

@@ -22,6 +22,7 @@ extern const struct session_route api_subscribe_routes[];
 extern const struct session_route api_publish_routes[];
 extern const struct session_route api_keys_routes[];
 extern const struct session_route api_admin_devices_routes[];
+extern const struct session_route api_erasures_routes[];
 extern const struct session_route api_admin_devices_list_routes[];
 extern const struct session_route api_admin_devices_legacy_routes[];
 extern const struct session_route api_admin_gateways_routes[];

@@ -16,6 +16,7 @@ struct raw_question {
 	const struct api *api;
 	struct span tenant, device;  /* in the bytes behind the struct */
 	struct flow_scope *scope;    /* NULL: all devices */
+	struct tombs *tombs;         /* what is erased */
 	int64_t from_ms, to_ms;
 	uint64_t limit, written;
 	struct buf scratch, out;
@@ -47,8 +48,8 @@ raw_record(struct raw_question *question, const struct journal_record *record)
 	if (record->stream != JOURNAL_REPORTS || record->arrival_ms < question->from_ms ||
 	    record->arrival_ms >= question->to_ms || !span_eq(record->tenant, question->tenant))
 		return 0;
-	int written = raw_write(record, question->device, question->scope, &question->scratch,
-	    &question->out);
+	int written = raw_write_shown(record, question->device, question->scope, question->tombs,
+	    &question->scratch, &question->out);
 	if (written == -EBADMSG) {
 		buf_printf(&question->out, "{\"warning\":\"record %llu cannot be read\"}\n",
 		    (unsigned long long)record->seq);
@@ -94,6 +95,7 @@ raw_destroy(void *ctx)
 	buf_finish(&question->scratch);
 	buf_finish(&question->out);
 	flow_scope_destroy(question->scope);
+	tombs_unref(question->tombs);
 	free(question);
 }
 
@@ -107,6 +109,7 @@ raw_create(struct session_request *request)
 	if (!question)
 		return NULL;
 	question->api = al->api;
+	question->tombs = flow_loop_tombs(al->flow);
 	memcpy(question->bytes, tenant.ptr, tenant.len);
 	if (device.len)
 		memcpy(question->bytes + tenant.len, device.ptr, device.len);

@@ -19,6 +19,7 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 		return -ENOMEM;
 	flow->options = *options;
 	flow->next_part_id = 1;
+	pthread_mutex_init(&flow->tombs_lock, NULL);
 	int error = hub_create(options->loops, &flow->hub);
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		error = series_partition_create(options->env, options->series_dir, p,
@@ -45,6 +46,8 @@ flow_destroy(struct flow *flow)
 	for (uint32_t p = 0; p < flow->options.partitions; p++)
 		series_partition_destroy(flow->partitions[p]);
 	census_destroy(flow->census);
+	tombs_unref(flow->tombs);
+	pthread_mutex_destroy(&flow->tombs_lock);
 	hub_destroy(flow->hub);
 	free(flow);
 }
@@ -237,6 +240,7 @@ flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
 		.merges = counters->merges,
 		.rolls = counters->rolls,
 		.retired = counters->retired,
+		.erased = counters->erased,
 		.records_failed = counters->records_failed,
 		.replayed = counters->replayed,
 	};

@@ -21,6 +21,7 @@
 #include "query.h"
 #include "series.h"
 #include "store.h"
+#include "tombs.h"
 #include "workers.h"
 
 struct flow;
@@ -262,6 +263,33 @@ struct flow_look {
 
 void flow_look(struct flow_loop *fl, struct flow_look *look);
 
+/* ── erasure ── */
+
+/* All data of a device, up to now: hidden before done(), erased in the background after. The device
+ * must be in no loop's registry any more (or what is still accepted lives on). The caller's, flow's
+ * from flow_erase until done(). */
+struct flow_erase {
+	struct store_tombstone tombstone; /* tenant and device are the caller's, the rest flow's */
+	/* On the asking loop. Not 0: it may be hidden, but is not after the next start. */
+	void (*done)(struct flow_erase *erase, int error);
+	struct mail mail;               /* flow's, as all below */
+	struct store_unit unit;
+	struct flow_loop *origin;
+	unsigned at;
+	bool quiet;                     /* nothing was on its way when it took its seq */
+	int error;
+};
+
+void flow_erase(struct flow_loop *fl, struct flow_erase *erase);
+
+/* At start, after the cursors were set and before parts are attached: a tombstone that is stored.
+ * The next part id must lie above its part_id. 0 or -ENOMEM. */
+int flow_hide(struct flow *flow, const struct store_tombstone *tombstone);
+
+/* What is hidden in the journal, a reference (tombs_unref); NULL: nothing. Any thread. */
+struct tombs *flow_tombs(struct flow *flow);
+struct tombs *flow_loop_tombs(struct flow_loop *fl);
+
 /* ── end ── */
 
 /* Flushes every head of this loop's partitions and makes each day one part; done(ctx) when all is
@@ -271,6 +299,7 @@ void flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), v
 struct flow_stats {
 	uint64_t records, readings, released_seq, commits, flushes, flushes_failed, merges, rolls;
 	uint64_t retired;               /* times that days were given up */
+	uint64_t erased;                /* steps of erasing */
 	uint64_t records_failed, replayed;
 };
 void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */

@@ -15,6 +15,7 @@
 #define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time */
 #define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
 #define FLOW_RETRY_MS 5000                  /* after a flush that failed */
+#define FLOW_ERASE_RETRY_MS 600000          /* after a step of erasing that failed */
 
 enum flow_kind { FLOW_TICKET, FLOW_PUBLISH, FLOW_WANT, FLOW_ASK, FLOW_CHANNEL, FLOW_CLOSED };
 
@@ -173,7 +174,7 @@ void release_unref(struct release *release);
 
 struct flow_counters {
 	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
-	atomic_uint_fast64_t merges, rolls, retired, records_failed, replayed;
+	atomic_uint_fast64_t merges, rolls, retired, erased, records_failed, replayed;
 };
 
 struct flow {
@@ -186,6 +187,8 @@ struct flow {
 	struct sequencer sequencer;
 	struct committer *committer;
 	struct flow_counters counters;
+	pthread_mutex_t tombs_lock;
+	struct tombs *tombs;               /* what is hidden in the journal; NULL: nothing */
 	struct census *census;             /* NULL: there is no limit on series */
 };
 
@@ -196,6 +199,7 @@ struct flow_loop {
 	struct hub_local *hub;
 	unsigned index;
 	struct judge *judge;
+	uint64_t released_seq;             /* all up to it came by here */
 	struct points points;
 };
 

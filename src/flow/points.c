@@ -22,7 +22,9 @@ struct points_slot {
 	struct series_roll *roll;
 	struct series_merge *merge;
 	struct series_retire *retire;
+	struct series_erase *erase;
 	int64_t points_before_ms, rollups_before_ms; /* what is to go; INT64_MIN: nothing */
+	uint64_t erase_at_ms;           /* not before, after a step that failed */
 	struct job job;
 	struct store_unit unit;
 	struct mail stored;
@@ -36,7 +38,8 @@ static void slot_done(struct mail *mail);
 static bool
 slot_busy(const struct points_slot *slot)
 {
-	return slot->flush || slot->roll || slot->merge || slot->retire;
+	return slot->flush || slot->roll || slot->merge || slot->retire ||
+	    slot->erase;
 }
 
 /* ── the way of one piece of work ── */
@@ -48,6 +51,7 @@ slot_run(struct job *job)
 	slot->error = slot->flush ? series_flush_run(slot->flush) :
 	    slot->roll		  ? series_roll_run(slot->roll) :
 	    slot->merge		  ? series_merge_run(slot->merge) :
+	    slot->erase		  ? series_erase_run(slot->erase) :
 				    0;
 }
 
@@ -58,6 +62,7 @@ slot_apply(struct store_unit *unit, struct store_tx *tx)
 	return slot->flush ? series_flush_commit(slot->flush, tx) :
 	    slot->roll	   ? series_roll_commit(slot->roll, tx) :
 	    slot->merge	   ? series_merge_commit(slot->merge, tx) :
+	    slot->erase	   ? series_erase_commit(slot->erase, tx) :
 			     series_retire_commit(slot->retire, tx);
 }
 
@@ -108,6 +113,21 @@ slot_flush(struct points_slot *slot)
 	return true;
 }
 
+/* One step of erasing; what is hidden and not yet in parts is flushed before. */
+static void
+slot_erase(struct points_slot *slot)
+{
+	bool flush;
+	if (slot->erase_at_ms > loop_mono_ms(slot->fl->loop))
+		return;
+	slot->erase = series_partition_erase_begin(slot->partition,
+	    &slot->fl->flow->next_part_id, &flush);
+	if (slot->erase || !flush)
+		return;
+	series_partition_advance(slot->partition, slot->fl->released_seq);
+	slot->flush = series_partition_freeze(slot->partition, &slot->fl->flow->next_part_id);
+}
+
 /* Gives up what has become too old, and rolls it up before. */
 static void
 slot_retire(struct points_slot *slot)
@@ -126,7 +146,9 @@ static void
 slot_tidy(struct points_slot *slot)
 {
 	_Atomic uint64_t *next_part_id = &slot->fl->flow->next_part_id;
-	slot_retire(slot);
+	slot_erase(slot);
+	if (!slot_busy(slot))
+		slot_retire(slot);
 	if (!slot_busy(slot))
 		slot->roll = series_partition_roll_begin(slot->partition, next_part_id,
 		    SERIES_ROLL_DUE);
@@ -182,6 +204,12 @@ slot_done(struct mail *mail)
 		slot_count(slot, &flow->counters.rolls, "rolling points up");
 		series_partition_rolled(slot->partition, slot->roll, slot->error);
 		slot->roll = NULL;
+	} else if (slot->erase) {
+		slot_count(slot, &flow->counters.erased, "erasing a device");
+		series_partition_erased(slot->partition, slot->erase, slot->error);
+		if (slot->error)
+			slot->erase_at_ms = loop_mono_ms(slot->fl->loop) + FLOW_ERASE_RETRY_MS;
+		slot->erase = NULL;
 	} else if (slot->retire) {
 		slot_count(slot, &flow->counters.retired, "giving up what is too old");
 		series_partition_retired(slot->partition, slot->retire, slot->error);

@@ -15,6 +15,7 @@ struct raw {
 	const struct journal_record *record;
 	struct span device;
 	const struct flow_scope *scope;
+	const struct tombs *tombs;
 	struct buf *scratch, *out;
 	uint32_t item;
 	uint32_t reject;  /* index into the record's rejects */
@@ -56,6 +57,8 @@ static bool
 is_wanted(const struct raw *raw, struct span device)
 {
 	if (raw->device.ptr && !(device.ptr && span_eq(device, raw->device)))
+		return false;
+	if (tombs_hide_record(raw->tombs, raw->record->tenant, device, raw->record->seq))
 		return false;
 	return !raw->scope || (device.ptr && flow_scope_has(raw->scope, device));
 }
@@ -225,7 +228,15 @@ int
 raw_write(const struct journal_record *record, struct span device,
     const struct flow_scope *scope, struct buf *scratch, struct buf *out)
 {
-	struct raw raw = {.record = record, .device = device, .scope = scope,
+	return raw_write_shown(record, device, scope, NULL, scratch, out);
+}
+
+int
+raw_write_shown(const struct journal_record *record, struct span device,
+    const struct flow_scope *scope, const struct tombs *tombs, struct buf *scratch,
+    struct buf *out)
+{
+	struct raw raw = {.record = record, .device = device, .scope = scope, .tombs = tombs,
 		.scratch = scratch, .out = out};
 	int error = -EBADMSG;
 	if (record->format == JOURNAL_FORMAT_JSON)

@@ -216,6 +216,7 @@ release_deliver(struct mail *mail)
 	for (size_t i = 0; i < release->count; i++)
 		release_apply(fl, &release->items[i]);
 	hub_local_advance(fl->hub, release->seq_last);
+	fl->released_seq = release->seq_last;
 	points_settle(fl);
 	release_unref(release);
 }

@@ -25,7 +25,30 @@ struct lists {
 	struct store_part *parts;
 	size_t part_count, part_cap;
 	uint64_t cursors[FLOW_PARTITIONS_MAX], floors[FLOW_PARTITIONS_MAX];
+	struct store_tombstone *tombstones; /* the text of each is one allocation, of its tenant */
+	size_t tombstone_count;
 };
+
+static int
+tombstone_take(void *ctx, const struct store_tombstone *tombstone)
+{
+	struct lists *lists = ctx;
+	size_t tenant_len = tombstone->tenant.len, len = tenant_len + tombstone->device.len;
+	void *grown = realloc(lists->tombstones,
+	    (lists->tombstone_count + 1) * sizeof *lists->tombstones);
+	if (grown)
+		lists->tombstones = grown;
+	char *text = grown ? malloc(len + 1) : NULL;
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, tombstone->tenant.ptr, tenant_len);
+	memcpy(text + tenant_len, tombstone->device.ptr, tombstone->device.len);
+	struct store_tombstone *copy = &lists->tombstones[lists->tombstone_count++];
+	*copy = *tombstone;
+	copy->tenant = span_of(text, tenant_len);
+	copy->device = span_of(text + tenant_len, tombstone->device.len);
+	return 0;
+}
 
 static int
 part_take(void *ctx, const struct store_part *part)
@@ -52,6 +75,8 @@ lists_load(struct server *server, struct lists *lists, uint32_t partitions, char
 		error = store_cursor_get(store, "points", p, &lists->cursors[p]);
 	for (uint32_t p = 0; p < partitions && !error; p++)
 		error = store_cursor_get(store, "floor", p, &lists->floors[p]);
+	if (!error)
+		error = store_tombstones_load(store, tombstone_take, lists);
 	if (!error)
 		error = server_registry_load(server);
 	if (error)
@@ -210,6 +235,8 @@ parts_sweep(struct server *server, const struct lists *lists)
 	/* Also above those whose file is missing. */
 	if (lists->part_count)
 		next_id = MAX(next_id, known[lists->part_count - 1] + 1);
+	for (size_t i = 0; i < lists->tombstone_count; i++)
+		next_id = MAX(next_id, lists->tombstones[i].part_id + 1);
 	free(known);
 	if (!error)
 		flow_set_next_part_id(server->flow, next_id);
@@ -227,6 +254,8 @@ parts_attach(
 			series_partition_set_floor(flow_partition(server->flow, p),
 			    (int64_t)lists->floors[p]);
 	}
+	for (size_t i = 0; i < lists->tombstone_count && !error; i++)
+		error = flow_hide(server->flow, &lists->tombstones[i]);
 	for (size_t i = 0; i < lists->part_count && !error; i++)
 		error = part_attach(server, partitions, &lists->parts[i]);
 	if (!error)
@@ -260,5 +289,8 @@ server_open(struct server *server, char *ret_reason)
 	if (!error)
 		error = parts_attach(server, &lists, partitions, ret_reason);
 	free(lists.parts);
+	for (size_t i = 0; i < lists.tombstone_count; i++)
+		free((char *)(uintptr_t)lists.tombstones[i].tenant.ptr);
+	free(lists.tombstones);
 	return error;
 }

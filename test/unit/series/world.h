@@ -48,7 +48,7 @@ struct world {
 	size_t key_lens[WORLD_SERIES];
 	unsigned rollups;          /* which are kept; see series.h */
 	int64_t floor_ms;          /* points before it are gone, their roll-ups are not */
-	size_t doubted;            /* the series of the last tombstone that failed, or WORLD_SERIES */
+	size_t doubted;            /* series of the last tombstone that failed, or WORLD_SERIES */
 	uint64_t doubted_seq;
 	size_t damages;            /* reported so far */
 	struct series_damage damage; /* the last */

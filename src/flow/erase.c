@@ -1,0 +1,149 @@
+/*
+ * erase.c: a device's data is hidden, everywhere and at once, and then erased.
+ *
+ * Where it was taken out of the registry nothing more of it is accepted; what was accepted before
+ * is on its way to the sequencer. So the question visits every loop first (each has then sent what
+ * it had), then takes the last number that the sequencer gave, hides what lies up to it in the
+ * device's partition, and stores the tombstone. The partition's slot does the rest (points.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "flow_priv.h"
+
+/* ── what is hidden in the journal, for any thread ── */
+
+struct tombs *
+flow_tombs(struct flow *flow)
+{
+	pthread_mutex_lock(&flow->tombs_lock);
+	struct tombs *tombs = tombs_ref(flow->tombs);
+	pthread_mutex_unlock(&flow->tombs_lock);
+	return tombs;
+}
+
+struct tombs *
+flow_loop_tombs(struct flow_loop *fl)
+{
+	return flow_tombs(fl->flow);
+}
+
+static int
+erase_hide(struct flow *flow, const struct store_tombstone *tombstone)
+{
+	pthread_mutex_lock(&flow->tombs_lock);
+	struct tombs *with = NULL, *before = flow->tombs;
+	int error = tombs_copy(before, tombstone, NULL, &with);
+	if (!error)
+		flow->tombs = with;
+	pthread_mutex_unlock(&flow->tombs_lock);
+	if (!error)
+		tombs_unref(before);
+	return error;
+}
+
+static uint32_t
+erase_partition(const struct flow *flow, const struct store_tombstone *tombstone)
+{
+	return series_partition_of(tombstone->tenant, tombstone->device,
+	    flow->options.partitions);
+}
+
+int
+flow_hide(struct flow *flow, const struct store_tombstone *tombstone)
+{
+	struct series_partition *partition =
+	    flow->partitions[erase_partition(flow, tombstone)];
+	int error = tombstone->journal_done_ms ? 0 : erase_hide(flow, tombstone);
+	if (!error && (!tombstone->series_done_ms ||
+	    tombstone->seq > series_partition_cursor(partition)))
+		error = series_partition_hide(partition, tombstone);
+	return error;
+}
+
+/* ── the way of one ── */
+
+static void
+erase_back(struct mail *mail)
+{
+	struct flow_erase *erase = CONTAINER_OF(mail, struct flow_erase, mail);
+	erase->done(erase, erase->error);
+}
+
+static int
+erase_apply(struct store_unit *unit, struct store_tx *tx)
+{
+	struct flow_erase *erase = CONTAINER_OF(unit, struct flow_erase, unit);
+	return store_tombstone_put(tx, &erase->tombstone);
+}
+
+static void
+erase_stored(struct store_unit *unit, int error)
+{
+	struct flow_erase *erase = CONTAINER_OF(unit, struct flow_erase, unit);
+	erase->error = error;
+	erase->mail.deliver = erase_back;
+	mailbox_send(erase->origin->box, &erase->mail);
+}
+
+/* On the loop that has its partition. Roll-ups that are being made now know nothing of the
+ * tombstone: their number is below the one that is taken here. */
+static void
+erase_own(struct mail *mail)
+{
+	struct flow_erase *erase = CONTAINER_OF(mail, struct flow_erase, mail);
+	struct flow *flow = erase->origin->flow;
+	struct store_tombstone *tombstone = &erase->tombstone;
+	struct series_partition *partition =
+	    flow->partitions[erase_partition(flow, tombstone)];
+	tombstone->part_id = atomic_fetch_add(&flow->next_part_id, 1);
+	/* All up to it was released, and so has come by before this. */
+	if (erase->quiet)
+		series_partition_advance(partition, tombstone->seq);
+	int error = series_partition_hide(partition, tombstone);
+	if (!error)
+		error = erase_hide(flow, tombstone);
+	if (error) {
+		erase_stored(&erase->unit, error);
+		return;
+	}
+	erase->unit = (struct store_unit){
+		.apply = erase_apply, .done = erase_stored, .urgent = true};
+	store_writer_submit(flow->options.store, &erase->unit);
+}
+
+/* On the first loop. */
+static void
+erase_number(struct mail *mail)
+{
+	struct flow_erase *erase = CONTAINER_OF(mail, struct flow_erase, mail);
+	struct flow *flow = erase->origin->flow;
+	erase->tombstone.seq = flow->sequencer.next_seq - 1;
+	erase->quiet = !flow->sequencer.head;
+	erase->mail.deliver = erase_own;
+	mailbox_send(flow_owner(flow, erase_partition(flow, &erase->tombstone))->box,
+	    &erase->mail);
+}
+
+static void
+erase_visit(struct mail *mail)
+{
+	struct flow_erase *erase = CONTAINER_OF(mail, struct flow_erase, mail);
+	struct flow *flow = erase->origin->flow;
+	bool last = ++erase->at == flow->options.loops;
+	if (last)
+		erase->mail.deliver = erase_number;
+	mailbox_send(flow->loops[last ? 0 : erase->at]->box, &erase->mail);
+}
+
+void
+flow_erase(struct flow_loop *fl, struct flow_erase *erase)
+{
+	erase->origin = fl;
+	erase->at = 0;
+	erase->tombstone.created_ms = loop_now_ms(fl->loop);
+	erase->tombstone.series_done_ms = erase->tombstone.journal_done_ms = 0;
+	erase->mail.deliver = erase_visit;
+	mailbox_send(fl->flow->loops[0]->box, &erase->mail);
+}
