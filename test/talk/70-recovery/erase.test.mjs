@@ -1,0 +1,104 @@
+// Devices that go with their data: hidden at once, out of the files soon, also after a kill; days
+// of points that have become too old; limits of times and series.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { serve, until } from '../harness.mjs';
+import { local } from '../60-admin/local.mjs';
+
+const day = 86_400_000;
+const looking = ['--set', 'retention.look_s=100ms'];
+
+/** Lines of line protocol with milliseconds. */
+async function write(server, lines, status = 204) {
+  const answer = await server.post('/write?precision=ms', lines);
+  assert.equal(answer.status, status, answer.text);
+  return answer;
+}
+
+const series = async (server, query) => {
+  const answer = await server.get(query);
+  assert.equal(answer.status, 200, answer.text);
+  return answer.json().series;
+};
+const counts = async (server, metric, step = '1h') => (await series(server,
+  `/api/v1/query?metric=${metric}&from=0&to=2000000000000&step=${step}&agg=count,sum`))
+  .map((one) => [one.tags.device, one.points.map((row) => row[1])]);
+
+const lines = (device, from, count, step = 1000) => Array.from({ length: count },
+  (_, i) => `w,device=${device} a=${i % 7} ${from + i * step}`).join('\n');
+
+async function erase(server, device) {
+  const answer = await local(server, 'DELETE', `/api/v1/admin/devices/${device}?erase=1`);
+  assert.equal(answer.status, 202, answer.text);
+  return `/api/v1/admin/erasures/${answer.json().job}`;
+}
+
+const seriesDone = (server, job) => until(async () =>
+  (await local(server, 'GET', job)).json().series_done !== null, 'erasing');
+
+test('a device goes with its data, lives on when it comes back, and stays gone', async (t) => {
+  const server = await serve(t, { args: looking });
+  const t0 = 1_700_006_400_000; // a full hour
+  await write(server, `${lines('gone', t0, 2000)}\n${lines('kept', t0, 2000)}`);
+  await server.stop();
+  await server.again(); // parts, and roll-ups of the hour
+  await write(server, `${lines('gone', t0 + day, 10)}\n${lines('kept', t0 + day, 10)}`);
+  const both = [2000, 10];
+  assert.deepEqual(await counts(server, 'w.a', '1d'), [['gone', both], ['kept', both]]);
+  const job = await erase(server, 'gone');
+  const kept = async () => {
+    assert.deepEqual(await counts(server, 'w.a', '1d'), [['kept', both]]);
+    assert.deepEqual(await series(server, '/api/v1/latest?metric=w.a&device=gone'), []);
+    const raw = await server.get('/api/v1/raw?limit=100000');
+    assert.ok(!raw.text.includes('gone') && raw.text.includes('kept'), 'raw');
+  };
+  await kept();
+  await server.kill9();
+  await server.again();
+  await kept();
+  await seriesDone(server, job);
+  const { device, done, raw_done: raw } = (await local(server, 'GET', job)).json();
+  assert.deepEqual({ device, done, raw }, { device: 'gone', done: false, raw: null });
+  await kept();
+  await write(server, lines('gone', t0, 3));
+  assert.deepEqual((await counts(server, 'w.a', '1d'))[0], ['gone', [3]]);
+  await server.stop();
+  await server.again();
+  assert.deepEqual(await counts(server, 'w.a', '1d'), [['gone', [3]], ['kept', both]]);
+});
+
+test('a job that is none is not found', async (t) => {
+  const server = await serve(t);
+  for (const job of ['1', '0', 'x'])
+    assert.equal((await local(server, 'GET', `/api/v1/admin/erasures/${job}`)).status, 404);
+});
+
+test('points go by the day, their roll-ups stay; what comes too late is told so', async (t) => {
+  const now = Date.now();
+  const old = Math.floor(now / day) * day - 3 * day;
+  const server = await serve(t, { args: looking });
+  await write(server, `${lines('1', old, 1000)}\n${lines('1', now - 5000, 2)}`);
+  assert.deepEqual(await counts(server, 'w.a'), [['1', [1000, 2]]]);
+  await server.stop();
+  await server.again([...looking, '--set', 'retention.points_s=2d']);
+  const raw = () => series(server, `/api/v1/query?metric=w.a&from=${old}&to=${now + day}`);
+  await until(async () => (await raw())[0].points.length === 2, 'retention');
+  assert.deepEqual(await counts(server, 'w.a'), [['1', [1000, 2]]]);
+  const late = await write(server, `w,device=1 a=1 ${old}\nw,device=1 a=1 ${now - 1}`, 400);
+  assert.match(late.text, /too_old/);
+  assert.deepEqual(await counts(server, 'w.a'), [['1', [1000, 3]]]);
+});
+
+test('new series beyond the limit are refused, old ones go on, also after a restart', async (t) => {
+  const server = await serve(t, { args: ['--set', 'series.max=2', '--set', 'time.future_s=1h'] });
+  await write(server, 'w,device=1 a=1,b=2 1000');
+  for (let life = 0; life < 2; life++) {
+    const answer = await write(server, 'w,device=1 c=1 2000\nw,device=1 a=5 3000', 400);
+    assert.match(answer.text, /too_many_series/);
+    assert.deepEqual(await counts(server, 'w.a', '1d'), [['1', [2]]]);
+    assert.match((await write(server, `w,device=1 a=1 ${Date.now() + 2 * 3600_000}`, 400)).text,
+      /out_of_time/);
+    await server.stop();
+    await server.again();
+  }
+});
