@@ -65,6 +65,7 @@ int bench_fail(struct bench *b, int error, const char *format, ...)
 int bench_ingest(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_json(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_live(struct bench *b, unsigned run, struct bench_result *ret_result);
+int bench_messages(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_start(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_idle(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_query(struct bench *b, unsigned run, struct bench_result *ret_result);

@@ -27,6 +27,9 @@ static const struct kind kinds[] = {
 	{.readings = 5000000, .series = 1000, .batch = 5000, .connections = 4}},
     {"live", "from the durable answer to the subscriber, SSE and WebSocket", bench_live,
 	{.rate = 1000, .duration_ms = 10000, .subscribers = 1, .connections = 16}},
+    {"messages", "small bodies over many connections, and how soon they are visible",
+	bench_messages,
+	{.rate = 70000, .duration_ms = 10000, .series = 100000, .batch = 1, .connections = 200}},
     {"start", "from exec to ready, after kill -9 and after SIGTERM", bench_start,
 	{.readings = 10000000, .series = 1000, .batch = 5000, .connections = 4}},
     {"idle", "memory and CPU of a server that nobody asks", bench_idle,
@@ -61,9 +64,9 @@ static const char help_end[] =
     "  --series N        devices they are spread over\n"
     "  --batch N         readings a request\n"
     "  --connections N   connections of the load, each a thread\n"
-    "  --rate N          readings a second (live, access)\n"
+    "  --rate N          readings a second (live, messages, access)\n"
     "  --subscribers N   of each transport (live)\n"
-    "  --duration TIME   of a measurement (live, idle, access)\n"
+    "  --duration TIME   of a measurement (live, messages, idle, access)\n"
     "  --dir PATH        where data directories are made and removed; default $TMPDIR or\n"
     "                    /var/tmp; must be on the disk in question\n"
     "  --set K=V,...     settings of the servers\n"
