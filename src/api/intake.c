@@ -22,6 +22,7 @@
 #include "check.h"
 #include "gate.h"
 #include "json.h"
+#include "num.h"
 #include "registrar.h"
 
 #define INTAKE_AHEAD_BYTES (4u << 20)
@@ -46,6 +47,7 @@ struct intake {
 	bool under_way;       /* a record of this body was appended */
 	unsigned retries;
 	uint64_t wait_ms;     /* with -EDQUOT: until the limits allow more */
+	uint64_t told_bytes;  /* that are still to come, as the head says; of compressed ones less */
 	size_t paid_bytes;    /* of the body's beginning, taken from the limit */
 	size_t ahead_bytes;   /* appended, not yet durable */
 	unsigned records;
@@ -176,12 +178,36 @@ record_build(struct intake *intake, const struct judge_body *body, struct journa
 		.rejects = result->rejects,
 		.reject_count = result->reject_count,
 	};
-	int error = journal_record_create(&like, false, ret);
+	int error = journal_record_create(&like, true, ret);
 	if (error)
 		return error;
 	(*ret)->parsed = result->batch;
 	(*ret)->parsed_destroy = batch_drop;
 	result->batch = NULL;
+	return 0;
+}
+
+/* The body's memory becomes the record's, what lies behind the record a new body's: so what is long
+ * is not copied. */
+static int
+record_take_body(struct intake *intake, const struct judge_body *body,
+    struct journal_record **ret)
+{
+	struct buf rest, *whole = &intake->body;
+	buf_init(&rest, 0);
+	int error = buf_append(&rest, body->bytes + body->len, whole->len - body->len);
+	if (!error)
+		error = record_build(intake, body, ret);
+	if (error) {
+		buf_finish(&rest);
+		return error;
+	}
+	if (whole->cap - body->len > body->len / 4) {
+		char *shrunk = realloc(whole->ptr, body->len);
+		if (shrunk)
+			(*ret)->body.ptr = shrunk;
+	}
+	*whole = rest;
 	return 0;
 }
 
@@ -192,7 +218,7 @@ record_make(struct intake *intake, const struct judge_body *body, uint64_t readi
 	struct intake_record *sent = calloc(1, sizeof *sent);
 	if (!sent)
 		return -ENOMEM;
-	int error = record_build(intake, body, &sent->ticket.record);
+	int error = record_take_body(intake, body, &sent->ticket.record);
 	if (error) {
 		free(sent);
 		return error;
@@ -292,10 +318,11 @@ intake_submit(struct intake *intake, size_t len)
 		intake->registering = registrar_await(intake->al->registrar, &intake->wait);
 	if (!error && result->accepted > accepted)
 		error = record_make(intake, &body, result->accepted - accepted);
+	else if (!error)
+		buf_consume(&intake->body, len);
 	judge_result_clear(result);
 	if (error)
 		return error;
-	buf_consume(&intake->body, len);
 	intake->paid_bytes -= len;
 	return record_append(intake);
 }
@@ -504,6 +531,7 @@ intake_begin(struct session_request *request, const struct intake_kind *kind)
 		return;
 	}
 	struct span type = session_header(request, "Content-Type");
+	num_parse_u64(session_header(request, "Content-Length"), &intake->told_bytes);
 	intake->request = request;
 	intake->al = al;
 	intake->kind = *kind;
@@ -532,6 +560,19 @@ intake_skip(struct intake *intake, struct span bytes)
 	return span_skip(bytes, (size_t)(lf - bytes.ptr) + 1);
 }
 
+/* Room for what comes now and, as far as the head told, for the rest of a record: a buffer that
+ * doubles again and again is copied as often. */
+static int
+intake_reserve(struct intake *intake, size_t bytes)
+{
+	uint64_t told = MAX(intake->told_bytes, bytes);
+	struct buf *body = &intake->body;
+	intake->told_bytes = told - bytes;
+	if (body->cap - body->len >= bytes)
+		return 0;
+	return buf_reserve(body, (size_t)MAX(bytes, MIN(told, intake->al->api->chunk_bytes)));
+}
+
 void
 intake_body(struct session_request *request, struct span bytes)
 {
@@ -540,7 +581,7 @@ intake_body(struct session_request *request, struct span bytes)
 		return;
 	if (intake->skipping)
 		bytes = intake_skip(intake, bytes);
-	if (buf_append_span(&intake->body, bytes)) {
+	if (intake_reserve(intake, bytes.len) || buf_append_span(&intake->body, bytes)) {
 		intake_fail(intake, -ENOMEM);
 		return;
 	}

@@ -312,6 +312,20 @@ series_partition_advance(struct series_partition *partition, uint64_t seq)
  * ahead, the misses of several overlap. */
 enum { EXPECT_PLACE = 24, EXPECT_RECORD = 16, EXPECT_KEY = 8, EXPECT_HEAD = 12, EXPECT_RUN = 6 };
 
+/* Asks for what the first series will want, ahead of which nobody walks. */
+static void
+partition_expect_first(const struct series_partition *partition,
+    const struct series_batch *batch, const uint32_t *series, size_t count)
+{
+	const struct roster *roster = &partition->roster;
+	for (size_t i = 0; count > 1 && i < MIN(count, (size_t)EXPECT_PLACE); i++)
+		roster_expect_place(roster, series_batch_series_hash(batch, series[i]));
+	for (size_t i = 0; count > 1 && i < MIN(count, (size_t)EXPECT_RECORD); i++)
+		roster_expect_record(roster, series_batch_series_hash(batch, series[i]));
+	for (size_t i = 0; count > 1 && i < MIN(count, (size_t)EXPECT_KEY); i++)
+		roster_expect_key(roster, series_batch_series_hash(batch, series[i]));
+}
+
 /* Asks for what the series from `i` on will want. */
 static void
 partition_expect_series(const struct series_partition *partition,
@@ -340,6 +354,7 @@ partition_prepare(struct series_partition *partition, const struct series_batch 
 	buf_clear(indexes);
 	if (buf_reserve(indexes, count * sizeof(uint32_t)) != 0)
 		return -ENOMEM;
+	partition_expect_first(partition, batch, series, count);
 	for (size_t i = 0; i < count; i++) {
 		uint32_t number, index;
 		partition_expect_series(partition, batch, series, count, i);
