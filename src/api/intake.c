@@ -47,7 +47,7 @@ struct intake {
 	bool under_way;       /* a record of this body was appended */
 	unsigned retries;
 	uint64_t wait_ms;     /* with -EDQUOT: until the limits allow more */
-	uint64_t told_bytes;  /* that are still to come, as the head says; of compressed ones less */
+	uint64_t told_bytes;  /* still to come, as the head says; of compressed ones less */
 	size_t paid_bytes;    /* of the body's beginning, taken from the limit */
 	size_t ahead_bytes;   /* appended, not yet durable */
 	unsigned records;

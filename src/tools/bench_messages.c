@@ -3,10 +3,11 @@
  * the answer and send the next when it is due; and how soon a reading among them is visible.
  *
  * Two threads drive the connections with epoll, so that the client takes as little of the two cores
- * as it can. With --batch 1 a body is one tracker's message of 200 bytes, each from another of --series
- * devices; with more it has so many readings of one device. All devices are introduced before. Beside them a prober posts a reading of a device
- * of its own and, when that is answered, asks for its last value: from before sending to having the
- * value is an upper bound for "from arrival to visible in a query".
+ * as it can. With --batch 1 a body is one tracker's message of 200 bytes, each from another of
+ * --series devices; with more it has so many readings of one device. All devices are introduced
+ * before. Beside them a prober posts a reading of a device of its own and, when that is answered,
+ * asks for its last value: from before sending to having the value is an upper bound for "from
+ * arrival to visible in a query".
  */
 #include <errno.h>
 #include <signal.h>
