@@ -4,6 +4,7 @@
 #include "query_run.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "json.h"
@@ -78,6 +79,37 @@ json_series_begin(void *ctx, struct span key)
 	return buf_append_str(&writer->out, ",\"points\":[");
 }
 
+/* A value's text; what is not finite is a string. */
+static size_t
+json_value(char *text, double value)
+{
+	if (isfinite(value))
+		return num_format_double(text, value);
+	size_t len = num_format_double(text + 1, value);
+	text[0] = text[1 + len] = '"';
+	return len + 2;
+}
+
+/* One row into `text`, which has room for it: its length. */
+static size_t
+json_row(char *text, int64_t time_ms, const double *values, size_t columns, bool empty)
+{
+	char *at = text;
+	*at++ = '[';
+	at += num_format_i64(at, time_ms);
+	for (size_t k = 0; k < columns; k++) {
+		*at++ = ',';
+		if (empty) {
+			memcpy(at, "null", 4);
+			at += 4;
+		} else {
+			at += json_value(at, values[k]);
+		}
+	}
+	*at++ = ']';
+	return (size_t)(at - text);
+}
+
 static int
 json_rows(void *ctx, const struct series_rows *rows)
 {
@@ -85,17 +117,13 @@ json_rows(void *ctx, const struct series_rows *rows)
 	struct buf *out = &writer->out;
 	for (size_t i = 0; i < rows->count; i++) {
 		const double *values = &rows->values[i * writer->columns];
-		buf_append_str(out, writer->any_row ? ",[" : "[");
+		if (buf_reserve(out, (writer->columns + 2) * (NUM_TEXT_BYTES_MAX + 3)) != 0)
+			return -ENOMEM;
+		if (writer->any_row)
+			out->ptr[out->len++] = ',';
 		writer->any_row = true;
-		buf_append_i64(out, rows->times_ms[i]);
-		for (size_t k = 0; k < writer->columns; k++) {
-			buf_append_byte(out, ',');
-			if (rows->empty && rows->empty[i])
-				buf_append_str(out, "null");
-			else
-				json_write_double(out, values[k]);
-		}
-		buf_append_byte(out, ']');
+		out->len += json_row(out->ptr + out->len, rows->times_ms[i], values,
+		    writer->columns, rows->empty && rows->empty[i]);
 		if (out->len >= 16384) {
 			int error = writer_flush(writer, 0);
 			if (error)

@@ -253,17 +253,27 @@ num_parse_double(struct span text, double *ret_value)
 	return 0;
 }
 
+/* Two digits at a time: every number of an answer goes through here. */
 size_t
 num_format_u64(char *text, uint64_t value)
 {
-	char reversed[20];
-	size_t len = 0;
-	do {
-		reversed[len++] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
-	for (size_t i = 0; i < len; i++)
-		text[i] = reversed[len - 1 - i];
+	static const char pairs[] =
+	    "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+	    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+	    "8081828384858687888990919293949596979899";
+	char reversed[20], *at = reversed + sizeof(reversed);
+	for (; value >= 100; value /= 100) {
+		at -= 2;
+		memcpy(at, pairs + 2 * (value % 100), 2);
+	}
+	if (value >= 10) {
+		at -= 2;
+		memcpy(at, pairs + 2 * value, 2);
+	} else {
+		*--at = (char)('0' + value);
+	}
+	size_t len = (size_t)(reversed + sizeof(reversed) - at);
+	memcpy(text, at, len);
 	return len;
 }
 
@@ -319,7 +329,10 @@ format_exact(char *text, double value)
 		if (scaled >= powers[DIGITS_EXACT_MAX])
 			return 0;
 		int64_t whole = (int64_t)scaled;
-		if ((double)whole / powers[power] != value)
+		/* Most are not even near: then the division, which decides, is not needed. */
+		double product = value * powers[power];
+		if (fabs(product - (double)whole) > product * 0x1p-50 ||
+		    (double)whole / powers[power] != value)
 			continue;
 		char digits[NUM_TEXT_BYTES_MAX];
 		return write_decimal(text, digits, num_format_u64(digits, (uint64_t)whole), -power);
