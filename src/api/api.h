@@ -93,7 +93,11 @@ size_t api_routes(const struct session_route **tables, size_t *counts);
 
 /* session_hooks.publish. */
 void api_publish(void *app, const struct access_principal *principal, const struct span *channels,
-    size_t channel_count, struct span data,
+    size_t channel_count, struct span key, struct span data,
     void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx);
+
+/* session_hooks.names. */
+void api_names(void *app, struct span tenant, const struct span *ids, size_t count,
+    void (*done)(void *ctx, int error, const struct span *names), void *ctx);
 
 #endif

@@ -467,12 +467,16 @@ publish_is_within(struct api_loop *al, const struct access_principal *principal,
 
 void
 api_publish(void *app, const struct access_principal *principal, const struct span *channels,
-    size_t channel_count, struct span data,
+    size_t channel_count, struct span key, struct span data,
     void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx)
 {
 	struct api_loop *al = app;
 	const struct publish_said said = {
-		.channels = channels, .channel_count = channel_count, .data = data};
+		.channels = channels,
+		.channel_count = channel_count,
+		.key = key,
+		.data = data,
+	};
 	if (!publish_is_within(al, principal, data)) {
 		done(ctx, -EAGAIN, SPAN("too many messages with these credentials; come back "
 		    "later"));

@@ -36,7 +36,7 @@ int hub_level_encode(struct buf *out, struct span part);
 
 /* ── messages ── */
 
-enum hub_form { HUB_FORM_SSE, HUB_FORM_WS, HUB_FORM_COUNT };
+enum hub_form { HUB_FORM_SSE, HUB_FORM_WS, HUB_FORM_WS_DEFLATE, HUB_FORM_COUNT };
 
 #define HUB_MESSAGE_CHANNELS_MAX 64
 
@@ -133,7 +133,8 @@ struct sink_ops {
 	void (*gap)(struct sink *sink);
 	/* A question was answered. */
 	void (*caught)(struct sink *sink, const struct hub_caught *caught);
-	/* A channel that it subscribed to by name is no more. May be NULL. */
+	/* A channel that it subscribed to by name is no more, nor is that subscription: a channel
+	 * that is made by this name later is another one. May be NULL. */
 	void (*closed)(struct sink *sink, const struct hub_target *channel);
 };
 

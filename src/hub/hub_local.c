@@ -577,30 +577,24 @@ hub_local_deliver(struct hub_local *local, struct hub_message *message)
 	return (size_t)(local->stats.delivered - before);
 }
 
-static void
-close_topic(void *ctx, struct hub_entry *entry)
-{
-	const struct hub_target *channel = ctx;
-	struct topic *topic = (struct topic *)entry;
-	struct list *lists[] = {&topic->live, &topic->waiting};
-	if (entry->node)
-		return; /* a pattern goes on without it */
-	for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
-		LIST_FOREACH(link, lists[i]) {
-			struct sink *sink =
-			    CONTAINER_OF(link, struct hub_subscription, link)->sink;
-			if (sink->ops->closed)
-				sink->ops->closed(sink, channel);
-		}
-	}
-}
-
+/* Who subscribed while the name's want is still on its way waits for another channel. */
 void
 hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_target *channel)
 {
-	struct hub_target target = *channel;
 	settle(local);
-	hub_index_match(&local->topics, tenant, channel->name, close_topic, &target);
+	struct topic *topic =
+	    (struct topic *)hub_index_get(&local->topics, tenant, channel->name);
+	if (!topic || topic->token)
+		return;
+	/* The last one takes the topic with it. */
+	for (size_t count = topic->count; count > 0; count--) {
+		struct hub_subscription *subscription =
+		    CONTAINER_OF(topic->live.next, struct hub_subscription, link);
+		struct sink *sink = subscription->sink;
+		drop_subscription(local, find_place(sink, topic));
+		if (sink->ops->closed)
+			sink->ops->closed(sink, channel);
+	}
 }
 
 size_t

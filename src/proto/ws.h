@@ -24,6 +24,13 @@ void ws_accept(struct span key, char ret_accept[WS_ACCEPT_BYTES]);
 /* Whether a Sec-WebSocket-Key is 16 bytes in base64. */
 bool ws_key_valid(struct span key);
 
+/* What to answer when permessage-deflate was offered so that it can be taken. */
+#define WS_DEFLATE_ANSWER \
+	"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+/* Whether a value of Sec-WebSocket-Extensions has an offer that this answer fits. */
+bool ws_deflate_offered(struct span offers);
+
 struct ws_frame {
 	bool fin, rsv1;
 	uint8_t opcode;

@@ -31,6 +31,8 @@ session_settings_fill(const struct server *server, const struct settings *settin
 	    .sse_comment_ms = (unsigned)settings->sse.comment_ms,
 	    .ws_ping_ms = (unsigned)settings->ws.ping_ms,
 	    .ws_message_bytes_max = settings->ws.message_bytes_max,
+	    .ws_deflate_bytes_min =
+		settings->ws.deflate ? settings->ws.deflate_bytes_min : 0,
 	    .gzip = settings->http.gzip,
 	    .ws_origins = *origins ? origins : NULL,
 	    .limits = server->limits,
@@ -102,6 +104,7 @@ sessions_create(struct server_loop *sl)
 {
 	static const struct session_hooks hooks = {
 	    .publish = api_publish,
+	    .names = api_names,
 	    .finished = request_finished,
 	};
 	struct server *server = sl->server;

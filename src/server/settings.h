@@ -31,7 +31,7 @@ struct settings {
 		uint64_t comment_ms;
 	} sse;
 	struct {
-		uint64_t ping_ms, message_bytes_max;
+		uint64_t ping_ms, message_bytes_max, deflate, deflate_bytes_min;
 		char origins[SETTINGS_TEXT_BYTES];
 	} ws;
 	struct {

@@ -7,10 +7,12 @@
  */
 #include "live_ws.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
+#include "deflate.h"
 #include "hash.h"
 #include "utf8.h"
 
@@ -60,17 +62,40 @@ live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason, c
 }
 
 static int
+append_text(struct buf *out, bool deflated, struct span payload)
+{
+	char head[WS_HEAD_BYTES_MAX];
+	int error = buf_append(out, head,
+	    ws_write_head(head, WS_TEXT, true, deflated, payload.len, NULL));
+	return error ? error : buf_append_span(out, payload);
+}
+
+static int
 encode(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
 	struct buf json;
-	char head[WS_HEAD_BYTES_MAX];
 	buf_init(&json, 0);
 	int error = hub_message_json(message, channels, &json);
 	if (!error)
-		error = buf_append(out, head,
-		    ws_write_head(head, WS_TEXT, true, false, json.len, NULL));
+		error = append_text(out, false, buf_span(&json));
+	buf_finish(&json);
+	return error;
+}
+
+/* As it is, where compression makes it no shorter. */
+static int
+encode_deflated(const struct hub_message *message, uint64_t channels, struct buf *out)
+{
+	struct buf json, packed;
+	buf_init(&json, 0);
+	buf_init(&packed, 0);
+	int error = hub_message_json(message, channels, &json);
 	if (!error)
-		error = buf_append_span(out, buf_span(&json));
+		error = deflate_pack(buf_span(&json), &packed);
+	bool shorter = packed.len < json.len;
+	if (!error)
+		error = append_text(out, shorter, shorter ? buf_span(&packed) : buf_span(&json));
+	buf_finish(&packed);
 	buf_finish(&json);
 	return error;
 }
@@ -151,7 +176,11 @@ deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
 	open_for_past(ws);
-	if (ws->state == LIVE_WS_OPEN)
+	if (ws->state != LIVE_WS_OPEN)
+		return;
+	if (ws->deflate && message->data.len >= ws->live.sessions->settings.ws_deflate_bytes_min)
+		live_send_form(&ws->live, message, HUB_FORM_WS_DEFLATE, channels, encode_deflated);
+	else
 		live_send_form(&ws->live, message, HUB_FORM_WS, channels, encode);
 }
 
@@ -269,6 +298,26 @@ fault_of(const struct live_ws *ws, const struct ws_frame *frame)
 	return 0;
 }
 
+/* What comes out is bounded as what comes as it is. */
+static void
+take_deflated(struct live_ws *ws, struct span packed)
+{
+	struct buf text;
+	buf_init(&text, 0);
+	int error = deflate_unpack(packed, ws->live.sessions->settings.ws_message_bytes_max, &text);
+	if (error == -ENOMEM)
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+	else if (error == -EFBIG)
+		live_ws_close(ws, LIVE_WS_CODE_TOO_BIG, NET_CLOSE_PROTOCOL,
+		    "the message is too big");
+	else if (error || !utf8_valid(buf_span(&text)))
+		live_ws_close(ws, LIVE_WS_CODE_NOT_JSON, NET_CLOSE_PROTOCOL,
+		    error ? "broken compression" : "not UTF-8");
+	else
+		live_ws_message(ws, buf_span(&text));
+	buf_finish(&text);
+}
+
 /* The payload of a data frame, as far as it is here. */
 static size_t
 take_payload(struct live_ws *ws, struct span bytes)
@@ -283,7 +332,8 @@ take_payload(struct live_ws *ws, struct span bytes)
 	if (len) {
 		char *piece = message->ptr + message->len - len;
 		ws_unmask(input->frame.mask, input->got, piece, len);
-		input->utf8 = utf8_continue(input->utf8, span_of(piece, len));
+		if (!input->deflated)
+			input->utf8 = utf8_continue(input->utf8, span_of(piece, len));
 	}
 	input->got += len;
 	bool frame_over = input->got == input->frame.len, over = frame_over && input->frame.fin;
@@ -295,7 +345,10 @@ take_payload(struct live_ws *ws, struct span bytes)
 		input->in_frame = false;
 	if (over) {
 		ws->input = NULL;
-		live_ws_message(ws, buf_span(message));
+		if (input->deflated)
+			take_deflated(ws, buf_span(message));
+		else
+			live_ws_message(ws, buf_span(message));
 		buf_finish(message);
 		free(input);
 	}
@@ -306,7 +359,7 @@ static size_t
 take_frame(struct live_ws *ws, struct span bytes)
 {
 	struct ws_frame frame;
-	ssize_t head = ws_parse_head(bytes, false, &frame);
+	ssize_t head = ws_parse_head(bytes, ws->deflate, &frame);
 	if (head == 0)
 		return 0;
 	if (head < 0 || !frame.masked) {
@@ -328,6 +381,8 @@ take_frame(struct live_ws *ws, struct span bytes)
 	}
 	if (!ensure_input(ws))
 		return bytes.len + (size_t)head;
+	if (frame.opcode != WS_CONTINUATION)
+		ws->input->deflated = frame.rsv1;
 	ws->input->frame = frame;
 	ws->input->got = 0;
 	ws->input->in_frame = true;
@@ -467,8 +522,23 @@ check_handshake(struct session_request *request)
 	return true;
 }
 
+/* A client may offer in several headers. */
+static bool
+takes_deflate(const struct session_request *request)
+{
+	if (!request->http->sessions->settings.ws_deflate_bytes_min)
+		return false;
+	for (size_t i = 0; i < request->header_count; i++) {
+		const struct http1_header *header = &request->headers[i];
+		if (span_eq_nocase(header->name, SPAN("Sec-WebSocket-Extensions")) &&
+		    ws_deflate_offered(header->value))
+			return true;
+	}
+	return false;
+}
+
 static void
-write_head(struct live_ws_opening *opening, const struct session_request *request)
+write_head(struct live_ws_opening *opening, const struct session_request *request, bool deflate)
 {
 	char accept[WS_ACCEPT_BYTES];
 	ws_accept(session_header(request, "Sec-WebSocket-Key"), accept);
@@ -476,8 +546,9 @@ write_head(struct live_ws_opening *opening, const struct session_request *reques
 	bool named = protocols.len && memmem(protocols.ptr, protocols.len, "weir.v1.json", 12);
 	int len = snprintf(opening->head, sizeof(opening->head),
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	    "Sec-WebSocket-Accept: %.*s\r\n%s\r\n", WS_ACCEPT_BYTES, accept,
-	    named ? "Sec-WebSocket-Protocol: weir.v1.json\r\n" : "");
+	    "Sec-WebSocket-Accept: %.*s\r\n%s%s\r\n", WS_ACCEPT_BYTES, accept,
+	    named ? "Sec-WebSocket-Protocol: weir.v1.json\r\n" : "",
+	    deflate ? "Sec-WebSocket-Extensions: " WS_DEFLATE_ANSWER "\r\n" : "");
 	opening->head_len = (size_t)len;
 }
 
@@ -516,7 +587,7 @@ session_become_ws(struct session_request *request,
 		return;
 	}
 	live_init(&ws->live, &ws_ops, &ws_sink_ops, request);
-	list_init(&ws->publishes);
+	list_init(&ws->errands);
 	ws->rights = request->route->rights;
 	bool known = request->principal || ws->rights == 0;
 	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
@@ -529,7 +600,8 @@ session_become_ws(struct session_request *request,
 		live_destroy(&ws->live);
 		return;
 	}
-	write_head(ws->opening, request);
+	ws->deflate = takes_deflate(request);
+	write_head(ws->opening, request, ws->deflate);
 	request->status = 101;
 	live_take(&ws->live, request);
 }

@@ -26,7 +26,8 @@ struct live_ws_input {
 	struct ws_frame frame;
 	uint64_t got;          /* of the frame's payload */
 	bool in_frame;
-	uint32_t utf8;
+	bool deflated;
+	uint32_t utf8;         /* of what is not compressed */
 	struct buf message;
 };
 
@@ -35,7 +36,7 @@ struct live_ws_opening {
 	struct session_subscription asked; /* for when the token has come */
 	struct span *patterns;
 	size_t head_len;
-	char head[256];        /* the answer 101 */
+	char head[400];        /* the answer 101 */
 };
 
 struct live_ws_ack;
@@ -45,11 +46,13 @@ struct live_ws {
 	struct live_ws_opening *opening;
 	struct live_ws_input *input;
 	struct live_ws_ack *acks;    /* oldest first: subscriptions to be confirmed */
-	struct list publishes;       /* of live_ws_publish.link: under way */
+	struct list errands;         /* of live_ws_errand.link: publishes and lookups under way */
 	uint32_t publish_count;
 	uint32_t rights;             /* what the route needs */
 	uint8_t state;               /* enum live_ws_state */
 	bool pinged;                 /* and nothing heard since */
+	bool deflate;                /* compression was agreed on */
+	bool looking;                /* for the names of ids: input waits */
 };
 
 static inline struct live_ws *

@@ -4,7 +4,8 @@
  *
  * Invariants: a subscription is acknowledged when it is in force, a publish when it is answered; a
  * mistake is answered, with "ack":null where there was no ref; only what is no JSON ends the
- * connection. Publishes under way are bounded: at the bound input pauses.
+ * connection. Publishes under way are bounded: at the bound input pauses, as it does while the names
+ * of ids are looked up, so that what is said later is done later.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct call {
 	bool several;          /* more than one kind */
 	struct session_subscription since; /* where a subscription begins */
 	struct span ref, data; /* JSON */
+	struct span key;       /* decoded */
 	struct span *names;    /* decoded */
 	size_t name_count, name_cap;
 	char *text;            /* where decoded strings lie: as long as the message */
@@ -149,6 +151,13 @@ add_name(struct call *call, struct span name)
 	return true;
 }
 
+/* A number that is no id would pass for a name. */
+static bool
+is_id(const struct json_reader *reader)
+{
+	return hub_pattern_is_id(reader->text);
+}
+
 static enum json_token
 read_names(struct call *call, struct json_reader *reader, enum json_token token)
 {
@@ -160,7 +169,7 @@ read_names(struct call *call, struct json_reader *reader, enum json_token token)
 		struct span name = reader->text;
 		if (token == JSON_STRING) {
 			name = decoded(call, reader);
-		} else if (token != JSON_NUMBER) {
+		} else if (token != JSON_NUMBER || !is_id(reader)) {
 			call->fault = "a channel is a name or an id";
 			token = json_skip(reader, token);
 			continue;
@@ -196,7 +205,7 @@ read_member(struct call *call, struct json_reader *reader)
 			kind = kinds[i].kind;
 	}
 	bool ref = json_text_eq(reader, SPAN("ref")), data = json_text_eq(reader, SPAN("data"));
-	bool since = json_text_eq(reader, SPAN("since"));
+	bool since = json_text_eq(reader, SPAN("since")), key = json_text_eq(reader, SPAN("key"));
 	enum json_token token = json_next(reader);
 	if (token == JSON_ERROR)
 		return token;
@@ -205,6 +214,10 @@ read_member(struct call *call, struct json_reader *reader)
 		    !session_since(reader->text, env_now_ms(call->env), &call->since))
 			call->fault = "since is a cursor, a time, 0 or now";
 	}
+	if (key && token == JSON_STRING)
+		call->key = decoded(call, reader);
+	else if (key)
+		call->fault = "a key is a string";
 	if (kind != CALL_NONE)
 		set_kind(call, kind);
 	if (kind == CALL_TOKEN) {
@@ -249,6 +262,25 @@ read_call(struct call *call, struct span text)
 	if (!call->fault && (call->several || call->kind == CALL_NONE))
 		call->fault = "a message has one of token, subscribe, unsubscribe, publish";
 	return 0;
+}
+
+/* As read_call, or -ENOMEM; call_finish follows. */
+static int
+call_read(struct call *call, const struct live_ws *ws, struct span text)
+{
+	*call = (struct call){
+		.text = malloc(text.len + 1),
+		.env = loop_env(ws->live.sessions->loop),
+		.since.since = HUB_SINCE_NOW,
+	};
+	return call->text ? read_call(call, text) : -ENOMEM;
+}
+
+static void
+call_finish(struct call *call)
+{
+	free(call->names);
+	free(call->text);
 }
 
 /* ── doing ── */
@@ -326,12 +358,36 @@ do_unsubscribe(struct live_ws *ws, const struct call *call)
 	acknowledge_later(ws, call->ref);
 }
 
-struct live_ws_publish {
+/* What is under way elsewhere and comes back whether or not the client is still there. */
+struct live_ws_errand {
 	struct list link;
 	struct live_ws *ws; /* NULL: the client left */
-	size_t ref_len;
-	char ref[];
+	size_t len;
+	char text[];        /* of a publish the ref, of a lookup the message */
 };
+
+/* NULL: memory is out, which was said. */
+static struct live_ws_errand *
+errand_create(struct live_ws *ws, struct span text, struct span ref)
+{
+	struct live_ws_errand *errand = malloc(sizeof(*errand) + text.len);
+	if (!errand) {
+		send_error(ws, ref, 503, "memory is out");
+		return NULL;
+	}
+	errand->ws = ws;
+	errand->len = text.len;
+	if (text.len)
+		memcpy(errand->text, text.ptr, text.len);
+	list_push_back(&ws->errands, &errand->link);
+	return errand;
+}
+
+static void
+pause_input(struct live_ws *ws)
+{
+	net_pause_input(ws->live.conn, ws->looking || ws->publish_count >= PUBLISHES_MAX);
+}
 
 static unsigned
 status_of(int error)
@@ -349,14 +405,14 @@ status_of(int error)
 static void
 publish_done(void *ctx, int error, struct span id_or_detail)
 {
-	struct live_ws_publish *publish = ctx;
+	struct live_ws_errand *publish = ctx;
 	struct live_ws *ws = publish->ws;
-	struct span ref = span_of(publish->ref, publish->ref_len);
+	struct span ref = span_of(publish->text, publish->len);
 	struct buf text;
 	list_remove(&publish->link);
 	buf_init(&text, 0);
 	if (ws && ws->publish_count-- == PUBLISHES_MAX)
-		net_pause_input(ws->live.conn, false);
+		pause_input(ws);
 	if (ws && error) {
 		buf_append_span(&text, id_or_detail);
 		buf_append_byte(&text, '\0');
@@ -384,6 +440,8 @@ publish_fault(const struct live_ws *ws, const struct call *call, unsigned *ret_s
 	if (call->name_count == 0)
 		return "no channel is named";
 	for (size_t i = 0; i < call->name_count; i++) {
+		if (hub_pattern_is_id(call->names[i]))
+			continue; /* what may be done to it is asked when its name is known */
 		if (hub_name_check(call->names[i], &reason))
 			return reason;
 		reason = access_publish_fault(sessions->access, ws->live.principal, call->names[i]);
@@ -404,21 +462,14 @@ do_publish(struct live_ws *ws, const struct call *call)
 		send_error(ws, call->ref, status, fault);
 		return;
 	}
-	struct live_ws_publish *publish = malloc(sizeof(*publish) + call->ref.len);
-	if (!publish) {
-		send_error(ws, call->ref, 503, "memory is out");
+	struct live_ws_errand *publish = errand_create(ws, call->ref, call->ref);
+	if (!publish)
 		return;
-	}
-	publish->ws = ws;
-	publish->ref_len = call->ref.len;
-	if (call->ref.len)
-		memcpy(publish->ref, call->ref.ptr, call->ref.len);
-	list_push_back(&ws->publishes, &publish->link);
 	if (++ws->publish_count == PUBLISHES_MAX)
-		net_pause_input(ws->live.conn, true);
+		pause_input(ws);
 	struct session_loop *sessions = ws->live.sessions;
 	sessions->hooks.publish(sessions->app, ws->live.principal, call->names, call->name_count,
-	    call->data, publish_done, publish);
+	    call->key, call->data, publish_done, publish);
 }
 
 static void
@@ -442,28 +493,107 @@ do_call(struct live_ws *ws, const struct call *call)
 	}
 }
 
-void
-live_ws_message(struct live_ws *ws, struct span text)
+/* ── ids ── */
+
+/* Whether a call that subscribes or unsubscribes says channels by their ids. */
+static size_t
+count_ids(const struct call *call)
 {
-	struct call call = {
-		.text = malloc(text.len + 1),
-		.env = loop_env(ws->live.sessions->loop),
-		.since.since = HUB_SINCE_NOW,
-	};
-	if (!call.text) {
-		net_close(ws->live.conn, NET_CLOSE_MEMORY);
-		return;
+	size_t count = 0;
+	if (call->kind != CALL_SUBSCRIBE && call->kind != CALL_UNSUBSCRIBE)
+		return 0;
+	for (size_t i = 0; i < call->name_count; i++)
+		count += hub_pattern_is_id(call->names[i]);
+	return count;
+}
+
+static void hear(struct live_ws *ws, struct span text, const struct span *names);
+
+static void
+lookup_done(void *ctx, int error, const struct span *names)
+{
+	struct live_ws_errand *lookup = ctx;
+	struct live_ws *ws = lookup->ws;
+	struct call call;
+	list_remove(&lookup->link);
+	if (ws) {
+		ws->looking = false;
+		pause_input(ws);
 	}
-	if (read_call(&call, text))
+	if (ws && ws->state == LIVE_WS_OPEN && !error) {
+		hear(ws, span_of(lookup->text, lookup->len), names);
+	} else if (ws && ws->state == LIVE_WS_OPEN) {
+		if (call_read(&call, ws, span_of(lookup->text, lookup->len)) == 0)
+			send_error(ws, call.ref, error == -ENOENT ? 404 : 503, error == -ENOENT ?
+			    "no channel has one of these ids" : "memory is out");
+		call_finish(&call);
+	}
+	free(lookup);
+}
+
+/* Looks the names up, and hears the message again when they are known. */
+static void
+look_up(struct live_ws *ws, const struct call *call, struct span text, size_t count)
+{
+	struct session_loop *sessions = ws->live.sessions;
+	struct span *ids = malloc(count * sizeof(*ids));
+	struct live_ws_errand *lookup = NULL;
+	size_t at = 0;
+	if (ids)
+		lookup = errand_create(ws, text, call->ref);
+	else
+		send_error(ws, call->ref, 503, "memory is out");
+	for (size_t i = 0; lookup && i < call->name_count; i++) {
+		if (hub_pattern_is_id(call->names[i]))
+			ids[at++] = call->names[i];
+	}
+	if (lookup) {
+		ws->looking = true;
+		pause_input(ws);
+		sessions->hooks.names(sessions->app, live_tenant(&ws->live), ids, count,
+		    lookup_done, lookup);
+	}
+	free(ids);
+}
+
+static void
+take_names(struct call *call, const struct span *names)
+{
+	for (size_t i = 0; i < call->name_count; i++) {
+		if (hub_pattern_is_id(call->names[i]))
+			call->names[i] = *names++;
+	}
+}
+
+/* `names`: those of the ids in it, once they were looked up. */
+static void
+hear(struct live_ws *ws, struct span text, const struct span *names)
+{
+	struct call call;
+	int error = call_read(&call, ws, text);
+	size_t ids = error ? 0 : count_ids(&call);
+	if (error == -ENOMEM)
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+	else if (error)
 		live_ws_close(ws, LIVE_WS_CODE_NOT_JSON, NET_CLOSE_PROTOCOL, "not JSON");
 	else if (ws->state == LIVE_WS_TOKEN && (call.fault || call.kind != CALL_TOKEN))
 		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "a token comes first");
 	else if (call.fault)
 		send_error(ws, call.ref, 422, call.fault);
-	else
+	else if (ids && !names)
+		look_up(ws, &call, text, ids);
+	else {
+		if (ids)
+			take_names(&call, names);
 		do_call(ws, &call);
-	free(call.names);
-	free(call.text);
+	}
+	call_finish(&call);
+}
+
+void
+live_ws_message(struct live_ws *ws, struct span text)
+{
+	hear(ws, text, NULL);
 }
 
 void
@@ -474,9 +604,9 @@ live_ws_forget(struct live_ws *ws)
 		ws->acks = ack->next;
 		free(ack);
 	}
-	while (!list_empty(&ws->publishes)) {
-		struct list *link = ws->publishes.next;
-		CONTAINER_OF(link, struct live_ws_publish, link)->ws = NULL;
+	while (!list_empty(&ws->errands)) {
+		struct list *link = ws->errands.next;
+		CONTAINER_OF(link, struct live_ws_errand, link)->ws = NULL;
 		list_remove(link);
 	}
 }

@@ -192,7 +192,10 @@ struct session_settings {
 	 * for its subscriptions); for progress of a body. */
 	unsigned idle_ms, head_ms, body_ms;
 	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
-	size_t ws_message_bytes_max;  /* 1 MiB */
+	size_t ws_message_bytes_max;  /* 1 MiB; of what comes compressed, decompressed */
+	/* Compression for WebSocket clients that offer it, of messages whose data has at least
+	 * this many bytes; 0: none. */
+	size_t ws_deflate_bytes_min;
 	bool gzip;
 	/* Origins of pages that may connect besides those of this host, separated by blanks;
 	 * "*": all; NULL: none. Must outlive the sessions. */
@@ -207,10 +210,15 @@ struct session_settings {
 struct session_hooks {
 	/* A WebSocket's {"publish":…}: answered by calling done() once, now or later, with error 0
 	 * and the id's text, or a negative errno and a sentence. done() must be called even when
-	 * the client has left. */
+	 * the client has left. Channels are names and ids. */
 	void (*publish)(void *app, const struct access_principal *principal,
-	    const struct span *channels, size_t channel_count, struct span data,
-	    void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx);
+	    const struct span *channels, size_t channel_count, struct span key,
+	    struct span data, void (*done)(void *ctx, int error, struct span id_or_detail),
+	    void *ctx);
+	/* The names of these ids of channels: done() is called once, now or later, even when
+	 * the client has left: error 0 and as many names, or -ENOENT, -ENOMEM and NULL. */
+	void (*names)(void *app, struct span tenant, const struct span *ids, size_t count,
+	    void (*done)(void *ctx, int error, const struct span *names), void *ctx);
 	/* A finished request, for metrics and the access log; its route is NULL when no path
 	 * matched. */
 	void (*finished)(void *app, const struct session_request *request, unsigned status,

@@ -142,17 +142,35 @@ ask(void *ctx, unsigned loop, const struct hub_question *question, uint64_t toke
 
 static void
 publish(void *app, const struct access_principal *principal, const struct span *channels,
-    size_t channel_count, struct span data,
+    size_t channel_count, struct span key, struct span data,
     void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx)
 {
 	struct edge *edge = app;
 	struct hub_message *message;
 	check(channel_count > 0 && data.len > 0);
+	check(key.len == 0 || key.ptr);
 	check(hub_message_create(++edge->seq, 0, principal->tenant, channels[0], data,
 	    &message) == 0);
 	hub_local_deliver(edge->local, message);
 	hub_message_unref(message);
 	done(ctx, 0, SPAN("m1"));
+}
+
+/* Odd ids are of channels, with names that they do not look like; the even ones of none. */
+static void
+names(void *app, struct span tenant, const struct span *ids, size_t count,
+    void (*done)(void *ctx, int error, const struct span *names), void *ctx)
+{
+	struct span found[64];
+	int error = count > ARRAY_COUNT(found) ? -ENOMEM : 0;
+	(void)app;
+	check(tenant.len > 0 && count > 0);
+	for (size_t i = 0; i < count && !error; i++) {
+		check(hub_pattern_is_id(ids[i]));
+		found[i] = ids[i].len % 2 ? SPAN("a/b") : SPAN("12");
+		error = ids[i].ptr[ids[i].len - 1] % 2 ? 0 : -ENOENT;
+	}
+	done(ctx, error, error ? NULL : found);
 }
 
 /* ── the edge ── */
@@ -162,7 +180,7 @@ edge_open(struct edge *edge)
 {
 	static const unsigned char secret[32] = {1};
 	static const struct hub_hooks hub_hooks = {.want = want, .ask = ask};
-	static const struct session_hooks hooks = {.publish = publish};
+	static const struct session_hooks hooks = {.publish = publish, .names = names};
 	static const struct net_limits limits = {
 		.in_bytes_max = 65536, .out_bytes_max = 65536, .conns_max = 4,
 		.slow_write_ms = 60000,

@@ -160,3 +160,96 @@ test('two hundred sockets hear the same message', async () => {
   assert.equal(new Set(heard.map((one) => one.id)).size, 1);
   for (const client of clients) client.socket.terminate();
 });
+
+// ── ids, keys, the end of a channel ──
+
+const create = async (name) => (await server.post('/api/v1/channels', { name })).json().id;
+
+test('channels are said by their ids; an unknown one is 404', async () => {
+  const id = await create('ids/one');
+  const client = await open();
+  assert.deepEqual(await client.ask({ subscribe: [id], ref: 1 }), { ack: 1, ok: true });
+  client.socket.send(JSON.stringify({ publish: [String(id)], data: 'x', ref: 2 }));
+  const frames = await client.next(2);
+  assert.ok(frames.find((one) => one.ack === 2).ok);
+  assert.deepEqual(frames.find((one) => one.channels).channels, ['ids/one']);
+  assert.deepEqual(await client.ask({ unsubscribe: [id], ref: 3 }), { ack: 3, ok: true });
+  for (const message of [{ subscribe: [999999999] }, { publish: ['999999999'], data: 1 }]) {
+    const answer = await client.ask({ ...message, ref: 4 });
+    assert.equal(answer.ok, false);
+    assert.equal(answer.error.status, 404);
+  }
+  client.socket.close();
+});
+
+test('a message with a key is published once', async () => {
+  const client = await open('?channel=keys/one');
+  const message = JSON.stringify({ publish: ['keys/one'], data: 1, key: 'k1', ref: 1 });
+  client.socket.send(message);
+  client.socket.send(message);
+  const frames = await client.next(3);
+  const acks = frames.filter((one) => one.ack === 1);
+  assert.equal(acks.length, 2);
+  assert.equal(acks[0].id, acks[1].id);
+  assert.equal(frames.filter((one) => one.channels).length, 1);
+  client.socket.close();
+});
+
+test('a closed channel is told, and a later one of its name is another one', async () => {
+  const id = await create('closing/one');
+  const exact = await open('?channel=closing/one');
+  const wild = await open('?channel=closing/%23');
+  const gone = await server.request('DELETE', `/api/v1/channels/${id}`);
+  assert.equal(gone.status, 204);
+  assert.deepEqual(await exact.next(), [{ closed: [id] }]);
+  await server.post('/api/v1/publish', { channels: ['closing/one'], data: 1 });
+  assert.equal((await wild.next())[0].data, 1);
+  assert.deepEqual(await exact.ask({ subscribe: ['closing/one'], since: 0, ref: 1 })
+    .then((first) => first.data), 1);
+  for (const client of [exact, wild]) client.socket.close();
+});
+
+test('since over the socket: what was, then what is', async () => {
+  for (let i = 0; i < 3; i++)
+    await server.post('/api/v1/publish', { channels: ['past/one'], data: i });
+  const client = await open();
+  client.socket.send(JSON.stringify({ subscribe: ['past/one'], since: 0, ref: 1 }));
+  const frames = await client.next(4);
+  assert.deepEqual(frames.filter((one) => one.channels).map((one) => one.data), [0, 1, 2]);
+  assert.ok(frames.some((one) => one.ack === 1 && one.ok));
+  await server.post('/api/v1/publish', { channels: ['past/one'], data: 3 });
+  assert.equal((await client.next())[0].data, 3);
+  client.socket.close();
+});
+
+// ── compression ──
+
+test('long messages are compressed for who takes it, short ones are not', async () => {
+  const address = `ws://127.0.0.1:${server.port}/api/v1/subscribe?channel=deflate/one`;
+  const socket = new WebSocket(address, { headers: { authorization: `Bearer ${server.key}` } });
+  const frames = [];
+  let bytes = 0;
+  socket.on('message', (data) => frames.push(JSON.parse(data)));
+  await within(new Promise((done) => socket.on('open', done)), 'a WebSocket to open');
+  assert.match(socket.extensions, /^permessage-deflate/);
+  socket._socket.on('data', (part) => (bytes += part.length));
+  await server.post('/api/v1/publish', { channels: ['deflate/one'], data: 'x'.repeat(100_000) });
+  await until(() => frames.length === 1, 'the message');
+  assert.equal(frames[0].data.length, 100_000);
+  assert.ok(bytes < 2000, `${bytes} bytes`);
+  socket.send(JSON.stringify({ subscribe: [`deflate/${'y'.repeat(200)}`], ref: 'z'.repeat(100) }));
+  await until(() => frames.length === 2, 'the acknowledgement');
+  assert.equal(frames[1].ok, true);
+  socket.terminate();
+});
+
+test('a message that blows up beyond the bound is refused with 1009', async () => {
+  const address = `ws://127.0.0.1:${server.port}/api/v1/subscribe`;
+  const socket = new WebSocket(address, { headers: { authorization: `Bearer ${server.key}` } });
+  let code = null;
+  socket.on('close', (said) => (code = said));
+  await within(new Promise((done) => socket.on('open', done)), 'a WebSocket to open');
+  socket.send(JSON.stringify({ subscribe: [], filler: ' '.repeat(3 << 20) }));
+  await until(() => code !== null, 'the close');
+  assert.equal(code, 1009);
+});

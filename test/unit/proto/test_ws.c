@@ -176,6 +176,49 @@ close_codes_that_may_come_from_a_peer(void **state)
 	}
 }
 
+static void
+offers_of_compression(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *offers;
+		bool good;
+	} cases[] = {
+		{"permessage-deflate", true},
+		{"permessage-deflate; client_max_window_bits", true},
+		{"permessage-deflate;client_max_window_bits=15;server_no_context_takeover", true},
+		{"permessage-deflate; client_no_context_takeover; server_max_window_bits=15", true},
+		{"permessage-deflate; client_max_window_bits=\"10\"", true},
+		{"x-other; a=b, \tpermessage-deflate ", true},
+		{"permessage-deflate; server_max_window_bits=9, permessage-deflate", true},
+		{"permessage-deflate; unknown, permessage-deflate; client_max_window_bits=8", true},
+		{"", false},
+		{"permessage-bzip2", false},
+		{"permessage-deflat", false},
+		{"permessage-deflate; server_max_window_bits=8", false},
+		{"permessage-deflate; server_max_window_bits", false},
+		{"permessage-deflate; client_max_window_bits=7", false},
+		{"permessage-deflate; client_max_window_bits=16", false},
+		{"permessage-deflate; client_max_window_bits=08", false},
+		{"permessage-deflate; client_max_window_bits=", false},
+		{"permessage-deflate; client_max_window_bits=\"10", false},
+		{"permessage-deflate; server_no_context_takeover=1", false},
+		{"permessage-deflate; client_no_context_takeover; client_no_context_takeover",
+		    false},
+		{"permessage-deflate; a\"b", false},
+		{"; permessage-deflate", false},
+		{", permessage-deflate", false},
+	};
+	struct guard guard;
+	guard_init(&guard, 256);
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct span offers = guard_end(&guard, span_str(cases[i].offers));
+		if (ws_deflate_offered(offers) != cases[i].good)
+			fail_msg("'%s'", cases[i].offers);
+	}
+	guard_finish(&guard);
+}
+
 int
 main(void)
 {
@@ -186,6 +229,7 @@ main(void)
 	    cmocka_unit_test(keys_are_answered),
 	    cmocka_unit_test(keys_are_sixteen_bytes_in_base64),
 	    cmocka_unit_test(close_codes_that_may_come_from_a_peer),
+	    cmocka_unit_test(offers_of_compression),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,8 @@ struct world {
 	uint64_t body_bytes;
 	struct session_request *held;
 	struct { void (*done)(void *ctx, int error, struct span text); void *ctx; } publish;
+	struct { void (*done)(void *ctx, int error, const struct span *names); void *ctx; } lookup;
+	char looked_up[256];      /* ids, each with a blank behind */
 	char published[512];
 };
 
@@ -368,15 +370,32 @@ world_turn(struct world *world, int wait_ms)
 
 static inline void
 world_publish(void *app, const struct access_principal *principal, const struct span *channels,
-    size_t channel_count, struct span data,
+    size_t channel_count, struct span key, struct span data,
     void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx)
 {
 	struct world *world = app;
 	assert_true(principal->rights & ACCESS_PUBLISH);
-	snprintf(world->published, sizeof(world->published), "%zu %.*s %.*s", channel_count,
-	    SPAN_ARG(channels[0]), SPAN_ARG(data));
+	snprintf(world->published, sizeof(world->published), "%zu %.*s %.*s%s%.*s", channel_count,
+	    SPAN_ARG(channels[0]), SPAN_ARG(data), key.len ? " " : "", SPAN_ARG(key));
 	world->publish.done = done;
 	world->publish.ctx = ctx;
+}
+
+/* The test answers. */
+static inline void
+world_names(void *app, struct span tenant, const struct span *ids, size_t count,
+    void (*done)(void *ctx, int error, const struct span *names), void *ctx)
+{
+	struct world *world = app;
+	assert_true(span_eq(tenant, SPAN("main")));
+	world->looked_up[0] = '\0';
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(world->looked_up);
+		snprintf(world->looked_up + len, sizeof(world->looked_up) - len, "%.*s ",
+		    SPAN_ARG(ids[i]));
+	}
+	world->lookup.done = done;
+	world->lookup.ctx = ctx;
 }
 
 static inline void
@@ -412,7 +431,7 @@ world_open_with(struct world *world, const struct session_settings *settings, si
 	const unsigned char secret[32] = {7};
 	static const struct hub_hooks hub_hooks = {.want = world_want, .ask = world_ask};
 	static const struct session_hooks hooks = {
-		.publish = world_publish, .finished = world_finished,
+		.publish = world_publish, .names = world_names, .finished = world_finished,
 	};
 	const struct session_route *const tables[] = {world_routes};
 	const size_t counts[] = {ARRAY_COUNT(world_routes)};
@@ -443,7 +462,8 @@ world_open_with(struct world *world, const struct session_settings *settings, si
 
 static const struct session_settings world_settings = {
 	.body_bytes_max = 1 << 20, .idle_ms = 60000, .head_ms = 60000, .body_ms = 60000,
-	.sse_comment_ms = 15000, .ws_ping_ms = 25000, .ws_message_bytes_max = 4096, .gzip = true,
+	.sse_comment_ms = 15000, .ws_ping_ms = 25000, .ws_message_bytes_max = 4096,
+	.ws_deflate_bytes_min = 100, .gzip = true,
 };
 
 static inline void
