@@ -1,8 +1,9 @@
 // WebSocket byte by byte (RFC 6455): the handshake, frames, and what ends a connection.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Server, until } from '../harness.mjs';
+import { frame, next } from './frames.mjs';
 
 let server;
 before(async () => (server = await Server.start({ args: ['--set', 'ws.ping_s=1'] })));
@@ -24,40 +25,6 @@ async function open() {
   const answer = await raw.answer({ head: true });
   assert.equal(answer.status, 101);
   return raw;
-}
-
-function frame(opcode, payload, { fin = true, mask = true, rsv = 0, length } = {}) {
-  const body = Buffer.from(payload);
-  const head = [(fin ? 0x80 : 0) | rsv | opcode];
-  const bit = mask ? 0x80 : 0;
-  if (length) head.push(...length(bit));
-  else if (body.length < 126) head.push(bit | body.length);
-  else head.push(bit | 126, body.length >> 8, body.length & 255);
-  if (!mask) return Buffer.concat([Buffer.from(head), body]);
-  const key = randomBytes(4);
-  return Buffer.concat([Buffer.from(head), key, body.map((byte, i) => byte ^ key[i % 4])]);
-}
-
-/** The next frame from the server that is no ping: { opcode, text, code }. */
-async function next(raw) {
-  for (;;) {
-    await until(() => raw.bytes.length >= 2 || raw.closed, 'a frame');
-    if (raw.bytes.length < 2) return { opcode: null };
-    const opcode = raw.bytes[0] & 15;
-    assert.equal(raw.bytes[1] & 0x80, 0, 'a server does not mask');
-    const short = raw.bytes[1] & 127;
-    const head = short < 126 ? 2 : short === 126 ? 4 : 10;
-    await until(() => raw.bytes.length >= head, 'the head of a frame');
-    const length = short < 126 ? short : short === 126 ? raw.bytes.readUInt16BE(2)
-      : Number(raw.bytes.readBigUInt64BE(2));
-    await until(() => raw.bytes.length >= head + length, 'a frame');
-    const body = raw.bytes.subarray(head, head + length);
-    raw.bytes = raw.bytes.subarray(head + length);
-    if (opcode === 9) continue;
-    return {
-      opcode, text: body.toString(), code: opcode === 8 && length ? body.readUInt16BE(0) : null,
-    };
-  }
 }
 
 test('the accept key is that of RFC 6455', async () => {
@@ -89,7 +56,8 @@ test('a ping is answered with its payload, also between fragments', async () => 
   raw.send(Buffer.concat([
     frame(1, '{"subscribe":', { fin: false }), frame(9, 'hello'), frame(0, '["y"],"ref":1}'),
   ]));
-  assert.deepEqual(await next(raw), { opcode: 10, text: 'hello', code: null });
+  const pong = await next(raw);
+  assert.deepEqual([pong.opcode, pong.text], [10, 'hello']);
   assert.deepEqual(JSON.parse((await next(raw)).text), { ack: 1, ok: true });
   raw.close();
 });
