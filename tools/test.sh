@@ -97,9 +97,9 @@ types_suite() {
 }
 
 limits() {
-	unit_s_max=240
-	talk_s_max=300
-	web_s_max=90
+	unit_s_max=500
+	talk_s_max=700
+	web_s_max=150
 	fuzz_s_all=60
 	if [ $long = yes ]; then
 		unit_s_max=7200

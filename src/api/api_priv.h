@@ -17,6 +17,8 @@ extern const struct session_route api_series_routes[];
 extern const struct session_route api_latest_routes[];
 extern const struct session_route api_query_routes[];
 extern const struct session_route api_raw_routes[];
+extern const struct session_route api_events_routes[];
+extern const struct session_route api_influx_routes[];
 extern const struct session_route api_channels_routes[];
 extern const struct session_route api_subscribe_routes[];
 extern const struct session_route api_publish_routes[];

@@ -292,14 +292,18 @@ security_write(struct buf *out, const struct session_route *route, const struct 
 	buf_append_byte(out, ']');
 }
 
-/* "get_admin_keys_name": of clients that are generated from the document. */
+/* "get_admin_keys_name": of clients that are generated from the document. What is not of this API
+ * says so: "get_root_query". */
 static void
 id_write(struct buf *out, const char *method, const char *path)
 {
-	if (strncmp(path, "/api/v1/", 8) == 0)
+	bool ours = strncmp(path, "/api/v1/", 8) == 0;
+	if (ours)
 		path += 7;
 	buf_append_str(out, "\"operationId\":\"");
 	buf_append_str(out, method);
+	if (!ours)
+		buf_append_str(out, "_root");
 	bool gap = true;
 	for (; *path; path++) {
 		if (!isalnum((unsigned char)*path)) {

@@ -55,6 +55,9 @@ const struct openapi_schema openapi_schemas[] = {
 	    "{devices: [{id: DeviceId, auth: string}], added: integer, updated: integer, "
 	    "rejected: [{line: integer, code: string, detail: string}], rejected_count: integer}",
 	    "devices: those whose token was made. rejected: the first 100."},
+	{"EventLine",
+	    "{time?: Time, metric?: string, tags?: Tags, text?: string, warning?: string}",
+	    "A string. warning: a damaged stretch of the journal was left out."},
 	{"GatewayChange", "{name?: string|null, may_enrol?: boolean}", NULL},
 	{"GatewayFull",
 	    "{id: integer, state?: string, config?: Tags, name: string, may_enrol: boolean}",

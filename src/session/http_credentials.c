@@ -76,10 +76,11 @@ from_header(struct session_request *request, struct span header)
 }
 
 static bool
-is_influx_write(const struct session_request *request)
+speaks_influx(const struct session_request *request)
 {
 	return strcmp(request->route->path, "/write") == 0
-	    || strcmp(request->route->path, "/api/v2/write") == 0;
+	    || strcmp(request->route->path, "/api/v2/write") == 0
+	    || strcmp(request->route->path, "/query") == 0;
 }
 
 struct access_principal *
@@ -100,7 +101,7 @@ http_credentials_find(struct session_request *request, bool *ret_given)
 	struct span token = session_query(request, "token");
 	if (token.ptr)
 		return access_authenticate_credential(access, token, now_ms(http));
-	struct span password = is_influx_write(request) ? session_query(request, "p")
+	struct span password = speaks_influx(request) ? session_query(request, "p")
 	    : span_of(NULL, 0);
 	if (password.ptr)
 		return access_authenticate_basic(access, session_query(request, "u"), password);

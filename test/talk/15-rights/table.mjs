@@ -68,6 +68,9 @@ export const table = [
   ['GET', '/api/v1/series?metric=temp&device={device}', seen],
   ['GET', '/api/v1/raw?from=0', some],
   ['GET', '/api/v1/raw?from=0&device={device}', seen],
+  ['GET', '/api/v1/events?from=0', some],
+  ['GET', '/api/v1/events?from=0&device={device}', seen],
+  ['GET', '/query?q=SHOW%20DATABASES', { any: '200 200 403 200 200 200 403 401' }],
 
   ['GET', '/api/v1/subscribe?channel=readings/{device}/%23', heard, sse],
   ['GET', '/api/v1/subscribe?channel=readings/{device}/temp', heard, sse],

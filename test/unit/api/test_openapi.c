@@ -408,7 +408,7 @@ static void
 a_doc_is_written_member_by_member(void **state)
 {
 	static const char *const parts[] = {
-		"\"operationId\":\"get_x_id_rest\",\"summary\":\"One\"",
+		"\"operationId\":\"get_root_x_id_rest\",\"summary\":\"One\"",
 		"\"description\":\"Says \\\"more\\\".\"",
 		"{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"description\":\"The id.\","
 		"\"schema\":{\"type\":\"integer\"}}",

@@ -54,13 +54,13 @@ static void
 rows_are_streamed_as_the_reader_reads(void **state)
 {
 	(void)state;
-	enum { ROWS = 500000 };
+	enum { ROWS = 100000 };
 	struct world world;
 	struct client client;
 	struct answer answer;
 	world_open_with(&world, &world_settings, 16384, socket_real());
 	client_open(&client, &world);
-	client_say(&client, GET("/rows?n=500000", ""));
+	client_say(&client, GET("/rows?n=100000", ""));
 	/* Nothing is read for a while: what is made meanwhile is bounded. */
 	for (unsigned i = 0; i < 100; i++)
 		world_turn(&world, 0);
@@ -90,7 +90,7 @@ a_reader_that_leaves_stops_the_stream(void **state)
 	struct client client;
 	world_open_with(&world, &world_settings, 16384, socket_real());
 	client_open(&client, &world);
-	client_say(&client, GET("/rows?n=500000", ""));
+	client_say(&client, GET("/rows?n=100000", ""));
 	for (unsigned i = 0; i < 100; i++)
 		world_turn(&world, 0);
 	client_close(&client);

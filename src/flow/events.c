@@ -1,0 +1,159 @@
+/*
+ * events.c: strings of line protocol. Lines are parsed as the judge parsed them; those it rejected
+ * are in the record's list.
+ */
+#include "events.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "flow.h"
+#include "lineproto.h"
+
+struct reading {
+	const struct journal_record *record;
+	const struct events_filter *filter;
+	struct buf *scratch;             /* the parser's room, then the metric */
+	size_t room;
+	int (*each)(void *ctx, const struct event *event);
+	void *ctx;
+	struct lp_line line;
+	struct series_tag tags[LP_TAGS_MAX];
+	uint32_t item, reject;
+};
+
+/* Whether line `item` was rejected; asked in ascending order. */
+static bool
+is_rejected(struct reading *reading)
+{
+	const struct journal_record *record = reading->record;
+	while (reading->reject < record->reject_count &&
+	    record->rejects[reading->reject].item < reading->item)
+		reading->reject++;
+	return reading->reject < record->reject_count &&
+	    record->rejects[reading->reject].item == reading->item;
+}
+
+static bool
+in_scope(const struct reading *reading)
+{
+	const struct lp_line *line = &reading->line;
+	if (!reading->filter->scope)
+		return true;
+	for (size_t i = 0; i < line->tag_count; i++) {
+		if (span_eq(line->tags[i].name, SPAN("device")))
+			return flow_scope_has(reading->filter->scope, line->tags[i].value);
+	}
+	return false;
+}
+
+static bool
+has_tags(const struct reading *reading)
+{
+	const struct events_filter *filter = reading->filter;
+	for (size_t i = 0; i < filter->tag_count; i++) {
+		bool found = false;
+		for (size_t k = 0; k < reading->line.tag_count && !found; k++)
+			found = span_eq(reading->line.tags[k].name, filter->tags[i].name) &&
+			    span_eq(reading->line.tags[k].value, filter->tags[i].value);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static int
+field_give(struct reading *reading, const struct lp_field *field, int64_t time_ms)
+{
+	const struct lp_line *line = &reading->line;
+	struct buf *scratch = reading->scratch;
+	scratch->len = reading->room;
+	buf_append_span(scratch, line->measurement);
+	buf_append_byte(scratch, '.');
+	if (buf_append_span(scratch, field->name))
+		return -ENOMEM;
+	struct event event = {
+		.time_ms = time_ms,
+		.metric = span_of(scratch->ptr + reading->room, scratch->len - reading->room),
+		.tags = reading->tags,
+		.tag_count = line->tag_count,
+		.text = field->string,
+	};
+	const struct span wanted = reading->filter->metric;
+	if (wanted.ptr && !span_eq(wanted, event.metric))
+		return 0;
+	return reading->each(reading->ctx, &event);
+}
+
+static int
+line_give(struct reading *reading)
+{
+	const struct lp_line *line = &reading->line;
+	int64_t time_ms = reading->record->arrival_ms;
+	int error = 0;
+	if (line->has_time &&
+	    !lp_time_ms(line->time, (enum lp_precision)reading->record->hints, &time_ms))
+		return 0;
+	if (time_ms < reading->filter->from_ms || time_ms >= reading->filter->to_ms ||
+	    !in_scope(reading) || !has_tags(reading))
+		return 0;
+	for (size_t i = 0; i < line->tag_count; i++)
+		reading->tags[i] = (struct series_tag){line->tags[i].name, line->tags[i].value};
+	for (size_t i = 0; i < line->field_count && !error; i++) {
+		if (line->fields[i].type == LP_STRING)
+			error = field_give(reading, &line->fields[i], time_ms);
+	}
+	return error;
+}
+
+static bool
+line_next(struct span *rest, struct span *ret_line)
+{
+	if (rest->len == 0)
+		return false;
+	const char *lf = memchr(rest->ptr, '\n', rest->len);
+	size_t len = lf ? (size_t)(lf - rest->ptr) : rest->len;
+	*ret_line = span_of(rest->ptr, len);
+	*rest = span_skip(*rest, lf ? len + 1 : len);
+	return true;
+}
+
+static int
+lines_give(struct reading *reading)
+{
+	struct span rest = reading->record->body, line;
+	struct lp_error bad;
+	int error = 0;
+	while (line_next(&rest, &line))
+		reading->room = MAX(reading->room, line.len);
+	buf_clear(reading->scratch);
+	/* The metric is made of the line's own bytes, so there is room for it, too. */
+	if (buf_reserve(reading->scratch, 2 * reading->room + 2))
+		return -ENOMEM;
+	for (rest = reading->record->body; !error && line_next(&rest, &line); reading->item++) {
+		/* A string has quotes: most lines have none. */
+		if (!memchr(line.ptr, '"', line.len) || is_rejected(reading) ||
+		    lp_parse_line(line, reading->scratch->ptr, &reading->line, &bad))
+			continue;
+		error = line_give(reading);
+	}
+	return error;
+}
+
+int
+events_each(const struct journal_record *record, const struct events_filter *filter,
+    struct buf *scratch, int (*each)(void *ctx, const struct event *event), void *ctx)
+{
+	if (record->stream != JOURNAL_REPORTS || record->format != JOURNAL_FORMAT_LINE ||
+	    !memchr(record->body.ptr, '"', record->body.len))
+		return 0;
+	struct reading *reading = malloc(sizeof *reading);
+	if (!reading)
+		return -ENOMEM;
+	*reading = (struct reading){.record = record, .filter = filter, .scratch = scratch,
+	    .each = each, .ctx = ctx};
+	int error = lines_give(reading);
+	free(reading);
+	return error;
+}
