@@ -88,7 +88,7 @@ struct api_group {
 extern const struct api_group api_groups[];
 
 /* All routes, for session_routes_create. `tables` and `counts` have room for API_TABLES_MAX. */
-#define API_TABLES_MAX 32
+#define API_TABLES_MAX 64
 size_t api_routes(const struct session_route **tables, size_t *counts);
 
 /* session_hooks.publish. */

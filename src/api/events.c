@@ -26,6 +26,7 @@ struct events_question {
 	const struct api *api;
 	struct api_selector selector;
 	struct events_filter filter;
+	struct tombs *tombs;         /* what is erased */
 	uint64_t limit, written;
 	struct buf scratch, out;
 	struct map given;            /* by hash of the whole line; values say nothing */
@@ -139,6 +140,7 @@ events_destroy(void *ctx)
 {
 	struct events_question *question = ctx;
 	api_selector_finish(&question->selector);
+	tombs_unref(question->tombs);
 	buf_finish(&question->scratch);
 	buf_finish(&question->out);
 	map_finish(&question->given);
@@ -161,6 +163,7 @@ events_read(struct session_request *request, struct events_question *question)
 	filter->tags = selector->tags;
 	filter->tag_count = selector->tag_count;
 	filter->scope = selector->scope;
+	filter->tombs = question->tombs = flow_loop_tombs(al->flow);
 	return true;
 }
 

@@ -35,17 +35,21 @@ is_rejected(struct reading *reading)
 	    record->rejects[reading->reject].item == reading->item;
 }
 
+/* Whether the line's device may be seen, and was not erased. */
 static bool
-in_scope(const struct reading *reading)
+is_seen(const struct reading *reading)
 {
 	const struct lp_line *line = &reading->line;
-	if (!reading->filter->scope)
-		return true;
+	const struct events_filter *filter = reading->filter;
 	for (size_t i = 0; i < line->tag_count; i++) {
-		if (span_eq(line->tags[i].name, SPAN("device")))
-			return flow_scope_has(reading->filter->scope, line->tags[i].value);
+		if (!span_eq(line->tags[i].name, SPAN("device")))
+			continue;
+		struct span device = line->tags[i].value;
+		return (!filter->scope || flow_scope_has(filter->scope, device)) &&
+		    !tombs_hide_record(filter->tombs, reading->record->tenant, device,
+			reading->record->seq);
 	}
-	return false;
+	return !filter->scope;
 }
 
 static bool
@@ -96,7 +100,7 @@ line_give(struct reading *reading)
 	    !lp_time_ms(line->time, (enum lp_precision)reading->record->hints, &time_ms))
 		return 0;
 	if (time_ms < reading->filter->from_ms || time_ms >= reading->filter->to_ms ||
-	    !in_scope(reading) || !has_tags(reading))
+	    !is_seen(reading) || !has_tags(reading))
 		return 0;
 	for (size_t i = 0; i < line->tag_count; i++)
 		reading->tags[i] = (struct series_tag){line->tags[i].name, line->tags[i].value};

@@ -10,6 +10,7 @@
 #include "series.h"
 
 struct flow_scope;
+struct tombs;
 
 /* One string: the metric is `measurement.field`. */
 struct event {
@@ -27,6 +28,7 @@ struct events_filter {
 	size_t tag_count;
 	int64_t from_ms, to_ms;          /* to_ms exclusive */
 	const struct flow_scope *scope;  /* NULL: all devices, and of none */
+	const struct tombs *tombs;       /* what these hide is not wanted; NULL: nothing */
 };
 
 /* Gives each string of the record that was accepted and is wanted to each(); what it points to
