@@ -71,7 +71,7 @@ static const struct session_doc query_doc = {
 	.answers = {
 		{200, "{results: [any]}", "As InfluxDB 1 answers."},
 		{400, "{error: string}", "Another statement."},
-		{400, "", "A malformed escape in the URL."},
+		{400, "application/problem+json Problem", ""},
 	},
 };
 
