@@ -277,7 +277,8 @@ struct part_cursor {
 	struct part_entry entry;
 	bool standing;           /* key and entry are one's */
 	bool first_of_key;
-	struct buf sought;       /* the key of the last seek: none lies between it and `key` */
+	struct buf sought;       /* the key of the last seek */
+	size_t beyond;           /* keys above it that were come to since: at most that many */
 	struct buf data;         /* bytes of the file from data_offset on */
 	uint64_t data_offset, chunk_end;
 	size_t ahead;
@@ -460,6 +461,7 @@ cursor_read_entry(struct part_cursor *cursor)
 	    !cursor_times_fit(cursor, entry, cursor->first_of_key, before_ms))
 		return cursor_bad(cursor, block->index_offset);
 	cursor->standing = true;
+	cursor->beyond += cursor->first_of_key;
 	cursor->before_ms = entry->first_ms;
 	cursor->chunk_offset += len;
 	cursor->left--;
@@ -504,7 +506,8 @@ cursor_there(const struct part_cursor *cursor, struct span key)
 	if (!cursor->standing || !cursor->first_of_key)
 		return false;
 	int order = span_cmp(buf_span(&cursor->key), key);
-	return order == 0 || (order > 0 && span_cmp(key, buf_span(&cursor->sought)) > 0);
+	return order == 0 || (order > 0 && cursor->beyond <= 1 &&
+	    span_cmp(key, buf_span(&cursor->sought)) > 0);
 }
 
 /* Whether a walk in order has come to the end of the part. */
@@ -512,20 +515,12 @@ static bool
 cursor_ended(const struct part_cursor *cursor, struct span key)
 {
 	return cursor->loaded && cursor->block >= cursor->part->block_count &&
-	    span_cmp(key, buf_span(&cursor->sought)) > 0;
+	    cursor->beyond == 0 && span_cmp(key, buf_span(&cursor->sought)) > 0;
 }
 
-int
-part_cursor_seek(struct part_cursor *cursor, struct span key)
+static int
+cursor_go_to(struct part_cursor *cursor, struct span key)
 {
-	if (cursor->part->block_count == 0)
-		return 0;
-	bool there = cursor_there(cursor, key), ended = cursor_ended(cursor, key);
-	buf_clear(&cursor->sought);
-	if (buf_append_span(&cursor->sought, key) != 0)
-		return -ENOMEM;
-	if (there || ended)
-		return there;
 	size_t block = cursor_find_block(cursor->part, key);
 	bool before = cursor->standing && cursor->block == block &&
 	    span_cmp(buf_span(&cursor->key), key) < 0;
@@ -537,6 +532,20 @@ part_cursor_seek(struct part_cursor *cursor, struct span key)
 		if (got <= 0 || span_cmp(buf_span(&cursor->key), key) >= 0)
 			return got;
 	}
+}
+
+int
+part_cursor_seek(struct part_cursor *cursor, struct span key)
+{
+	if (cursor->part->block_count == 0)
+		return 0;
+	bool there = cursor_there(cursor, key), ended = cursor_ended(cursor, key);
+	buf_clear(&cursor->sought);
+	if (buf_append_span(&cursor->sought, key) != 0)
+		return -ENOMEM;
+	int got = there || ended ? there : cursor_go_to(cursor, key);
+	cursor->beyond = got == 1 && !span_eq(buf_span(&cursor->key), key);
+	return got;
 }
 
 struct span

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "env.h"
+#include "part.h"
 #include "sim.h"
 #include "world.h"
 
@@ -398,6 +399,75 @@ level_rises_and_parts_stay_few(void **state)
 	world_destroy(world);
 }
 
+#define CURSOR_KEYS 20000u
+
+/* Only even numbers are there. */
+static struct span
+cursor_key(char room[32], unsigned number)
+{
+	return span_of(room, (size_t)snprintf(room, 32, "a key of some length %06u", number));
+}
+
+static struct part *
+part_of_many_keys(struct world *world)
+{
+	struct part_writer *writer;
+	struct part *part;
+	struct store_part info = {
+		.id = atomic_fetch_add(&world->next_id, 1),
+		.day = (int32_t)(MORNING_MS / WORLD_DAY_MS),
+		.seq_first = 1,
+		.seq_last = 1,
+	};
+	char room[32];
+	assert_int_equal(part_writer_create(world->env, WORLD_PARTS_DIR, &info, &writer), 0);
+	for (unsigned i = 0; i < CURSOR_KEYS; i++) {
+		int64_t time_ms = MORNING_MS + i;
+		double value = i;
+		assert_int_equal(part_writer_series(writer, cursor_key(room, 2 * i)), 0);
+		assert_int_equal(part_writer_points(writer, &time_ms, &value, 1), 0);
+	}
+	assert_int_equal(part_writer_finish(writer, &part), 0);
+	part_writer_destroy(writer);
+	return part;
+}
+
+/* Seeks, mostly onward and at times beyond the end, between walks: always the key that is due. */
+static void
+cursor_finds_what_is_due_however_it_came_there(void **state)
+{
+	(void)state;
+	struct world *world = world_with_parts(17, 0, 0);
+	struct part *part = part_of_many_keys(world);
+	struct part_cursor *cursor;
+	char room[32];
+	assert_true(part->block_count > 2);
+	assert_int_equal(part_cursor_create(part, &cursor), 0);
+	unsigned due = 0; /* index of the key that it must stand on; CURSOR_KEYS: the end */
+	assert_int_equal(part_cursor_seek(cursor, SPAN("")), 1);
+	for (unsigned i = 0; i < 20000; i++) {
+		int got;
+		if (world_draw(world, 2)) {
+			got = part_cursor_next(cursor);
+			due = MIN(due + 1, CURSOR_KEYS);
+		} else {
+			uint64_t reach = world_draw(world, 50) ? 8 : 2 * CURSOR_KEYS;
+			unsigned back = MIN(2 * due, (unsigned)world_draw(world, 6));
+			unsigned number = world_draw(world, 20) ?
+			    2 * due - back + (unsigned)world_draw(world, reach) :
+			    (unsigned)world_draw(world, 2 * CURSOR_KEYS + 9);
+			got = part_cursor_seek(cursor, cursor_key(room, number));
+			due = MIN((number + 1) / 2, CURSOR_KEYS);
+		}
+		assert_int_equal(got, due < CURSOR_KEYS);
+		if (got)
+			assert_true(span_eq(part_cursor_key(cursor), cursor_key(room, 2 * due)));
+	}
+	part_cursor_destroy(cursor);
+	part_unref(part);
+	world_destroy(world);
+}
+
 int
 main(void)
 {
@@ -414,6 +484,7 @@ main(void)
 		cmocka_unit_test(sweep_removes_what_the_manifest_does_not_name),
 		cmocka_unit_test(flush_without_points_moves_the_cursor),
 		cmocka_unit_test(level_rises_and_parts_stay_few),
+		cmocka_unit_test(cursor_finds_what_is_due_however_it_came_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
