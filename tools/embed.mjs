@@ -26,43 +26,52 @@ async function bundle(dir) {
   } catch {
     throw new Error('esbuild is not installed: run ./dev build, or npm ci');
   }
-  const result = await esbuild.build({
-    absWorkingDir: dir,
-    entryPoints: [
+  const results = await Promise.all([
+    ['iife', [
       { in: 'src/main.ts', out: 'app' },
       { in: 'src/style.css', out: 'style' },
       { in: 'src/docs.ts', out: 'docs' },
       { in: 'src/docs.css', out: 'docs' },
-    ],
+    ]],
+    ['esm', [{ in: 'client/client.ts', out: 'weir' }]],
+  ].map(([format, entryPoints]) => esbuild.build({
+    absWorkingDir: dir,
+    entryPoints,
     outdir: 'out',
     bundle: true,
     minify: true,
     write: false,
     metafile: true,
-    format: 'iife',
-    target: 'es2021',
+    format,
+    target: 'es2022',
     charset: 'utf8',
     legalComments: 'none',
     logLevel: 'error',
-  });
+  })));
   return {
-    files: result.outputFiles.map((file) => [basename(file.path), Buffer.from(file.contents)]),
-    inputs: Object.keys(result.metafile.inputs).map((path) => resolve(dir, path)),
+    files: results.flatMap((result) => result.outputFiles.map(
+      (file) => [basename(file.path), Buffer.from(file.contents)])),
+    inputs: results.flatMap((result) => Object.keys(result.metafile.inputs)
+      .map((path) => resolve(dir, path))),
   };
 }
+
+// What pages of other origins may load.
+const shared = ['weir.js', 'weir.d.ts'];
 
 const types = {
   html: 'text/html; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
   css: 'text/css; charset=utf-8',
   svg: 'image/svg+xml',
+  ts: 'text/plain; charset=utf-8',
 };
 
 async function web(dir, out, depfile) {
   const { files, inputs } = await bundle(dir);
-  for (const name of ['index.html', 'docs.html', 'favicon.svg']) {
-    files.push([name, readFileSync(join(dir, name))]);
-    inputs.push(resolve(dir, name));
+  for (const file of ['index.html', 'docs.html', 'favicon.svg', 'client/weir.d.ts']) {
+    files.push([basename(file), readFileSync(join(dir, file))]);
+    inputs.push(resolve(dir, file));
   }
   const arrays = [];
   const rows = [];
@@ -74,7 +83,7 @@ async function web(dir, out, depfile) {
     arrays.push(bytesInC(id, bytes), bytesInC(id + '_gzip', gzip));
     rows.push(
       `\t{"${path}", "${types[name.split('.').pop()]}", "\\"${hash}\\"",\n` +
-        `\t    ${id}, sizeof(${id}), ${id}_gzip, sizeof(${id}_gzip)},`,
+        `\t    ${id}, sizeof(${id}), ${id}_gzip, sizeof(${id}_gzip), ${shared.includes(name)}},`,
     );
   }
   writeFileSync(

@@ -7,6 +7,7 @@
 #ifndef WEIR_WEB_ASSETS_H
 #define WEIR_WEB_ASSETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct web_asset {
@@ -17,6 +18,7 @@ struct web_asset {
 	size_t len;
 	const unsigned char *gzip; /* the same for Accept-Encoding: gzip */
 	size_t gzip_len;
+	bool shared;               /* pages of other origins may load it */
 };
 
 extern const struct web_asset web_assets[];

@@ -1,0 +1,105 @@
+// The JavaScript client in headless Chromium, on a page of the server's own origin: each
+// transport, coming back, what is remembered.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { Server, until } from '../talk/harness.mjs';
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const skip = existsSync(executablePath) ? false : 'no Chromium here';
+const limit = 30_000;
+let server;
+let browser;
+
+before(async () => {
+  if (skip) return;
+  server = await Server.start();
+  browser = await chromium.launch({
+    executablePath, headless: true,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+async function publish(channel, data) {
+  const answer = await server.post('/api/v1/publish', { channels: [channel], data });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.json();
+}
+
+/** A page with window.weir, a client, and window.list, what it heard on the channel. */
+async function open(t, channel, options = {}) {
+  const context = await browser.newContext({ bypassCSP: true });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`${server.url}/docs`);
+  const listen = () => page.evaluate(async ([name, settings]) => {
+    const { connect } = await import('/weir.js');
+    window.list = [];
+    window.gaps = 0;
+    window.weir = connect('', { pauseMs: 50, pauseMaxMs: 500, ...settings });
+    weir.on('gap', () => (window.gaps += 1));
+    await weir.subscribe(name, ({ data }) => list.push(data)).ready;
+  }, [channel, { token: server.key, ...options }]);
+  await listen();
+  const heard = (expected) => page.waitForFunction(
+    (wanted) => JSON.stringify(list) === wanted, JSON.stringify(expected), { timeout: limit });
+  return { context, page, heard, listen };
+}
+
+for (const transport of ['websocket', 'sse', 'longpoll']) {
+  test(`${transport}: a page hears what is published, and publishes`, { skip }, async (t) => {
+    const { page, heard } = await open(t, `web/${transport}`, { transports: [transport] });
+    assert.equal(await page.evaluate('weir.transport'), transport);
+    await publish(`web/${transport}`, { grüße: 1 });
+    const id = await page.evaluate(
+      async (name) => (await weir.publish(name, [2])).id, `web/${transport}`);
+    assert.match(id, /^m\d+$/);
+    await heard([{ grüße: 1 }, [2]]);
+  });
+
+  test(`${transport}: who was offline hears all of it when online again`, { skip }, async (t) => {
+    const name = `offline/${transport}`;
+    const { context, heard } = await open(t, name, { transports: [transport] });
+    await publish(name, 1);
+    await heard([1]);
+    await context.setOffline(true);
+    for (const i of [2, 3]) await publish(name, i);
+    await context.setOffline(false);
+    await publish(name, 4);
+    await heard([1, 2, 3, 4]);
+  });
+}
+
+test('what works is remembered for the next page', { skip }, async (t) => {
+  const { page, listen } = await open(t, 'kept');
+  await page.waitForFunction(
+    () => Object.entries(localStorage).some(([k, v]) => /^weir/.test(k) && /websocket/.test(v)),
+    null, { timeout: limit });
+  await page.evaluate(() => {
+    const key = Object.keys(localStorage).find((name) => name.startsWith('weir'));
+    localStorage.setItem(key, JSON.stringify({ name: 'longpoll', at: Date.now() }));
+  });
+  await page.reload();
+  await listen();
+  assert.equal(await page.evaluate('weir.transport'), 'longpoll');
+});
+
+test('a page goes on after the server was away, and knows of the gap', { skip }, async (t) => {
+  const { page, heard } = await open(t, 'away');
+  await publish('away', 1);
+  await heard([1]);
+  await server.stop();
+  await page.waitForFunction('weir.state === "waiting"', null, { timeout: limit });
+  server.options = { ...server.options, listen: [server.url] };
+  await server.again();
+  await page.waitForFunction('weir.state === "online" && gaps === 1', null, { timeout: limit });
+  await until(async () => (await publish('away', 2)).delivered, 'it to listen');
+  await page.waitForFunction('list.includes(2)', null, { timeout: limit });
+});
