@@ -87,7 +87,8 @@ class WeirClient implements Client {
     sub.end(failure);
     const kept = new Set([...this.#subs].flatMap((other) => other.names));
     const names = sub.names.filter((name) => this.#names.has(name) && !kept.has(name));
-    if (names.length && this.#link?.remove(names)) for (const name of names) this.#names.delete(name);
+    if (names.length && this.#link?.remove(names))
+      for (const name of names) this.#names.delete(name);
     this.#change();
   }
 
