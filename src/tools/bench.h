@@ -20,7 +20,7 @@
 #include "progress.h"
 
 #define BENCH_RUNS_MAX 32
-#define BENCH_FIGURES_MAX 32
+#define BENCH_FIGURES_MAX 40
 #define BENCH_PATH_BYTES 512
 
 struct bench_options {
@@ -70,6 +70,7 @@ int bench_start(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_idle(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_query(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_access(struct bench *b, unsigned run, struct bench_result *ret_result);
+int bench_push(struct bench *b, unsigned run, struct bench_result *ret_result);
 
 /* The part of `access` that needs no server (bench_access_index.c). */
 int bench_access_index(struct bench *b, struct bench_result *ret_result);
@@ -120,6 +121,9 @@ void bench_authorization(const struct bench_server *server, char *out, size_t le
 
 /* Removes a directory and all in it. */
 void bench_remove(struct env *env, const char *path);
+
+/* Starts `weir bench WHAT`, whose stdout is *ret_out. */
+int bench_spawn_self(struct bench *b, const char *what, pid_t *ret_pid, int *ret_out);
 
 /* Starts `weir bench nothing`: a process that only waits. */
 int bench_nothing_start(struct bench *b, pid_t *ret_pid);

@@ -11,6 +11,7 @@
 
 #include "args.h"
 #include "bench.h"
+#include "bench_push.h"
 #include "check.h"
 #include "tools.h"
 
@@ -47,6 +48,8 @@ static const struct kind kinds[] = {
 	    .connections = 4,
 	    .rate = 100000,
 	    .duration_ms = 10000}},
+    {"push", "subscribers: memory, broadcasts, saturation, many channels", bench_push,
+	{.subscribers = 9500, .duration_ms = 3000}},
 };
 
 static const char help_begin[] =
@@ -65,14 +68,15 @@ static const char help_end[] =
     "  --batch N         readings a request\n"
     "  --connections N   connections of the load, each a thread\n"
     "  --rate N          readings a second (live, messages, access)\n"
-    "  --subscribers N   of each transport (live)\n"
-    "  --duration TIME   of a measurement (live, messages, idle, access)\n"
+    "  --subscribers N   of each transport (live, push)\n"
+    "  --duration TIME   of a measurement (live, push, messages, idle, access)\n"
     "  --dir PATH        where data directories are made and removed; default $TMPDIR or\n"
     "                    /var/tmp; must be on the disk in question\n"
     "  --set K=V,...     settings of the servers\n"
     "  --peer NAME --peer-url URL --peer-pid PID\n"
-    "                    ingest only: measure another server that takes line protocol at\n"
-    "                    /write; it runs already\n"
+    "                    measure another server, that runs already: for ingest one that takes\n"
+    "                    line protocol at /write; for push (URL: HOST:PORT) NAME is nchan-ws,\n"
+    "                    nchan-sse, redis, nats or mosquitto\n"
     "\n"
     "exit codes: 0 done, 1 failed, 2 wrong usage\n";
 
@@ -234,7 +238,7 @@ parse(struct bench_options *o, int argc, char **argv)
 		.kind = ARGS_COUNT,
 		.ret_value = &o->subscribers,
 		.least = 1,
-		.most = 1000},
+		.most = 100000},
 	    {.name = "duration", .kind = ARGS_DURATION, .ret_value = &o->duration_ms},
 	    {.name = "dir", .kind = ARGS_STRING, .ret_value = &o->dir},
 	    {.name = "set", .kind = ARGS_STRING, .ret_value = &o->set},
@@ -325,6 +329,9 @@ tools_bench_main(int argc, char **argv)
 	/* What `idle` compares with: a process of this program that does nothing. */
 	if (strcmp(name, "nothing") == 0)
 		return pause();
+	/* What `push` compares with. */
+	if (strcmp(name, "push-bare") == 0)
+		return bench_push_bare_main();
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		return show_help();
 	fprintf(stderr, "weir bench: %s%s; see weir bench --help\n",

@@ -310,10 +310,16 @@ bench_remove(struct env *env, const char *path)
 }
 
 int
+bench_spawn_self(struct bench *b, const char *what, pid_t *ret_pid, int *ret_out)
+{
+	const char *args[] = {"weir", "bench", what, NULL};
+	return spawn(b, args, OUT_FD_STDOUT, ret_pid, ret_out);
+}
+
+int
 bench_nothing_start(struct bench *b, pid_t *ret_pid)
 {
-	const char *args[] = {"weir", "bench", "nothing", NULL};
-	int fd, error = spawn(b, args, OUT_FD_STDOUT, ret_pid, &fd);
+	int fd, error = bench_spawn_self(b, "nothing", ret_pid, &fd);
 	if (!error)
 		close(fd);
 	return error;

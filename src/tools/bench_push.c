@@ -1,0 +1,299 @@
+/*
+ * bench_push.c: `weir bench push`: what subscribers cost and how fast messages reach them.
+ *
+ * The same measurements for every transport of ours, for the bare loop of send() and, with --peer,
+ * for another server. CPU is the server's, a delivered message.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench_push.h"
+#include "check.h"
+#include "process.h"
+
+enum {
+	BROADCASTS = 30,
+	SATURATED_SUBSCRIBERS = 1000,
+	SATURATED_WINDOW = 128,
+	FURTHER_SUBSCRIBERS = 500,   /* of those who subscribe to more */
+	FURTHER = 16,                /* so many more each */
+	BATCH = 100,
+};
+
+/* The figures of one way of subscribing. */
+struct names {
+	const char *dialect, *bytes, *broadcast_us, *last_p50_ms, *last_max_ms, *saturated_per_s,
+	    *saturated_us;
+};
+
+static const struct names names_ws = {"weir-ws", "ws_bytes", "ws_broadcast_us", "ws_last_p50_ms",
+    "ws_last_max_ms", "ws_saturated_per_s", "ws_saturated_us"};
+static const struct names names_sse = {
+    "weir-sse", "sse_bytes", "sse_broadcast_us", NULL, NULL, "sse_saturated_per_s",
+    "sse_saturated_us"};
+static const struct names names_poll = {
+    "weir-poll", "poll_bytes", "poll_broadcast_us", NULL, NULL, "poll_saturated_per_s",
+    "poll_saturated_us"};
+static const struct names names_bare = {"bare", NULL, "limit_broadcast_us", "limit_last_p50_ms",
+    "limit_last_max_ms", "limit_saturated_per_s", "limit_saturated_us"};
+static const struct names names_peer = {NULL, "bytes", "broadcast_us", "last_p50_ms",
+    "last_max_ms", "saturated_per_s", "saturated_us"};
+
+/* ── one way of subscribing ── */
+
+static int
+measure_last(struct push_crowd *crowd, const struct push_dialect *dialect,
+    const struct names *names, struct bench_result *result)
+{
+	double last_ms[64] = {0};
+	uint64_t seconds = (uint64_t)crowd->bench->options.duration_ms / 1000;
+	uint64_t messages = MIN(seconds + 1, (uint64_t)ARRAY_COUNT(last_ms));
+	struct push_run run = {.dialect = dialect, .messages = messages, .window = 1, .batch = 1,
+	    .rate = 1, .last_ms = last_ms};
+	int error = bench_push_crowd_run(crowd, &run);
+	if (error)
+		return error;
+	bench_sort(last_ms, messages);
+	bench_figure_add(result, names->last_p50_ms, bench_quantile(last_ms, messages, 0.5));
+	bench_figure_add(result, names->last_max_ms, last_ms[messages - 1]);
+	return 0;
+}
+
+/* Memory, and one message at a time to many. */
+static int
+measure_many(struct bench *b, const struct push_dialect *dialect, const struct push_target *target,
+    const struct names *names, struct bench_result *result)
+{
+	struct push_crowd crowd;
+	size_t count = b->options.subscribers;
+	double before = bench_memory_kb(target->pid, "Pss");
+	int error = bench_push_crowd_open(b, dialect, target, count, false, &crowd);
+	usleep(300 * 1000); /* who has no answer to his subscription is subscribed by then */
+	double after = bench_memory_kb(target->pid, "Pss");
+	struct push_run run = {.dialect = dialect, .messages = BROADCASTS, .window = 1, .batch = 1};
+	if (!error && names->bytes)
+		bench_figure_add(result, names->bytes, (after - before) * 1024 / (double)count);
+	if (!error)
+		error = bench_push_crowd_run(&crowd, &run);
+	if (!error)
+		bench_figure_add(result, names->broadcast_us,
+		    run.cpu_s * 1e6 / (double)(run.sent * count));
+	if (!error && names->last_p50_ms)
+		error = measure_last(&crowd, dialect, names, result);
+	bench_push_crowd_finish(&crowd);
+	usleep(300 * 1000);
+	return error;
+}
+
+/* As many messages as can be, to fewer. */
+static int
+measure_saturated(struct bench *b, const struct push_dialect *dialect,
+    const struct push_target *target, const struct names *names, struct bench_result *result)
+{
+	/* Over HTTP a connection has one publish under way; frames may follow one another. */
+	bool ours = strncmp(dialect->name, "weir", 4) == 0;
+	const struct push_dialect *publisher =
+	    ours ? bench_push_dialect_find("weir-frames") : dialect;
+	struct push_crowd crowd;
+	size_t count = MIN(b->options.subscribers, (uint64_t)SATURATED_SUBSCRIBERS);
+	int error = bench_push_crowd_open(b, dialect, target, count, false, &crowd);
+	struct push_run run = {.dialect = publisher, .messages = UINT64_MAX,
+	    .window = SATURATED_WINDOW, .batch = 1,
+	    .duration_s = (double)b->options.duration_ms / 1e3};
+	if (!error)
+		error = bench_push_crowd_run(&crowd, &run);
+	if (!error) {
+		double deliveries = (double)run.sent * (double)count;
+		bench_figure_add(result, names->saturated_per_s, deliveries / run.seconds);
+		bench_figure_add(result, names->saturated_us, run.cpu_s * 1e6 / deliveries);
+	}
+	bench_push_crowd_finish(&crowd);
+	return error;
+}
+
+static int
+measure_transport(struct bench *b, const struct push_target *target, const struct names *names,
+    const char *dialect_name, struct bench_result *result)
+{
+	const struct push_dialect *dialect = bench_push_dialect_find(dialect_name);
+	if (!dialect)
+		return bench_fail(b, -EINVAL, "no server '%s' is known", dialect_name);
+	int error = measure_many(b, dialect, target, names, result);
+	return error ? error : measure_saturated(b, dialect, target, names, result);
+}
+
+/* ── channels with one subscriber each ── */
+
+struct spread {
+	const char *publisher, *figure;
+	uint64_t window, batch;
+};
+
+static int
+measure_spread(struct bench *b, const char *subscriber, const struct push_target *target,
+    const struct spread *ways, size_t way_count, struct bench_result *result)
+{
+	struct push_crowd crowd;
+	int error = bench_push_crowd_open(b, bench_push_dialect_find(subscriber), target,
+	    b->options.subscribers, true, &crowd);
+	for (size_t i = 0; i < way_count && !error; i++) {
+		struct push_run run = {.dialect = bench_push_dialect_find(ways[i].publisher),
+		    .messages = UINT64_MAX, .window = ways[i].window, .batch = ways[i].batch,
+		    .duration_s = (double)b->options.duration_ms / 1e3};
+		error = bench_push_crowd_run(&crowd, &run);
+		if (!error)
+			bench_figure_add(
+			    result, ways[i].figure, run.cpu_s * 1e6 / (double)run.sent);
+	}
+	bench_push_crowd_finish(&crowd);
+	return error;
+}
+
+/* ── further subscriptions ── */
+
+static void
+add_frame(struct buf *out, int number, bool pattern)
+{
+	static const char mask[4] = {0};
+	char text[100];
+	int len = snprintf(text, sizeof(text), "{\"subscribe\":[\"further/%03d%s\"],\"ref\":%d}",
+	    number, pattern ? "/+" : "", number);
+	buf_append_byte(out, (char)0x81);
+	buf_append_byte(out, (char)(0x80 | len));
+	buf_append(out, mask, sizeof(mask));
+	buf_append(out, text, (size_t)len);
+}
+
+/* The growth for each of FURTHER more subscriptions that all connections have in common. */
+static int
+measure_further(struct push_crowd *crowd, bool pattern, const char *figure,
+    struct bench_result *result)
+{
+	static const char last[] = "{\"ack\":15,\"ok\":true}";
+	struct buf frames;
+	int error = 0;
+	buf_init(&frames, 0);
+	for (int i = 0; i < FURTHER; i++)
+		add_frame(&frames, i, pattern);
+	double before = bench_memory_kb(crowd->target.pid, "Pss");
+	error = bench_push_crowd_say(crowd, buf_span(&frames), span_of(last, strlen(last)));
+	double grown = bench_memory_kb(crowd->target.pid, "Pss") - before;
+	if (!error)
+		bench_figure_add(
+		    result, figure, grown * 1024 / (double)(crowd->count * FURTHER));
+	buf_finish(&frames);
+	return error;
+}
+
+static int
+measure_subscriptions(
+    struct bench *b, const struct push_target *target, struct bench_result *result)
+{
+	struct push_crowd crowd;
+	size_t count = MIN(b->options.subscribers, (uint64_t)FURTHER_SUBSCRIBERS);
+	int error = bench_push_crowd_open(b, bench_push_dialect_find("weir-ws"), target, count,
+	    false, &crowd);
+	if (!error)
+		error = measure_further(&crowd, false, "subscription_bytes", result);
+	if (!error)
+		error = measure_further(&crowd, true, "pattern_bytes", result);
+	bench_push_crowd_finish(&crowd);
+	return error;
+}
+
+/* ── the bare loop ── */
+
+static int
+bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t len)
+{
+	int fd;
+	int error = bench_spawn_self(b, "push-bare", ret_pid, &fd);
+	if (error)
+		return error;
+	ssize_t n = read(fd, ret_address, len - 1);
+	close(fd);
+	ret_address[n > 0 ? n - 1 : 0] = '\0';
+	return n > 1 ? 0 : bench_fail(b, -EPROTO, "the bare loop did not start");
+}
+
+static int
+measure_bare(struct bench *b, struct bench_result *result)
+{
+	char address[64];
+	struct push_target target = {.address = address, .key = ""};
+	const struct push_dialect *dialect = bench_push_dialect_find("bare");
+	int error = bare_start(b, &target.pid, address, sizeof(address));
+	if (!error)
+		error = measure_many(b, dialect, &target, &names_bare, result);
+	if (!error)
+		bench_nothing_end(target.pid);
+	/* A new one, that has no subscribers left over. */
+	if (!error)
+		error = bare_start(b, &target.pid, address, sizeof(address));
+	if (!error)
+		error = measure_saturated(b, dialect, &target, &names_bare, result);
+	if (target.pid > 0)
+		bench_nothing_end(target.pid);
+	return error;
+}
+
+/* ── all ── */
+
+static int
+measure_ours(struct bench *b, struct bench_result *result)
+{
+	static const struct spread ways[] = {
+	    {"weir-ws", "publish_http_us", 1, 1},
+	    {"weir-ws", "publish_batch_us", BATCH, BATCH},
+	    {"weir-frames", "publish_frames_us", 64, 1},
+	};
+	struct bench_server server;
+	int error = bench_server_init(b, &server);
+	if (error)
+		return error;
+	error = bench_server_start(b, &server, false);
+	struct push_target target = {.address = server.address + strlen("http://"),
+	    .key = server.key, .pid = server.pid};
+	if (!error)
+		error = measure_transport(b, &target, &names_ws, names_ws.dialect, result);
+	if (!error)
+		error = measure_spread(b, "weir-ws", &target, ways, ARRAY_COUNT(ways), result);
+	const struct names *others[] = {&names_sse, &names_poll, NULL};
+	for (size_t i = 0; i < ARRAY_COUNT(others) && !error; i++) {
+		/* Memory grows anew in a new process. */
+		error = bench_server_end(b, &server, SIGTERM);
+		if (!error)
+			error = bench_server_start(b, &server, false);
+		target.pid = server.pid;
+		if (!error && others[i])
+			error = measure_transport(b, &target, others[i], others[i]->dialect,
+			    result);
+	}
+	if (!error)
+		error = measure_subscriptions(b, &target, result);
+	bench_server_finish(b, &server);
+	return error;
+}
+
+int
+bench_push(struct bench *b, unsigned run, struct bench_result *result)
+{
+	const struct bench_options *o = &b->options;
+	(void)run;
+	process_raise_files();
+	if (!o->peer) {
+		int error = measure_ours(b, result);
+		return error ? error : measure_bare(b, result);
+	}
+	const struct spread way = {o->peer, "publish_us", SATURATED_WINDOW, 1};
+	struct push_target target = {
+	    .address = o->peer_url, .key = "", .pid = (pid_t)o->peer_pid};
+	int error = measure_transport(b, &target, &names_peer, o->peer, result);
+	return error ? error : measure_spread(b, o->peer, &target, &way, 1, result);
+}
