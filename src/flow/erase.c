@@ -62,6 +62,81 @@ flow_hide(struct flow *flow, const struct store_tombstone *tombstone)
 	return error;
 }
 
+/* ── what has gone from the journal ── */
+
+struct gone {
+	struct store_unit unit;
+	struct tombs *tombs; /* those up to `first_seq` are done */
+	uint64_t first_seq;
+	int64_t now_ms;
+};
+
+static int
+gone_apply(struct store_unit *unit, struct store_tx *tx)
+{
+	struct gone *gone = CONTAINER_OF(unit, struct gone, unit);
+	int error = 0;
+	for (size_t i = 0; i < gone->tombs->count && !error; i++) {
+		const struct tomb *tomb = &gone->tombs->of[i];
+		if (tomb->seq < gone->first_seq)
+			error = store_tombstone_journal_done(tx, tomb->tenant, tomb->device,
+			    tomb->seq, gone->now_ms);
+	}
+	return error;
+}
+
+/* One that could not be stored is found again at the next start. */
+static void
+gone_done(struct store_unit *unit, int error)
+{
+	struct gone *gone = CONTAINER_OF(unit, struct gone, unit);
+	(void)error;
+	tombs_unref(gone->tombs);
+	free(gone);
+}
+
+/* Takes the tombstones before `first_seq` off the list; they are in *ret_before, with others. NULL:
+ * there are none. */
+static int
+gone_take(struct flow *flow, uint64_t first_seq, struct tombs **ret_before)
+{
+	struct tombs *before = flow->tombs, *after = NULL;
+	size_t count = 0;
+	int error = 0;
+	*ret_before = NULL;
+	for (size_t i = 0; before && i < before->count; i++)
+		count += before->of[i].seq < first_seq;
+	if (count == 0)
+		return 0;
+	error = tombs_copy_from(before, first_seq, &after);
+	if (error)
+		return error;
+	flow->tombs = after;
+	*ret_before = before;
+	return 0;
+}
+
+int
+flow_loop_raw_gone(struct flow_loop *fl, uint64_t first_seq)
+{
+	struct flow *flow = fl->flow;
+	struct gone *gone = calloc(1, sizeof *gone);
+	if (!gone)
+		return -ENOMEM;
+	pthread_mutex_lock(&flow->tombs_lock);
+	int error = gone_take(flow, first_seq, &gone->tombs);
+	pthread_mutex_unlock(&flow->tombs_lock);
+	if (error || !gone->tombs) {
+		free(gone);
+		return error;
+	}
+	gone->first_seq = first_seq;
+	gone->now_ms = env_now_ms(flow->options.env);
+	gone->unit = (struct store_unit){.apply = gone_apply, .done = gone_done};
+	store_writer_submit(flow->options.store, &gone->unit);
+	return 0;
+}
+
 /* ── the way of one ── */
 
 static void

@@ -286,6 +286,10 @@ void flow_erase(struct flow_loop *fl, struct flow_erase *erase);
  * The next part id must lie above its part_id. 0 or -ENOMEM. */
 int flow_hide(struct flow *flow, const struct store_tombstone *tombstone);
 
+/* The journal holds nothing before `first_seq` any more: tombstones up to there are done as far as
+ * raw messages go. Any thread, while the store's thread runs. 0 or -ENOMEM: then asked again. */
+int flow_loop_raw_gone(struct flow_loop *fl, uint64_t first_seq);
+
 /* What is hidden in the journal, a reference (tombs_unref); NULL: nothing. Any thread. */
 struct tombs *flow_tombs(struct flow *flow);
 struct tombs *flow_loop_tombs(struct flow_loop *fl);

@@ -46,24 +46,44 @@ tombs_add(struct tombs *tombs, size_t *len, const struct tomb *tomb)
 	added->device = tombs_keep_text(tombs, len, tomb->device);
 }
 
-int
-tombs_copy(const struct tombs *tombs, const struct store_tombstone *more, const struct tombs *done,
-    struct tombs **ret_tombs)
+/* Room for all of `tombs` and `more`. NULL: no memory. */
+static struct tombs *
+tombs_create(const struct tombs *tombs, const struct store_tombstone *more)
 {
-	size_t count = (tombs ? tombs->count : 0) + (more ? 1 : 0), bytes = 1, len = 0;
+	size_t count = (tombs ? tombs->count : 0) + (more ? 1 : 0), bytes = 1;
 	for (size_t i = 0; tombs && i < tombs->count; i++)
 		bytes += tombs->of[i].tenant.len + tombs->of[i].device.len;
 	bytes += more ? more->tenant.len + more->device.len : 0;
 	struct tombs *copy = calloc(1, sizeof(*copy));
 	if (!copy)
-		return -ENOMEM;
+		return NULL;
 	refcount_init(&copy->refs);
 	copy->of = calloc(MAX(count, 1), sizeof(*copy->of));
 	copy->text = malloc(bytes);
 	if (!copy->of || !copy->text) {
 		tombs_unref(copy);
-		return -ENOMEM;
+		return NULL;
 	}
+	return copy;
+}
+
+static struct tombs *
+tombs_or_null(struct tombs *tombs)
+{
+	if (tombs->count)
+		return tombs;
+	tombs_unref(tombs);
+	return NULL;
+}
+
+int
+tombs_copy(const struct tombs *tombs, const struct store_tombstone *more, const struct tombs *done,
+    struct tombs **ret_tombs)
+{
+	size_t len = 0;
+	struct tombs *copy = tombs_create(tombs, more);
+	if (!copy)
+		return -ENOMEM;
 	for (size_t i = 0; tombs && i < tombs->count; i++) {
 		const struct tomb *tomb = &tombs->of[i];
 		bool replaced = more && tombs_same_device(tomb, more->tenant, more->device);
@@ -73,11 +93,21 @@ tombs_copy(const struct tombs *tombs, const struct store_tombstone *more, const 
 	if (more)
 		tombs_add(copy, &len, &(struct tomb){more->tenant, more->device, more->seq,
 		    more->part_id, more->created_ms});
-	if (copy->count == 0) {
-		tombs_unref(copy);
-		copy = NULL;
-	}
-	*ret_tombs = copy;
+	*ret_tombs = tombs_or_null(copy);
+	return 0;
+}
+
+int
+tombs_copy_from(const struct tombs *tombs, uint64_t seq, struct tombs **ret_tombs)
+{
+	size_t len = 0;
+	struct tombs *copy = tombs_create(tombs, NULL);
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; tombs && i < tombs->count; i++)
+		if (tombs->of[i].seq >= seq)
+			tombs_add(copy, &len, &tombs->of[i]);
+	*ret_tombs = tombs_or_null(copy);
 	return 0;
 }
 

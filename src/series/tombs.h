@@ -39,6 +39,9 @@ struct tombs_limit {
  * left. 0 or -ENOMEM. */
 int tombs_copy(const struct tombs *tombs, const struct store_tombstone *more,
     const struct tombs *done, struct tombs **ret_tombs);
+
+/* A copy without those whose seq lies below `seq`, likewise. */
+int tombs_copy_from(const struct tombs *tombs, uint64_t seq, struct tombs **ret_tombs);
 struct tombs *tombs_ref(struct tombs *tombs); /* NULL ok */
 void tombs_unref(struct tombs *tombs);        /* NULL ok; any thread */
 

@@ -132,6 +132,8 @@ journal_look(struct retention *retention)
 	if (error < 0)
 		log_event(retention->options.log, LOG_WARN, "raw_trim_failed",
 		    LOG_FIELDS(LOG_TEXT("error", strerror(-error))));
+	if (after.first_seq)
+		flow_loop_raw_gone(retention->options.flow, after.first_seq);
 	retention->trimmed = after.trimmed > before.trimmed;
 	if (retention->trimmed)
 		log_event(retention->options.log, LOG_INFO, "raw_trimmed",

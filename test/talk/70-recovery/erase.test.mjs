@@ -67,6 +67,20 @@ test('a device goes with its data, lives on when it comes back, and stays gone',
   assert.deepEqual(await counts(server, 'w.a', '1d'), [['gone', [3]], ['kept', both]]);
 });
 
+test('an erasure is done when the journal has forgotten it, too', async (t) => {
+  const small = [...looking, '--set', 'journal.segment_bytes=1MiB'];
+  const server = await serve(t, { args: small });
+  await write(server, lines('gone', 1_700_006_400_000, 100));
+  const job = await erase(server, 'gone');
+  await seriesDone(server, job);
+  for (let i = 0; i < 4; i++) await write(server, lines('kept', 1_700_006_400_000, 25_000));
+  await server.stop();
+  await server.again([...small, '--set', 'retention.raw_bytes=1']);
+  await until(async () => (await local(server, 'GET', job)).json().done, 'trimming');
+  const { series_done: points, raw_done: raw } = (await local(server, 'GET', job)).json();
+  assert.ok(points > 0 && raw >= points);
+});
+
 test('a job that is none is not found', async (t) => {
   const server = await serve(t);
   for (const job of ['1', '0', 'x'])
