@@ -2,8 +2,9 @@
  * raw_keys.c: the devices of a record, found by one pass over its body.
  *
  * JSON: every scalar "device", and every "id" within an object "device", at any depth: more than
- * the judge takes, so nothing is missed. Line protocol: the tag "device"; a line is parsed only
- * when a backslash before its fields may hide one.
+ * the judge takes, so nothing is missed. Line protocol: the tag "device". A body without a
+ * backslash, as nearly all are, hides no name behind an escape: then the names are searched for as
+ * text, and only what follows them is read.
  */
 #include "raw_keys.h"
 
@@ -17,6 +18,7 @@
 #include "judge_priv.h"
 
 #define TAG ",device="
+#define MEMBER "\"device\""
 
 struct finder {
 	const struct journal_record *record;
@@ -113,7 +115,74 @@ ndjson_line_find(struct finder *finder, struct span line)
 	return error == -EBADMSG ? 0 : error;
 }
 
+/* The value of a member "device", which begins with or behind blanks, somewhere in a document.
+ * What is no value is passed over. */
+static int
+member_find(struct finder *finder, struct span rest)
+{
+	char room[JUDGE_NAME_BYTES_MAX];
+	struct json_reader reader;
+	bool is_id = false;
+	json_reader_init(&reader, rest, true);
+	enum json_token token = json_next(&reader);
+	unsigned depth = reader.depth;
+	bool object = token == JSON_OBJECT;
+	while (token != JSON_ERROR && token != JSON_END) {
+		if ((is_id || !object) && (token == JSON_STRING || token == JSON_NUMBER)) {
+			struct span device = judge_device_id(&reader, token, room);
+			int error = device.ptr ? device_add(finder, device) : 0;
+			if (error)
+				return error;
+		}
+		if (!object)
+			return 0;
+		is_id = token == JSON_KEY && reader.depth == depth &&
+		    json_text_eq(&reader, SPAN("id"));
+		token = json_next(&reader);
+		if (token == JSON_OBJECT_END && reader.depth < depth)
+			return 0;
+	}
+	return 0;
+}
+
+/* The members "device" of a body without escapes. */
+static int
+members_find(struct finder *finder)
+{
+	struct span rest = finder->record->body;
+	const char *at;
+	int error = 0;
+	while (!error && (at = memmem(rest.ptr, rest.len, MEMBER, sizeof MEMBER - 1))) {
+		rest = span_skip(rest, (size_t)(at - rest.ptr) + sizeof MEMBER - 1);
+		while (rest.len > 0 && strchr(" \t\r\n", *rest.ptr) && *rest.ptr)
+			rest = span_skip(rest, 1);
+		if (rest.len > 0 && *rest.ptr == ':') {
+			rest = span_skip(rest, 1);
+			error = member_find(finder, rest);
+		}
+	}
+	return error;
+}
+
 /* ── line protocol ── */
+
+/* The tags of a body without escapes; what looks like one in a string may be taken, too. */
+static int
+tags_find(struct finder *finder)
+{
+	struct span rest = finder->record->body;
+	const char *at;
+	int error = 0;
+	while (!error && (at = memmem(rest.ptr, rest.len, TAG, sizeof TAG - 1))) {
+		rest = span_skip(rest, (size_t)(at - rest.ptr) + sizeof TAG - 1);
+		size_t len = 0;
+		while (len < rest.len && rest.ptr[len] != ',' && rest.ptr[len] != ' ' &&
+		    rest.ptr[len] != '\n')
+			len++;
+		error = device_add(finder, span_of(rest.ptr, len));
+	}
+	return error;
+}
 
 /* Measurement and tags as they stand: up to the first blank, or to the first backslash: then not
  * *ret_plain. */
@@ -194,14 +263,23 @@ raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *ke
 	if (record->stream != JOURNAL_REPORTS || record->format == JOURNAL_FORMAT_MESSAGES)
 		return 0; /* of no device */
 	buf_init(&finder.scratch, 0);
-	if (record->format == JOURNAL_FORMAT_JSON)
-		error = json_find(&finder);
-	else if (record->format == JOURNAL_FORMAT_NDJSON)
-		error = each_line(&finder, ndjson_line_find);
-	else if (record->format == JOURNAL_FORMAT_LINE)
-		error = each_line(&finder, line_find);
-	else if (record->format != JOURNAL_FORMAT_MESSAGES) /* a gateway's, of no device */
+	bool plain = record->body.len == 0 ||
+	    !memchr(record->body.ptr, '\\', record->body.len);
+	switch (record->format) {
+	case JOURNAL_FORMAT_JSON:
+		error = plain ? members_find(&finder) : json_find(&finder);
+		break;
+	case JOURNAL_FORMAT_NDJSON:
+		error = plain ? members_find(&finder) : each_line(&finder, ndjson_line_find);
+		break;
+	case JOURNAL_FORMAT_LINE:
+		error = plain ? tags_find(&finder) : each_line(&finder, line_find);
+		break;
+	case JOURNAL_FORMAT_MESSAGES: /* a gateway's, of no device */
+		break;
+	default:
 		error = -EBADMSG;
+	}
 	if (error == -EBADMSG) {
 		keys->unknown = true;
 		error = 0;

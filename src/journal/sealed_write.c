@@ -4,8 +4,9 @@
  * A run is heads (numbers as varints), then texts (rejects, tenant, principal, body) of its
  * records: bodies lie next to each other, which packs better. It is cut into blocks of equal size,
  * each a zstd frame of its own. What the records are about is gathered as postings (key, block) of
- * 8 bytes and becomes the pages at the end. Beyond POSTINGS_MAX, or when a record's keys are not
- * known, the run is marked as being about anything: a reader who asks for a key reads it.
+ * 8 bytes, each once, and becomes the pages at the end. Beyond POSTINGS_MAX in all and
+ * RUN_KEYS_MAX in a run, or when a record's keys are not known, the run is marked as being about
+ * anything: a reader who asks for a key reads it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,9 +20,12 @@
 
 #define ZSTD_LEVEL 1 /* on readings smaller than 3 makes it, and faster */
 #define POSTINGS_MAX (2u << 20)
+#define RUN_KEYS_MAX (SEEN_SLOTS / 2)
+#define SEEN_SLOTS (1u << 16)
 #define PAGE_BYTES 4096u
+#define DIGIT_BITS 11u /* of a key, a pass of sorting */
 
-/* Of a key in a block; sorted as one number. */
+/* Of a key in a block. */
 static inline uint64_t
 posting_make(uint32_t key, uint32_t block)
 {
@@ -45,6 +49,7 @@ struct sealed_writer {
 	uint64_t table_seq;        /* of the run before, for the table's differences */
 	int64_t table_arrival_ms;
 
+	uint64_t *seen;            /* SEEN_SLOTS: postings of the run by key; others are free */
 	uint64_t *postings;
 	size_t posting_count, posting_cap;
 	size_t run_posting;        /* the first of the run being filled */
@@ -61,8 +66,10 @@ sealed_writer_create(struct env *env, const char *path, struct sealed_writer **r
 	writer->packed_cap = ZSTD_compressBound(SEALED_BLOCK_BYTES);
 	writer->packed = malloc(writer->packed_cap);
 	writer->zstd = ZSTD_createCCtx();
-	if (!writer->packed || !writer->zstd)
+	writer->seen = malloc(SEEN_SLOTS * sizeof writer->seen[0]);
+	if (!writer->packed || !writer->zstd || !writer->seen)
 		goto fail;
+	memset(writer->seen, 0xff, SEEN_SLOTS * sizeof writer->seen[0]); /* no block's */
 	r = env_open(env, path, ENV_WRITE | ENV_CREATE | ENV_EXCLUSIVE, &writer->file);
 	if (r == 0)
 		r = env_pwrite(writer->file, zeros, sizeof zeros, 0); /* the head comes last */
@@ -84,6 +91,7 @@ sealed_writer_destroy(struct sealed_writer *writer)
 	env_close(writer->file);
 	ZSTD_freeCCtx(writer->zstd);
 	free(writer->packed);
+	free(writer->seen);
 	free(writer->postings);
 	buf_finish(&writer->heads);
 	buf_finish(&writer->texts);
@@ -102,33 +110,6 @@ writer_put(struct sealed_writer *writer, const void *bytes, size_t len)
 }
 
 /* ── runs ── */
-
-static int
-postings_order(const void *a, const void *b)
-{
-	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-	return (left > right) - (left < right);
-}
-
-/* Each key of the run once. */
-static void
-run_close_postings(struct sealed_writer *writer)
-{
-	size_t from = writer->run_posting, kept = from;
-	if (writer->unindexed) {
-		writer->posting_count = from;
-		return;
-	}
-	if (writer->posting_count > from)
-		qsort(writer->postings + from, writer->posting_count - from,
-		    sizeof writer->postings[0], postings_order);
-	for (size_t i = from; i < writer->posting_count; i++) {
-		if (kept == from || writer->postings[i] != writer->postings[kept - 1])
-			writer->postings[kept++] = writer->postings[i];
-	}
-	writer->posting_count = kept;
-	writer->run_posting = kept;
-}
 
 /* Packs one block and notes it in the table; only the first of a run has records. */
 static int
@@ -162,7 +143,8 @@ run_flush(struct sealed_writer *writer)
 {
 	if (writer->run_records == 0)
 		return 0;
-	run_close_postings(writer);
+	if (writer->unindexed)
+		writer->posting_count = writer->run_posting;
 	buf_clear(&writer->out);
 	sealed_put_u32(&writer->out, (uint32_t)writer->heads.len);
 	buf_append_span(&writer->out, buf_span(&writer->heads));
@@ -191,27 +173,49 @@ run_begin(struct sealed_writer *writer, const struct journal_record *record)
 	writer->run_posting = writer->posting_count;
 }
 
+/* Whether the run has the posting already; if not it has it now. */
+static bool
+run_has_seen(struct sealed_writer *writer, uint64_t posting)
+{
+	size_t slot = (size_t)(posting >> 32) % SEEN_SLOTS;
+	while ((uint32_t)writer->seen[slot] == (uint32_t)posting) { /* of this run */
+		if (writer->seen[slot] == posting)
+			return true;
+		slot = (slot + 1) % SEEN_SLOTS;
+	}
+	writer->seen[slot] = posting;
+	return false;
+}
+
+static int
+postings_grow(struct sealed_writer *writer)
+{
+	size_t cap = writer->posting_cap ? writer->posting_cap * 2 : 1024;
+	uint64_t *grown = realloc(writer->postings, cap * sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	writer->postings = grown;
+	writer->posting_cap = cap;
+	return 0;
+}
+
 static int
 run_add_keys(struct sealed_writer *writer, const struct journal_keys *keys)
 {
-	if (writer->unindexed)
-		return 0;
-	if (keys->unknown || keys->count > POSTINGS_MAX - writer->posting_count) {
-		writer->unindexed = true;
-		return 0;
+	writer->unindexed = writer->unindexed || keys->unknown;
+	for (size_t i = 0; i < keys->count && !writer->unindexed; i++) {
+		uint64_t posting = posting_make((uint32_t)keys->keys[i], writer->block);
+		if (run_has_seen(writer, posting))
+			continue;
+		if (writer->posting_count == writer->posting_cap) {
+			int r = postings_grow(writer);
+			if (r < 0)
+				return r;
+		}
+		writer->postings[writer->posting_count++] = posting;
+		writer->unindexed = writer->posting_count >= POSTINGS_MAX ||
+		    writer->posting_count - writer->run_posting >= RUN_KEYS_MAX;
 	}
-	size_t want = writer->posting_count + keys->count;
-	if (want > writer->posting_cap) {
-		size_t cap = MAX(want, writer->posting_cap ? writer->posting_cap * 2 : 1024);
-		uint64_t *grown = realloc(writer->postings, cap * sizeof *grown);
-		if (!grown)
-			return -ENOMEM;
-		writer->postings = grown;
-		writer->posting_cap = cap;
-	}
-	for (size_t i = 0; i < keys->count; i++)
-		writer->postings[writer->posting_count++] =
-		    posting_make((uint32_t)keys->keys[i], writer->block);
 	return 0;
 }
 
@@ -255,6 +259,36 @@ sealed_writer_add(struct sealed_writer *writer, const struct journal_record *rec
 
 /* ── the index ── */
 
+/* By key; those of one key stay in the order of their blocks. */
+static int
+postings_sort(struct sealed_writer *writer)
+{
+	enum { DIGITS = 1 << DIGIT_BITS };
+	size_t starts[DIGITS], count = writer->posting_count;
+	uint64_t *from = writer->postings, *to = malloc((count + 1) * sizeof *to);
+	if (!to)
+		return -ENOMEM;
+	for (unsigned shift = 32; shift < 64; shift += DIGIT_BITS) {
+		memset(starts, 0, sizeof starts);
+		for (size_t i = 0; i < count; i++)
+			starts[from[i] >> shift & (DIGITS - 1)]++;
+		for (size_t i = 0, sum = 0; i < DIGITS; i++) {
+			size_t here = starts[i];
+			starts[i] = sum;
+			sum += here;
+		}
+		for (size_t i = 0; i < count; i++)
+			to[starts[from[i] >> shift & (DIGITS - 1)]++] = from[i];
+		uint64_t *other = from;
+		from = to;
+		to = other;
+	}
+	writer->postings = from;
+	writer->posting_cap = count + 1;
+	free(to);
+	return 0;
+}
+
 /* One key and its blocks: runs of neighbours, each the gap from the last one's end. The index of
  * the next key. */
 static size_t
@@ -287,10 +321,7 @@ static int
 writer_put_pages(struct sealed_writer *writer)
 {
 	uint32_t page_key = 0;
-	int r = 0;
-	if (writer->posting_count > 0)
-		qsort(writer->postings, writer->posting_count, sizeof writer->postings[0],
-		    postings_order);
+	int r = postings_sort(writer);
 	for (size_t i = 0; i < writer->posting_count && r == 0; ) {
 		uint32_t first = (uint32_t)(writer->postings[i] >> 32), key = first;
 		buf_clear(&writer->out);

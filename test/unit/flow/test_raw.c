@@ -120,6 +120,13 @@ devices_are_keys(void **state)
 	    "m,device=a v=1\nm,device=a v=2\nn,b=c,device=x\\ y,z=1 v=1\n  m,device=late v=1\n"
 	    "# m,device=no v=1\nm,other=1 v=1\n\nm v=\"a,device=q b\"",
 	    DEVICES("a", "x y", "late")), 3);
+	assert_int_equal(count_keys(JOURNAL_FORMAT_LINE,
+	    "m,device=a v=1\nm,device=a v=2\n  m,device=late v=1\nm,x=y,device=b,z=1 v=\"q\"",
+	    DEVICES("a", "late", "b")), 3);
+	assert_int_equal(count_keys(JOURNAL_FORMAT_JSON,
+	    "[{\"readings\":[{\"id\":9}],\"device\" : {\"auth\":***,\"id\":7}},{\"x\":\"device\","
+	    "\"device\":{\"y\":{\"id\":8},\"id\":\"Ab\"},\"id\":5},{\"device\":6}]",
+	    DEVICES("7", "Ab", "6")), 3);
 	assert_int_equal(count_keys(JOURNAL_FORMAT_JSON,
 	    "[{\"readings\":[{\"id\":9}],\"device\":{\"auth\":***,\"id\":7}},"
 	    "{\"device\":{\"id\":\"\\u0041b\"},\"id\":5}]", DEVICES("7", "Ab")), 2);
@@ -137,7 +144,7 @@ a_body_that_cannot_be_read_may_be_of_any_device(void **state)
 	struct journal_keys keys = {.count = 0};
 	struct journal_record record = {
 		.stream = JOURNAL_REPORTS, .format = JOURNAL_FORMAT_JSON, .tenant = SPAN("main"),
-		.body = SPAN("[{\"device\":{\"id\":1}},"),
+		.body = SPAN("[{\"device\":{\"id\":\"\\u0041\"}},"),
 	};
 	assert_int_equal(raw_keys(NULL, &record, &keys), 0);
 	assert_true(keys.unknown);
