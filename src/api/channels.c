@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "access_may.h"
 #include "api_priv.h"
@@ -26,7 +27,7 @@ struct channel_call {
 	struct api_loop *al;
 	struct access_principal *principal;
 	enum flow_channel_op then;       /* after the name is known */
-	struct buf text;                 /* what op's spans point to */
+	struct buf text, meta;           /* what op's spans point to */
 	struct span asked;               /* names[0] of NAMES */
 	struct flow_channel_info *infos;
 };
@@ -38,6 +39,7 @@ call_destroy(struct channel_call *call)
 		return;
 	access_principal_unref(call->principal);
 	buf_finish(&call->text);
+	buf_finish(&call->meta);
 	free(call->infos);
 	free(call);
 }
@@ -62,6 +64,7 @@ call_create(struct session_request *request, size_t count)
 	call->op.limit = count;
 	call->op.spec.tenant = call->principal->tenant;
 	buf_init(&call->text, 0);
+	buf_init(&call->meta, 0);
 	return call;
 }
 
@@ -94,10 +97,15 @@ head_write(struct buf *out, const struct flow_channel_info *info)
 	expiry_write(out, info->expires_ms);
 }
 
+/* `meta`: what is shown of it; empty: nothing. */
 static void
-info_write(struct buf *out, const struct flow_channel_info *info)
+info_write(struct buf *out, const struct flow_channel_info *info, struct span meta)
 {
 	head_write(out, info);
+	if (meta.len) {
+		buf_append_str(out, ",\"meta\":");
+		buf_append_span(out, meta);
+	}
 	buf_printf(out, ",\"durable\":%s,\"subscribers\":%llu,\"messages\":%llu,\"bytes\":%llu,"
 	    "\"last_id\":", info->durable ? "true" : "false",
 	    (unsigned long long)info->subscribers, (unsigned long long)info->messages,
@@ -136,7 +144,7 @@ answer_list(const struct channel_call *call)
 		if (any)
 			buf_append_byte(&out, ',');
 		any = true;
-		info_write(&out, info);
+		info_write(&out, info, SPAN(""));
 	}
 	if (op->info_count == op->limit)
 		buf_printf(&out, "],\"next\":\"%llu\"}",
@@ -166,7 +174,8 @@ answer_done(const struct channel_call *call)
 		session_answer(request, 204, NULL, span_of(NULL, 0));
 		return;
 	default:
-		info_write(&out, call->infos);
+		info_write(&out, call->infos,
+		    span_of(call->meta.ptr, call->infos[0].meta_len));
 		break;
 	}
 	api_answer_buf(request, call->op.op == FLOW_CHANNEL_ADD ? 201 : 200, "application/json",
@@ -183,6 +192,8 @@ answer_error(const struct channel_call *call, int error)
 		session_problem(request, 404, NULL, "there is no such channel");
 	else if (error == -ENOSPC)
 		session_problem(request, 503, NULL, "the disk is full");
+	else if (error == -EIO)
+		session_problem(request, 503, NULL, "the disk fails");
 	else if (error == -EACCES)
 		session_problem(request, 403, NULL, "these credentials may not do this to it");
 	else
@@ -247,6 +258,7 @@ named_done(struct flow_channel *op, int error)
 	}
 	call->op.op = call->then;
 	call->op.name = call->asked;
+	call->op.meta = &call->meta;
 	call->op.done = op_done;
 	flow_channel(call->al->flow, &call->op);
 }
@@ -391,6 +403,24 @@ history_take(struct body *body, struct hub_limits *limits)
 	limits->messages = (uint32_t)messages;
 }
 
+/* Any value, as it was said. */
+static void
+meta_take(struct body *body, struct channel_call *call)
+{
+	struct json_reader *reader = &body->reader;
+	const char *begin = reader->pos;
+	json_skip(reader, json_next(reader));
+	while (begin < reader->pos && memchr(" \t\r\n:", *begin, 5))
+		begin++;
+	struct span meta = span_of(begin, (size_t)(reader->pos - begin));
+	buf_clear(&call->meta);
+	if (meta.len > CHANNEL_META_BYTES_MAX)
+		refuse(body, "/meta", "it may have 4096 bytes");
+	else if (buf_append_span(&call->meta, meta))
+		refuse(body, "/meta", "there is no memory for it");
+	call->op.spec.meta = buf_span(&call->meta);
+}
+
 static void
 create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
 {
@@ -404,9 +434,12 @@ create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
 		history_take(body, &spec->limits);
 	} else if (json_text_eq(reader, SPAN("durable"))) {
 		flag_take(body, "/durable", &spec->durable);
+	} else if (json_text_eq(reader, SPAN("meta"))) {
+		meta_take(body, call);
 	} else {
 		json_skip(reader, json_next(reader));
-		refuse(body, NULL, "a channel has name, ttl_s, history, durable and nothing else");
+		refuse(body, NULL, "a channel has name, ttl_s, history, durable,"
+		    " meta and nothing else");
 	}
 }
 
@@ -514,7 +547,8 @@ OPS(list);
 
 static const struct session_doc create_doc = {
 	.help = "Without a name its id is its name; without ttl_s it stays. A publish restarts "
-	    "its time. A durable one keeps its history over restarts.",
+	    "its time, and so does a start of the server. A durable one keeps its history over "
+	    "restarts, as far as retention leaves the journal; what is gone is told as a gap.",
 	.body = {"ChannelNew"},
 	.answers = {
 		{201, "ChannelMade", "It is there."},

@@ -11,13 +11,13 @@ const struct openapi_schema openapi_schemas[] = {
 	    "A change. before and after are what there was and is, without secrets, or null."},
 	{"Channel",
 	    "{id: integer, name: string, expires_at: Time|null, durable: boolean, "
-	    "subscribers: integer, messages: integer, bytes: integer, last_id: string|null}",
-	    "subscribers: on this node, by its name."},
+	    "subscribers: integer, messages: integer, bytes: integer, last_id: string|null, meta?: any}",
+	    "subscribers: on this node, by its name. meta: of one that is asked for by itself."},
 	{"ChannelMade", "{id: integer, name: string, expires_at: Time|null}", NULL},
 	{"ChannelNew",
 	    "{name?: string, ttl_s?: integer|null, history?: {seconds?: integer, "
-	    "messages?: integer, bytes?: integer}, durable?: boolean}",
-	    "history: 300 s, 1,000 messages, 1 MiB without."},
+	    "messages?: integer, bytes?: integer}, durable?: boolean, meta?: any}",
+	    "history: 300 s, 1,000 messages, 1 MiB without. meta: at most 4,096 bytes."},
 	{"DemoKey", "{key: string}", NULL},
 	{"Device",
 	    "{id: integer|string, auth?: string|integer}",

@@ -63,9 +63,8 @@ key_drop(struct channels *channels, struct key *key)
 	free(key);
 }
 
-/* Remembers the message's key, if it has one. 0 or -ENOMEM. */
-static int
-key_keep(struct flow *flow, const struct flow_publish *publish)
+int
+channels_key_keep(struct flow *flow, const struct flow_publish *publish)
 {
 	struct channels *channels = &flow->sequencer.channels;
 	struct key_text text = {publish->tenant, publish->key};
@@ -126,8 +125,8 @@ look_at(struct flow *flow, int64_t when_ms)
 	(void)loop_timer_set(loop, timer, at_ms);
 }
 
-static void
-end_channel(struct flow *flow, struct hub_channel *channel)
+void
+channels_end(struct flow *flow, struct hub_channel *channel)
 {
 	struct span tenant = hub_channel_tenant(channel), name = hub_channel_name(channel);
 	struct flow_closed *closed = malloc(sizeof *closed + tenant.len + name.len);
@@ -150,8 +149,12 @@ look_fire(struct loop_timer *timer)
 	struct channels *channels = &flow->sequencer.channels;
 	int64_t now_ms = loop_now_ms(flow->loops[0]->loop), next_ms;
 	struct hub_channel *channel;
-	while ((channel = hub_channels_expired(channels->registry, now_ms, &next_ms)))
-		end_channel(flow, channel);
+	while ((channel = hub_channels_expired(channels->registry, now_ms, &next_ms))) {
+		if (channel->durable)
+			channels_kept_over(flow, channel);
+		else
+			channels_end(flow, channel);
+	}
 	keys_expire(channels, now_ms);
 	if (!list_empty(&channels->keys_by_age)) {
 		const struct key *oldest =
@@ -162,15 +165,24 @@ look_fire(struct loop_timer *timer)
 		look_at(flow, next_ms);
 }
 
+/* What was published and shown before is lost, but for what is restored. */
 int
-channels_start(struct flow *flow)
+channels_create(struct flow *flow)
 {
 	struct channels *channels = &flow->sequencer.channels;
 	map_init(&channels->keys);
 	list_init(&channels->keys_by_age);
 	channels->look.fire = look_fire;
-	return hub_channels_create(flow->options.ring_bytes_max,
-	    flow->sequencer.next_seq - 1, env_now_ms(flow->options.env), &channels->registry);
+	channels->viewed_seq = journal_next_seq(flow->options.journal) - 1;
+	channels->viewed_ms = env_now_ms(flow->options.env);
+	return hub_channels_create(flow->options.ring_bytes_max, channels->viewed_seq,
+	    channels->viewed_ms, &channels->registry);
+}
+
+void
+channels_start(struct flow *flow)
+{
+	look_at(flow, loop_now_ms(flow->loops[0]->loop));
 }
 
 void
@@ -288,7 +300,7 @@ message_make(struct flow *flow, struct flow_publish *publish, bool *ret_durable)
 	if (!error && *ret_durable)
 		error = record_make(publish, &publish->ticket.record);
 	if (!error)
-		error = key_keep(flow, publish);
+		error = channels_key_keep(flow, publish);
 	return error;
 }
 
@@ -479,8 +491,12 @@ info_fill(struct flow_channel *op, const struct hub_channel *channel)
 		.last_seq = channel->history.seq_last,
 	};
 	memcpy(info->name, name.ptr, name.len);
+	if (!op->meta || buf_append_span(op->meta, hub_channel_meta(channel)))
+		return;
+	info->meta_len = channel->meta_len;
 }
 
+/* 0, -errno; 1: it goes on by itself. */
 static int
 op_add(struct flow *flow, struct flow_channel *op)
 {
@@ -492,7 +508,10 @@ op_add(struct flow *flow, struct flow_channel *op)
 	info_fill(op, channel);
 	if (!error && channel->ttl_ms)
 		look_at(flow, channel->expires_ms);
-	return error;
+	if (error || !channel->durable)
+		return error;
+	channels_kept_add(flow, op, channel);
+	return 1;
 }
 
 static int
@@ -526,7 +545,16 @@ op_names(struct flow *flow, struct flow_channel *op)
 	return 0;
 }
 
-/* What is done to one that must be there. */
+int64_t
+channels_renew(struct flow *flow, struct hub_channel *channel, int64_t ttl_ms)
+{
+	hub_channels_renew(flow->sequencer.channels.registry, channel, ttl_ms, message_time(flow));
+	if (channel->ttl_ms)
+		look_at(flow, channel->expires_ms);
+	return channel->expires_ms;
+}
+
+/* What is done to one that must be there. 0, -errno; 1: it goes on by itself. */
 static int
 op_one(struct flow *flow, struct flow_channel *op, struct release *release)
 {
@@ -535,12 +563,13 @@ op_one(struct flow *flow, struct flow_channel *op, struct release *release)
 	int error = 0;
 	if (!channel)
 		return -ENOENT;
-	if (op->op == FLOW_CHANNEL_RENEW) {
-		hub_channels_renew(registry, channel, op->ttl_ms, message_time(flow));
-		if (channel->ttl_ms)
-			look_at(flow, channel->expires_ms);
-	}
+	if (op->op == FLOW_CHANNEL_RENEW && !channel->durable)
+		channels_renew(flow, channel, op->ttl_ms);
 	info_fill(op, channel);
+	if (channel->durable && op->op != FLOW_CHANNEL_GET) {
+		channels_kept_change(flow, op, channel);
+		return 1;
+	}
 	if (op->op == FLOW_CHANNEL_REMOVE) {
 		error = release_add_closed(release, channel->id, hub_channel_tenant(channel),
 		    hub_channel_name(channel));
@@ -570,15 +599,19 @@ count_deliver(struct mail *mail)
 int
 channels_apply(struct flow *flow, struct flow_channel *op, struct release *release)
 {
+	int result;
 	op->info_count = 0;
 	if (op->op == FLOW_CHANNEL_ADD)
-		op->entry.error = op_add(flow, op);
+		result = op_add(flow, op);
 	else if (op->op == FLOW_CHANNEL_LIST)
-		op->entry.error = op_list(flow, op);
+		result = op_list(flow, op);
 	else if (op->op == FLOW_CHANNEL_NAMES)
-		op->entry.error = op_names(flow, op);
+		result = op_names(flow, op);
 	else
-		op->entry.error = op_one(flow, op, release);
+		result = op_one(flow, op, release);
+	if (result > 0)
+		return 1; /* by now it may be somebody else's */
+	op->entry.error = result;
 	if (op->entry.error || (op->op != FLOW_CHANNEL_GET && op->op != FLOW_CHANNEL_LIST))
 		return 0;
 	op->at = 0;

@@ -21,6 +21,8 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 	flow->next_part_id = 1;
 	pthread_mutex_init(&flow->tombs_lock, NULL);
 	int error = hub_create(options->loops, &flow->hub);
+	if (!error)
+		error = channels_create(flow);
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		error = series_partition_create(options->env, options->series_dir, p,
 		    &flow->partitions[p]);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "hub.h"
 #include "hub_channels.h"
 #include "journal.h"
@@ -76,7 +77,11 @@ struct series_partition *flow_partition(struct flow *flow, uint32_t number);
 /* Part ids below this were used. */
 void flow_set_next_part_id(struct flow *flow, uint64_t next_id);
 
-/* Replays the journal from the partitions' cursors into their heads. May run on any thread while
+/* A durable channel of the store's. Its time begins anew. 0, -ENOMEM, -EEXIST. */
+int flow_channel_restore(struct flow *flow, const struct store_channel *row);
+
+/* Replays the journal from the partitions' cursors into their heads, and what durable channels
+ * remember of it into their histories. May run on any thread while
  * no loop touches partitions (the server is not ready). `progress` may be NULL. 0, -ENOMEM, -EIO.
  * Damage is warned of and skipped. */
 int flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uint64_t seq_end),
@@ -156,6 +161,7 @@ struct flow_channel_info {
 	char name[HUB_NAME_BYTES_MAX];
 	int64_t expires_ms;             /* INT64_MAX: never */
 	bool durable;
+	uint32_t meta_len;              /* GET: in `meta` */
 	uint64_t subscribers;           /* on this node, by its name; GET and LIST */
 	uint64_t messages, bytes, last_seq;
 };
@@ -174,11 +180,14 @@ struct flow_channel {
 	uint64_t after_id;              /* LIST: those behind it */
 	size_t limit;                   /* LIST: how many; room in `infos` */
 	struct flow_channel_info *infos; /* room for one, or for `limit`; the caller's */
+	struct buf *meta;               /* GET: takes the meta data; the caller's */
 	size_t info_count;              /* how many there are; NAMES: the index of the unknown */
-	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM, -ENOSPC. */
+	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM; of a
+	 * durable one -ENOSPC and -EIO: it is not on disk, and as before. */
 	void (*done)(struct flow_channel *op, int error);
 	struct mail mail;               /* flow's, as all below */
 	struct store_unit unit;
+	struct store_channel row;
 	unsigned at;
 };
 

@@ -72,11 +72,14 @@ struct channels {
 	uint64_t viewed_seq;               /* up to which views may have shown something */
 	int64_t viewed_ms;
 	int64_t time_last_ms;              /* of the last message: no later one has an earlier */
+	uint64_t refill_first;             /* the lowest id of what was restored; 0: nothing was */
+	int64_t refill_ms;                 /* the longest history of it */
 	struct loop_timer look;            /* after ends of channels and of keys; the first loop
 						cancels it when it ends */
 };
 
-int channels_start(struct flow *flow);   /* once the next seq is known. 0 or -ENOMEM */
+int channels_create(struct flow *flow);  /* 0 or -ENOMEM */
+void channels_start(struct flow *flow);  /* on the first loop, when all is restored */
 void channels_finish(struct flow *flow);
 
 /* A message gets its seq, its time, its channels; those that are not there yet are made. Whether
@@ -91,6 +94,30 @@ int channels_answer(struct flow *flow, struct flow_past *past, struct release *r
 /* 0: it is through, entry.error says how; 1: it goes on by itself. */
 int channels_apply(struct flow *flow, struct flow_channel *op, struct release *release);
 int channels_close(struct flow *flow, struct flow_closed *closed, struct release *release);
+
+/* Removes it, and tells who is subscribed. */
+void channels_end(struct flow *flow, struct hub_channel *channel);
+
+/* When it ends from now on. */
+int64_t channels_renew(struct flow *flow, struct hub_channel *channel, int64_t ttl_ms);
+
+/* Remembers the message's key, if it has one. 0 or -ENOMEM. */
+int channels_key_keep(struct flow *flow, const struct flow_publish *publish);
+
+/* ── channels_kept.c: on the first loop ── */
+
+/* These settle the operation when the store is done with it. */
+void channels_kept_add(struct flow *flow, struct flow_channel *op,
+    const struct hub_channel *channel);
+void channels_kept_change(struct flow *flow, struct flow_channel *op,
+    const struct hub_channel *channel);    /* renewed or removed */
+
+/* One whose time is over: ends when its row is gone. */
+void channels_kept_over(struct flow *flow, struct hub_channel *channel);
+
+/* At start: histories of restored channels, out of the journal. 0, -ENOMEM, -EIO. */
+int channels_refill(struct flow *flow,
+    void (*progress)(void *ctx, uint64_t seq, uint64_t seq_end), void *ctx);
 
 /* ── sequencer.c: on the first loop ── */
 

@@ -260,6 +260,8 @@ raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *ke
 	};
 	int error = 0;
 	(void)ctx;
+	if (record->stream == JOURNAL_MESSAGES)
+		return journal_keys_add(keys, RAW_KEY_MESSAGES);
 	if (record->stream != JOURNAL_REPORTS || record->format == JOURNAL_FORMAT_MESSAGES)
 		return 0; /* of no device */
 	buf_init(&finder.scratch, 0);

@@ -1,5 +1,6 @@
 /*
- * raw_keys.h: what a record is about, as keys for the index of sealed segments: its devices.
+ * raw_keys.h: what a record is about, as keys for the index of sealed segments: its devices; and
+ * messages of durable channels have one key, all the same.
  *
  * A key is a hash of tenant and device; it is on disk, so it never changes. A record has the keys
  * of all devices whose messages raw_write would give out, and perhaps a few more.
@@ -11,6 +12,9 @@
 #include "span.h"
 
 struct flow_scope;
+
+/* The one key of every message of durable channels. */
+#define RAW_KEY_MESSAGES UINT64_C(0x6d657373)
 
 /* The keys of a record; for struct journal_seal_options (ctx is not used). 0 or -ENOMEM. */
 int raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *keys);

@@ -1,6 +1,7 @@
 /*
  * replay.c: what the journal holds beyond the partitions' cursors joins their heads again. Reads
- * nothing but records; whoever was rejected then is rejected now.
+ * nothing but records; whoever was rejected then is rejected now. What channels had joins their
+ * histories (channels_kept.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -107,5 +108,5 @@ flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uint64_
 	}
 	journal_reader_close(reader);
 	judge_destroy(judge);
-	return error;
+	return error ? error : channels_refill(flow, progress, ctx);
 }

@@ -417,10 +417,9 @@ sequencer_start(struct flow *flow)
 	sequencer->tail = &sequencer->head;
 	sequencer->filling = &sequencer->batches[0];
 	sequencer->next_seq = journal_next_seq(flow->options.journal);
-	int error = channels_start(flow);
-	if (!error)
-		error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
-		    &flow->committer);
+	channels_start(flow);
+	int error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
+	    &flow->committer);
 	return error ? error : reserve_append(flow);
 }
 

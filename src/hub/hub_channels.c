@@ -375,6 +375,22 @@ hub_channels_expired(struct hub_channels *channels, int64_t now_ms, int64_t *ret
 	return NULL;
 }
 
+void
+hub_channels_forget(struct hub_channels *channels, uint64_t seq, int64_t time_ms)
+{
+	const struct hub_tenant *tenant;
+	size_t pos = 0;
+	while ((tenant = map_next(&channels->tenants, &pos))) {
+		for (size_t i = 0; i < tenant->slot_count; i++) {
+			struct hub_channel *channel = tenant->slots[i].channel;
+			if (!channel || !channel->durable || channel->id >= seq)
+				continue;
+			channel->history.seq_dropped = MAX(channel->history.seq_dropped, seq);
+			channel->history.time_dropped_ms = time_ms;
+		}
+	}
+}
+
 /* ── messages ── */
 
 int
@@ -388,7 +404,8 @@ hub_channels_append(struct hub_channels *channels, struct hub_channel *const *to
 		struct hub_channel *channel = to[i];
 		names[i] = hub_channel_name(channel);
 		if (channel->ttl_ms)
-			channel->expires_ms = kept->time_ms + channel->ttl_ms;
+			channel->expires_ms = MAX(channel->expires_ms,
+			    kept->time_ms + channel->ttl_ms);
 		if (!error)
 			error = hub_history_append(&channel->history, kept);
 		hub_channel_trim(channel, kept->time_ms);

@@ -88,6 +88,9 @@ void hub_channels_remove(struct hub_channels *channels, struct hub_channel *chan
 struct hub_channel *hub_channels_expired(struct hub_channels *channels, int64_t now_ms,
     int64_t *ret_next_ms);
 
+/* What durable channels may have had up to there is lost. While restoring. */
+void hub_channels_forget(struct hub_channels *channels, uint64_t seq, int64_t time_ms);
+
 size_t hub_channels_count(const struct hub_channels *channels);
 
 /* ── messages ── */

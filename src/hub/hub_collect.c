@@ -54,9 +54,14 @@ note_lost(struct collect *c, uint64_t seq, int64_t time_ms)
 static void
 note_lost_before(struct collect *c, struct span name, const struct hub_channel *channel)
 {
-	if (channel && channel->durable)
-		return;
-	note_lost(c, hub_channels_lost(c->channels, c->tenant, name), c->channels->lost_ms);
+	uint64_t seq = hub_channels_lost(c->channels, c->tenant, name);
+	int64_t time_ms = c->channels->lost_ms;
+	/* It has all that there was since it was made, or says itself what it lost. */
+	if (channel && channel->durable) {
+		seq = MIN(seq, channel->id - 1);
+		time_ms = MIN(time_ms, channel->created_ms - 1);
+	}
+	note_lost(c, seq, time_ms);
 }
 
 /* ── sources ── */

@@ -27,6 +27,14 @@ struct lists {
 	uint64_t cursors[FLOW_PARTITIONS_MAX], floors[FLOW_PARTITIONS_MAX];
 	struct store_tombstone *tombstones; /* the text of each is one allocation, of its tenant */
 	size_t tombstone_count;
+	struct channel_row *channels, **channels_tail;
+};
+
+/* A durable channel, with its texts. */
+struct channel_row {
+	struct channel_row *next;
+	struct store_channel channel;
+	char text[];
 };
 
 static int
@@ -66,6 +74,48 @@ part_take(void *ctx, const struct store_part *part)
 	return 0;
 }
 
+static struct span
+keep(char **at, struct span text)
+{
+	struct span copy = span_of(*at, text.len);
+	if (text.len)
+		memcpy(*at, text.ptr, text.len);
+	*at += text.len;
+	return copy;
+}
+
+static int
+channel_take(void *ctx, const struct store_channel *channel)
+{
+	struct lists *lists = ctx;
+	struct channel_row *row = malloc(sizeof *row + channel->tenant.len + channel->name.len +
+	    channel->meta.len);
+	if (!row)
+		return -ENOMEM;
+	char *at = row->text;
+	row->next = NULL;
+	row->channel = *channel;
+	row->channel.tenant = keep(&at, channel->tenant);
+	row->channel.name = keep(&at, channel->name);
+	row->channel.meta = keep(&at, channel->meta);
+	*lists->channels_tail = row;
+	lists->channels_tail = &row->next;
+	return 0;
+}
+
+static void
+lists_free(struct lists *lists)
+{
+	for (struct channel_row *row = lists->channels, *next; row; row = next) {
+		next = row->next;
+		free(row);
+	}
+	free(lists->parts);
+	for (size_t i = 0; i < lists->tombstone_count; i++)
+		free((char *)(uintptr_t)lists->tombstones[i].tenant.ptr);
+	free(lists->tombstones);
+}
+
 static int
 lists_load(struct server *server, struct lists *lists, uint32_t partitions, char *ret_reason)
 {
@@ -77,6 +127,8 @@ lists_load(struct server *server, struct lists *lists, uint32_t partitions, char
 		error = store_cursor_get(store, "floor", p, &lists->floors[p]);
 	if (!error)
 		error = store_tombstones_load(store, tombstone_take, lists);
+	if (!error)
+		error = store_channels_load(store, channel_take, lists);
 	if (!error)
 		error = server_registry_load(server);
 	if (error)
@@ -266,11 +318,21 @@ parts_attach(
 	return error;
 }
 
+static int
+channels_restore(struct server *server, const struct lists *lists)
+{
+	int error = 0;
+	for (const struct channel_row *row = lists->channels; row && !error; row = row->next)
+		error = flow_channel_restore(server->flow, &row->channel);
+	return error;
+}
+
 int
 server_open(struct server *server, char *ret_reason)
 {
 	uint32_t partitions;
 	struct lists lists = {.server = server};
+	lists.channels_tail = &lists.channels;
 	int error = data_open(server->env, server->options.data, &server->data, ret_reason);
 	if (!error)
 		error = data_partitions(&server->data, (uint32_t)server->settings.series.partitions,
@@ -288,9 +350,8 @@ server_open(struct server *server, char *ret_reason)
 		error = flow_begin(server, partitions, ret_reason);
 	if (!error)
 		error = parts_attach(server, &lists, partitions, ret_reason);
-	free(lists.parts);
-	for (size_t i = 0; i < lists.tombstone_count; i++)
-		free((char *)(uintptr_t)lists.tombstones[i].tenant.ptr);
-	free(lists.tombstones);
+	if (!error)
+		error = channels_restore(server, &lists);
+	lists_free(&lists);
 	return error;
 }

@@ -113,6 +113,25 @@ int store_tombstone_journal_done(struct store_tx *tx, struct span tenant, struct
 int store_tombstones_load(struct store *store,
     int (*each)(void *ctx, const struct store_tombstone *tombstone), void *ctx);
 
+/* ── durable channels; what was published on them is in the journal ── */
+struct store_channel {
+	uint64_t id;             /* never reused */
+	struct span tenant, name;
+	struct span meta;        /* JSON; empty: none */
+	int64_t created_ms;
+	int64_t ttl_ms;          /* 0: it stays */
+	int64_t history_ms;
+	uint64_t history_bytes;
+	uint32_t history_messages;
+};
+
+/* One of the same tenant and name that is there still takes its leave. */
+int store_channel_add(struct store_tx *tx, const struct store_channel *channel);
+int store_channel_set_ttl(struct store_tx *tx, uint64_t id, int64_t ttl_ms); /* -ENOENT */
+int store_channel_remove(struct store_tx *tx, uint64_t id); /* 0 also when it is gone */
+int store_channels_load(struct store *store,
+    int (*each)(void *ctx, const struct store_channel *channel), void *ctx); /* by id */
+
 /* ── application keys (the rest of the registry: registry.h) ── */
 struct store_key {
 	uint64_t id;

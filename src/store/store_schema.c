@@ -184,6 +184,21 @@ static const char *const steps[] = {
 	"  PRIMARY KEY (tenant, device)"
 	") STRICT, WITHOUT ROWID;"
 	"PRAGMA user_version = 3;",
+
+	/* 4: durable channels. */
+	"CREATE TABLE channel ("
+	"  id INTEGER PRIMARY KEY,"
+	"  tenant TEXT NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  meta TEXT NOT NULL,"
+	"  created_ms INTEGER NOT NULL,"
+	"  ttl_ms INTEGER NOT NULL,"
+	"  history_ms INTEGER NOT NULL,"
+	"  history_bytes INTEGER NOT NULL,"
+	"  history_messages INTEGER NOT NULL,"
+	"  UNIQUE (tenant, name)"
+	") STRICT;"
+	"PRAGMA user_version = 4;",
 };
 
 #define APPLICATION_ID 1464158546

@@ -455,6 +455,231 @@ a_channel_whose_time_is_over_is_closed(void **state)
 	end_world(world);
 }
 
+/* ── what outlives the process ── */
+
+static void
+reopen(struct world *world)
+{
+	world_close(world, false);
+	world_open(world);
+}
+
+static uint64_t
+make(struct world *world, struct op *op, const char *name, bool durable)
+{
+	op->op.spec = (struct hub_channel_spec){.limits = ample, .durable = durable};
+	assert_int_equal(run_op(world, world->loop_count - 1, op, FLOW_CHANNEL_ADD, name), 0);
+	return op->infos[0].id;
+}
+
+/* Asks for what was behind the cursor: how many, and whether something is missing. */
+static size_t
+count_since(struct world *world, const char *pattern, uint64_t cursor, bool *ret_gap)
+{
+	static struct asker asker;
+	asker_init(&asker, pattern, HUB_SINCE_CURSOR, cursor);
+	ask(world, 0, &asker);
+	assert_int_equal(asker.answer.error, 0);
+	*ret_gap = asker.answer.answer.gap;
+	return asker.count;
+}
+
+static void
+a_durable_channel_outlives_a_kill_with_its_messages(void **state)
+{
+	struct world *world = open_world(state);
+	struct op op = {.error = 0};
+	uint64_t seqs[4], again;
+	bool gap;
+	uint64_t id = make(world, &op, "kept", true);
+	make(world, &op, "other", false);
+	seqs[0] = publish(world, 0, "kept");
+	seqs[1] = publish(world, world->loop_count - 1, "other,kept");
+	assert_int_equal(publish_key(world, 0, "kept", "k", &seqs[2]), 0);
+	publish(world, 0, "other");
+	for (unsigned turn = 0; turn < 2; turn++) {
+		reopen(world);
+		assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_GET, "kept"), 0);
+		assert_int_equal(op.infos[0].id, id);
+		assert_int_equal(op.infos[0].messages, 3);
+		assert_true(op.infos[0].durable);
+		assert_int_equal(count_since(world, "kept", seqs[0], &gap), 2);
+		assert_false(gap);
+		assert_int_equal(count_since(world, "kept", seqs[2], &gap), 0);
+		assert_false(gap);
+		assert_int_equal(count_since(world, "other", seqs[1], &gap), 0);
+		assert_true(gap);
+		assert_int_equal(publish_key(world, 0, "kept", "k", &again), 0);
+		assert_int_equal(again, seqs[2]);
+	}
+	seqs[3] = publish(world, 0, "kept");
+	assert_true(seqs[3] > seqs[2]);
+	assert_int_equal(count_since(world, "kept", seqs[1], &gap), 2);
+	assert_false(gap);
+	end_world(world);
+}
+
+static void
+a_name_that_was_taken_anew_has_nothing_of_the_one_before(void **state)
+{
+	struct world *world = open_world(state);
+	struct op op = {.error = 0};
+	bool gap;
+	uint64_t first = make(world, &op, "kept", true);
+	uint64_t before = publish(world, 0, "kept");
+	publish(world, 0, "kept");
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_REMOVE, "kept"), 0);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_GET, "kept"), -ENOENT);
+	assert_true(make(world, &op, "kept", true) > first);
+	uint64_t seq = publish(world, 0, "kept");
+	reopen(world);
+	assert_int_equal(count_since(world, "kept", 0, &gap), 1);
+	assert_int_equal(count_since(world, "kept", before, &gap), 1);
+	assert_true(gap);
+	assert_int_equal(count_since(world, "kept", seq, &gap), 0);
+	assert_false(gap);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_REMOVE, "kept"), 0);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_REMOVE, "kept"), -ENOENT);
+	reopen(world);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_GET, "kept"), -ENOENT);
+	end_world(world);
+}
+
+static void
+two_who_remove_one_channel_are_told_who_did(void **state)
+{
+	struct world *world = open_world(state);
+	struct op ops[2] = {{.error = 0}};
+	unsigned removed = 0;
+	make(world, &ops[0], "kept", true);
+	for (unsigned i = 0; i < 2; i++) {
+		ops[i].op = (struct flow_channel){
+			.op = FLOW_CHANNEL_REMOVE, .spec.tenant = MAIN, .name = SPAN("kept"),
+			.infos = ops[i].infos, .done = op_done,
+		};
+		sem_init(&ops[i].done, 0, 0);
+		world_call(world, 0, op_begin, &ops[i]);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		sem_wait(&ops[i].done);
+		assert_true(ops[i].error == 0 || ops[i].error == -ENOENT);
+		removed += !ops[i].error;
+	}
+	assert_int_equal(removed, 1);
+	end_world(world);
+}
+
+static void
+a_durable_channel_ends_in_its_time_and_stays_ended(void **state)
+{
+	struct world *world = open_world(state);
+	static struct asker asker;
+	struct op op = {.error = 0};
+	make(world, &op, "kept", true);
+	op.op.ttl_ms = 3600 * 1000;
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_RENEW, "kept"), 0);
+	assert_true(op.infos[0].expires_ms < INT64_MAX);
+	reopen(world);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_GET, "kept"), 0);
+	assert_true(op.infos[0].expires_ms < INT64_MAX);
+	op.op.ttl_ms = 100;
+	asker_init(&asker, "kept", HUB_SINCE_NOW, 0);
+	asker.stay = true;
+	ask(world, 0, &asker);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_RENEW, "kept"), 0);
+	sem_wait(&asker.closed);
+	world_call(world, 0, asker_end, &asker);
+	reopen(world);
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_GET, "kept"), -ENOENT);
+	end_world(world);
+}
+
+static void
+a_history_that_was_cut_is_cut_again_and_says_so(void **state)
+{
+	struct world *world = open_world(state);
+	struct op op = {.op.spec = {.limits = ample, .durable = true}};
+	uint64_t seqs[5];
+	bool gap;
+	op.op.spec.limits.messages = 2;
+	assert_int_equal(run_op(world, 0, &op, FLOW_CHANNEL_ADD, "kept"), 0);
+	for (unsigned i = 0; i < 5; i++)
+		seqs[i] = publish(world, 0, "kept");
+	for (unsigned turn = 0; turn < 2; turn++) {
+		assert_int_equal(count_since(world, "kept", seqs[1], &gap), 2);
+		assert_true(gap);
+		assert_int_equal(count_since(world, "kept", seqs[2], &gap), 2);
+		assert_false(gap);
+		reopen(world);
+	}
+	end_world(world);
+}
+
+static void
+what_lies_before_the_needed_segments_is_a_gap(void **state)
+{
+	struct world *world = open_world(state);
+	struct op op = {.error = 0};
+	char line[64 << 10];
+	bool gap;
+	make(world, &op, "kept", true); /* for a minute */
+	uint64_t first = publish(world, 0, "kept");
+	publish(world, 0, "kept");
+	memset(line, 'x', sizeof line);
+	for (unsigned i = 0; i < 20; i++) { /* more than a segment */
+		struct publishing publishing;
+		publishing_init(&publishing, "kept", "");
+		publishing.publish.data = span_of(line, sizeof line);
+		world_call(world, 0, publish_begin, &publishing);
+		sem_wait(&publishing.done);
+		sem_destroy(&publishing.done);
+		assert_int_equal(publishing.error, 0);
+	}
+	atomic_fetch_add(&world->env.ahead_ms, 3600 * 1000);
+	publish(world, 0, "kept"); /* the loops see the clock with the next mail */
+	uint64_t young = publish(world, 0, "kept");
+	publish(world, 0, "kept");
+	reopen(world);
+	assert_int_equal(count_since(world, "kept", first, &gap), 2);
+	assert_true(gap);
+	assert_int_equal(count_since(world, "kept", young, &gap), 1);
+	assert_false(gap);
+	end_world(world);
+}
+
+static void
+a_clock_that_is_set_back_turns_no_order_round(void **state)
+{
+	struct world *world = open_world(state);
+	static struct asker asker;
+	struct op op = {.error = 0};
+	struct publishing publishing;
+	int64_t time_ms = 0;
+	uint64_t seq = 0;
+	make(world, &op, "kept", true);
+	for (unsigned i = 0; i < 30; i++) {
+		if (i == 10)
+			atomic_store(&world->env.back_ms, 3600 * 1000);
+		if (i == 20)
+			reopen(world);
+		publishing_init(&publishing, i % 2 ? "kept" : "kept,other", "");
+		world_call(world, i % world->loop_count, publish_begin, &publishing);
+		sem_wait(&publishing.done);
+		sem_destroy(&publishing.done);
+		assert_int_equal(publishing.error, 0);
+		assert_true(publishing.publish.seq > seq);
+		assert_true(publishing.publish.time_ms >= time_ms);
+		seq = publishing.publish.seq;
+		time_ms = publishing.publish.time_ms;
+	}
+	asker_init(&asker, "kept", HUB_SINCE_OLDEST, 0);
+	ask(world, 0, &asker);
+	assert_int_equal(asker.count, 30);
+	for (size_t i = 1; i < asker.count; i++)
+		assert_true(asker.seqs[i] > asker.seqs[i - 1]);
+	end_world(world);
+}
+
 #define ON_LOOPS(test)                                                          \
 	{"one loop: " #test, test, NULL, NULL, (void *)1},           \
 	{"two loops: " #test, test, NULL, NULL, (void *)2}
@@ -471,6 +696,13 @@ main(void)
 		ON_LOOPS(an_id_that_no_channel_has_is_refused),
 		ON_LOOPS(channels_are_made_shown_and_removed),
 		ON_LOOPS(a_channel_whose_time_is_over_is_closed),
+		ON_LOOPS(a_durable_channel_outlives_a_kill_with_its_messages),
+		ON_LOOPS(a_name_that_was_taken_anew_has_nothing_of_the_one_before),
+		ON_LOOPS(two_who_remove_one_channel_are_told_who_did),
+		ON_LOOPS(a_durable_channel_ends_in_its_time_and_stays_ended),
+		ON_LOOPS(a_history_that_was_cut_is_cut_again_and_says_so),
+		ON_LOOPS(what_lies_before_the_needed_segments_is_a_gap),
+		ON_LOOPS(a_clock_that_is_set_back_turns_no_order_round),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,11 @@ struct parts {
 	uint64_t ids[4096];
 	size_t count;
 	uint64_t cursors[WORLD_PARTITIONS], floors[WORLD_PARTITIONS];
+	struct channel_row {
+		struct store_channel channel;
+		char text[300];
+	} channels[16];
+	size_t channel_count;
 };
 
 static int
@@ -104,6 +109,22 @@ part_take(void *ctx, const struct store_part *part)
 }
 
 static int
+channel_take(void *ctx, const struct store_channel *channel)
+{
+	struct parts *parts = ctx;
+	check(parts->channel_count < ARRAY_COUNT(parts->channels));
+	struct channel_row *row = &parts->channels[parts->channel_count++];
+	row->channel = *channel;
+	size_t len = (size_t)snprintf(row->text, sizeof row->text, "%.*s%.*s",
+	    (int)channel->tenant.len, channel->tenant.ptr, (int)channel->name.len,
+	    channel->name.ptr);
+	check(channel->meta.len == 0);
+	row->channel.tenant = span_of(row->text, channel->tenant.len);
+	row->channel.name = span_of(row->text + channel->tenant.len, len - channel->tenant.len);
+	return 0;
+}
+
+static int
 order_ids(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -113,7 +134,8 @@ order_ids(const void *a, const void *b)
 static void
 parts_load(struct world *world, struct parts *parts)
 {
-	parts->count = 0;
+	parts->count = parts->channel_count = 0;
+	check(store_channels_load(world->store, channel_take, parts) == 0);
 	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
 		check(store_cursor_get(world->store, "points", p, &parts->cursors[p]) == 0);
 		check(store_cursor_get(world->store, "floor", p, &parts->floors[p]) == 0);
@@ -138,6 +160,8 @@ parts_attach(struct world *world, const struct parts *parts)
 	check(series_sweep(&world->env.env, world->series_dir, parts->ids, parts->count,
 	    &next_id) == 0);
 	flow_set_next_part_id(world->flow, next_id);
+	for (size_t i = 0; i < parts->channel_count; i++)
+		check(flow_channel_restore(world->flow, &parts->channels[i].channel) == 0);
 }
 
 static void

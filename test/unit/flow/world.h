@@ -21,6 +21,7 @@ struct world_env {
 	atomic_bool journal_full;    /* writes to the journal fail with -ENOSPC */
 	atomic_bool series_fail;     /* writes to parts fail with -EIO */
 	atomic_bool journal_held;    /* writes to the journal wait */
+	atomic_int_fast64_t back_ms; /* somebody has set the clock back by so much */
 	atomic_int_fast64_t ahead_ms; /* both clocks are ahead by so much */
 };
 

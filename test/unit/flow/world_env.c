@@ -100,8 +100,9 @@ world_env_open(struct env *env, const char *path, int flags, struct env_file **r
 static int64_t
 world_env_now_ms(struct env *env)
 {
-	return env_now_ms(real_of(env)) +
-	    atomic_load(&CONTAINER_OF(env, struct world_env, env)->ahead_ms);
+	struct world_env *world = CONTAINER_OF(env, struct world_env, env);
+	return env_now_ms(real_of(env)) + atomic_load(&world->ahead_ms) -
+	    atomic_load(&world->back_ms);
 }
 
 static uint64_t

@@ -84,6 +84,29 @@ find_version_3(struct store *store)
 	assert_int_equal(count, 2);
 }
 
+static int
+must_be_channel(void *ctx, const struct store_channel *channel)
+{
+	assert_true(channel->id == 70 && span_eq(channel->tenant, SPAN("acme")));
+	assert_true(span_eq(channel->name, SPAN("blog/7")));
+	assert_true(span_eq(channel->meta, SPAN("{}")));
+	assert_true(channel->created_ms == 5 && channel->ttl_ms == 6);
+	assert_true(channel->history_ms == 7 && channel->history_bytes == 8);
+	assert_true(channel->history_messages == 9);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static void
+find_version_4(struct store *store)
+{
+	unsigned count = 0;
+
+	find_version_1(store);
+	assert_int_equal(store_channels_load(store, must_be_channel, &count), 0);
+	assert_int_equal(count, 1);
+}
+
 static const struct {
 	const char *sql;
 	void (*find)(struct store *store);
@@ -112,6 +135,9 @@ static const struct {
 	 "INSERT INTO cursor VALUES ('series', 3, 77);"
 	 "INSERT INTO part VALUES (5, 3, 19000, 0, 1, 76, 10, 20, 100, 2, 900, 2, 4);"
 	 "INSERT INTO tombstone VALUES ('main', '12', 7, 8, 1, 2, 3);", find_version_3},
+	{"INSERT INTO meta VALUES ('node', x'616263');"
+	 "INSERT INTO cursor VALUES ('series', 3, 77);"
+	 "INSERT INTO channel VALUES (70, 'acme', 'blog/7', '{}', 5, 6, 7, 8, 9);", find_version_4},
 };
 
 static void

@@ -378,6 +378,78 @@ key_ids_are_never_used_again(void **state)
 	store_close(store);
 }
 
+/* ── channels ── */
+
+static int
+add_channel(struct store_tx *tx, void *ctx)
+{
+	return store_channel_add(tx, ctx);
+}
+
+static int
+set_channel_ttl(struct store_tx *tx, void *ctx)
+{
+	const struct store_channel *channel = ctx;
+
+	return store_channel_set_ttl(tx, channel->id, channel->ttl_ms);
+}
+
+static int
+remove_channel(struct store_tx *tx, void *ctx)
+{
+	return store_channel_remove(tx, ((const struct store_channel *)ctx)->id);
+}
+
+struct seen_channels {
+	struct store_channel last;
+	size_t count;
+};
+
+static int
+see_channel(void *ctx, const struct store_channel *channel)
+{
+	struct seen_channels *seen = ctx;
+
+	assert_true(span_eq(channel->name, SPAN("a/b")) && span_eq(channel->meta, SPAN("[1]")));
+	seen->last = *channel;
+	seen->count++;
+	return 0;
+}
+
+static void
+a_channel_of_a_name_takes_the_earlier_ones_place(void **state)
+{
+	struct place *place = *state;
+	struct store *store = store_must_open(place->env, place->dir);
+	struct store_channel channel = {
+		.id = 7, .tenant = SPAN("main"), .name = SPAN("a/b"), .meta = SPAN("[1]"),
+		.created_ms = 1, .ttl_ms = 2, .history_ms = 3, .history_bytes = 4,
+		.history_messages = 5,
+	};
+	struct seen_channels seen = {.count = 0};
+
+	assert_int_equal(run_one(store, add_channel, &channel), 0);
+	channel.ttl_ms = 60;
+	assert_int_equal(run_one(store, set_channel_ttl, &channel), 0);
+	assert_int_equal(store_channels_load(store, see_channel, &seen), 0);
+	assert_true(seen.count == 1 && seen.last.id == 7 && seen.last.ttl_ms == 60);
+	assert_true(seen.last.created_ms == 1 && seen.last.history_ms == 3);
+	assert_true(seen.last.history_bytes == 4 && seen.last.history_messages == 5);
+	channel.id = 9;
+	assert_int_equal(run_one(store, add_channel, &channel), 0);
+	store_close(store);
+
+	store = store_must_open(place->env, place->dir);
+	assert_int_equal(store_channels_load(store, see_channel, &seen), 0);
+	assert_true(seen.count == 2 && seen.last.id == 9);
+	assert_int_equal(run_one(store, remove_channel, &channel), 0);
+	assert_int_equal(run_one(store, remove_channel, &channel), 0);
+	assert_int_equal(run_one(store, set_channel_ttl, &channel), -ENOENT);
+	assert_int_equal(store_channels_load(store, see_channel, &seen), 0);
+	assert_int_equal(seen.count, 2);
+	store_close(store);
+}
+
 int
 main(void)
 {
@@ -393,6 +465,7 @@ main(void)
 		TEST(key_is_read_back_with_the_id_and_version_it_got),
 		TEST(key_names_are_unique_within_a_tenant),
 		TEST(key_ids_are_never_used_again),
+		TEST(a_channel_of_a_name_takes_the_earlier_ones_place),
 	};
 
 	return cmocka_run_group_tests_name("store_tables", tests, NULL, NULL);
