@@ -4,7 +4,8 @@
  *
  * A durable channel is made in memory first, which takes its name; its maker is told when its row
  * is on disk, and where it cannot be the channel is ended. A renewal, a removal and an end in time
- * take effect when the row says so. Rows change in the order of the store's queue, which is the order of releases.
+ * take effect when the row says so. Rows change in the order of the store's queue, which is the
+ * order of releases.
  *
  * What is read at start begins with the oldest segment of the journal in which something that is
  * still remembered may have arrived. What durable channels had before that counts as lost, also
