@@ -604,7 +604,12 @@ import_go_on(struct import *import)
 		return;
 	}
 	if (import->known && line_is_there(import)) {
-		part_run(import);
+		if (session_principal_holds(import->call.request))
+			part_run(import);
+		else
+			import_finish(import, admin_call_refuse(&import->call, 401, NULL,
+			    "these credentials are not valid any more; what came before that "
+			    "is kept"));
 		return;
 	}
 	if (import->known && import->text.len > IMPORT_LINE_BYTES_MAX)

@@ -246,11 +246,14 @@ members_take(struct venue_call *vc)
 
 	if (error == 0)
 		error = items_take(vc);
-	if (error || !users)
-		return error;
-	vc->venue.users = vc->users;
-	vc->venue.user_count = 0;
-	return admin_json_strings(&vc->call, users, user_take);
+	if (error == 0 && users) {
+		vc->venue.users = vc->users;
+		vc->venue.user_count = 0;
+		error = admin_json_strings(&vc->call, users, user_take);
+	}
+	if (error == 0 && vc->venue.name.len == 0)
+		error = admin_call_refuse(&vc->call, 422, "/name", "a venue has a name");
+	return error;
 }
 
 static struct span
@@ -523,7 +526,7 @@ static const struct session_route_ops remove_ops = {.end = remove_end, .gone = a
 #define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
-	.body = {"VenueChange"},
+	.body = {"VenueNew"},
 	.answers = {{201, "Venue", "The new venue."}, NOT_VALID, STORE_FAILED},
 };
 

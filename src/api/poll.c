@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "access_may.h"
 #include "check.h"
 #include "num.h"
 
@@ -81,6 +82,22 @@ is_known(const struct poll *poll)
 	return span_eq(session_header(poll->request, "If-None-Match"), span_of(tag, (size_t)len));
 }
 
+/* Whether he who asked may still hear all of it. */
+static bool
+may_listen(const struct poll *poll)
+{
+	const struct api_loop *al = session_app(poll->request);
+	const struct access_principal *principal = session_principal(poll->request);
+	struct hub_subscription *pos = NULL;
+	struct access_object channel = {
+		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant};
+	while (hub_sink_next(&poll->sink, &pos, &channel.id)) {
+		if (access_may(al->access, principal, ACCESS_LISTEN, &channel) != ACCESS_YES)
+			return false;
+	}
+	return true;
+}
+
 static void
 poll_answer(struct poll *poll)
 {
@@ -88,10 +105,15 @@ poll_answer(struct poll *poll)
 	struct buf out;
 	if (poll->over)
 		return;
+	bool may = may_listen(poll);
 	poll->over = true;
 	hub_unsubscribe_all(poll->hub, &poll->sink);
 	loop_timer_cancel(poll->loop, &poll->timer);
-	if (poll->error == -ENOENT) {
+	if (!session_principal_holds(request)) {
+		session_problem(request, 401, NULL, "these credentials are not valid any more");
+	} else if (!may) {
+		session_problem(request, 403, NULL, "you may not hear one of the channels any more");
+	} else if (poll->error == -ENOENT) {
 		session_problem(request, 404, NULL, "one of the channels is no more");
 	} else if (poll->error || !buf_ok(&poll->messages)) {
 		api_no_memory(request);

@@ -201,8 +201,12 @@ static void
 tell_end(struct session_request *request)
 {
 	const struct session_route_ops *ops = request->route->ops;
-	if (ops->end && request->answer != HTTP_ANSWER_ENDED && !request->broken && !request->live
-	    && http_head_admit_bytes(request))
+	if (!ops->end || request->answer == HTTP_ANSWER_ENDED || request->broken || request->live)
+		return;
+	/* What took its time to come is worth what its credentials are worth now. */
+	if (!request->route->streaming && !session_principal_holds(request))
+		session_problem(request, 401, NULL, "these credentials are not valid any more");
+	else if (http_head_admit_bytes(request))
 		ops->end(request, buf_span(&request->whole));
 }
 

@@ -33,6 +33,12 @@ is_over(const struct http *http, const struct access_principal *principal)
 	    || (principal->expires_ms && now_ms(http) >= principal->expires_ms);
 }
 
+bool
+session_principal_holds(const struct session_request *request)
+{
+	return !request->principal || !is_over(request->http, request->principal);
+}
+
 static struct access_principal *
 remembered(struct http *http, struct span header)
 {

@@ -108,6 +108,11 @@ enum session_method session_method_of(const struct session_request *request); /*
 struct span session_method_text(const struct session_request *request); /* as it came */
 struct span session_target(const struct session_request *request);      /* as it came */
 const struct access_principal *session_principal(const struct session_request *request);
+
+/* Whether whose request it is was neither revoked nor has expired since its head came; true for
+ * nobody's. A whole body is handed over only if so; who streams or holds a request asks himself. */
+bool session_principal_holds(const struct session_request *request);
+
 const char *session_peer(const struct session_request *request);
 
 /* Decoded; valid until gone(). Absent: ptr NULL. */

@@ -113,4 +113,11 @@ export const table = [
     { body: '' }],
   // A gateway that may enrol: 60-admin/enrol.
   ['POST', '/api/v1/enrol/device', { any: '403 403 403 403 403 403 403 401' }, { body: {} }],
+
+  // Of a channel that one may not see is told as of one that is not there.
+  ['GET', '/api/v1/channels', { any: '200 200 200 200 403 200 200 401' }],
+  ['POST', '/api/v1/channels', { any: '422 422 403 403 403 422 422 401' }, { body: { name: [] } }],
+  ['GET', '/api/v1/channels/99', { any: '404 404 404 404 403 404 404 401' }],
+  ['POST', '/api/v1/channels/99/renew', { any: '404 404 403 403 403 404 404 401' }, { body: {} }],
+  ['DELETE', '/api/v1/channels/99', { any: '404 404 403 403 403 404 404 401' }],
 ];

@@ -50,6 +50,7 @@ test('the list comes in pages', async () => {
 });
 
 for (const [body, pointer] of [
+  [{}, '/name'], [{ name: '' }, '/name'], [{ name: null, items }, '/name'],
   [{ id: 4 }, '/id'], [{ tenant: 'x' }, '/tenant'], [{ name: 4 }, '/name'],
   [{ name: 'a\r\nb' }, '/name'], [{ users: ["' OR 1=1 --"] }, '/users/0'], [{ items: {} }, '/items'],
   [{ items: [7] }, '/items/0'], [{ items: [{ x: 1, y: 1 }] }, '/items/0'],
