@@ -63,4 +63,5 @@ export const table = [
   ['PUT', '/api/v1/venues/1/users', [200, 200, 200, 403, 403, 403, 401, 404],
     { users: ['uwe', 'eva'] }],
   ['DELETE', '/api/v1/venues/99/plan', [404, 404, 404, 403, 403, 403, 401, 404]],
+  ['GET', `${admin}/erasures/99`, [404, 404, 404, 403, 403, 403, 401, 404]],
 ];
