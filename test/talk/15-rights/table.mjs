@@ -109,6 +109,8 @@ export const table = [
   ['POST', '/api/v1/readings', { any: '202 202 403 202 202 202 403 401' }, { body: '[]' }],
   ['POST', '/write', { any: '204 204 403 403 403 204 403 401' }, { body: '' }],
   ['POST', '/api/v2/write', { any: '204 204 403 403 403 204 403 401' }, { body: '' }],
+  ['POST', '/query', { any: '200 200 403 200 200 200 403 401' },
+    { body: 'q=SHOW DATABASES', headers: { 'content-type': 'application/x-www-form-urlencoded' } }],
   ['POST', '/api/v1/gateway/messages', { any: '403 403 403 202 403 403 403 401' },
     { body: '' }],
   // A gateway that may enrol: 60-admin/enrol.
