@@ -281,7 +281,8 @@ bench_load_run(
 {
 	struct bench_load load = *given;
 	/* The last readings are of about now. */
-	uint64_t steps = load.readings / MAX(load.series, 1) + 2 + 2 * load.batch;
+	uint64_t least = MAX(load.series / load.connections, 1); /* series of a connection */
+	uint64_t steps = load.readings / load.connections / least + 2 + 2 * load.batch;
 	int64_t span_ms = (int64_t)steps * BENCH_LOAD_STEP_MS;
 	if (!load.base_ms)
 		load.base_ms =
