@@ -109,6 +109,30 @@ since_read(struct session_request *request, struct asking *asking)
 	return false;
 }
 
+/* What is to become of messages when the client is slow: a stream's choice. */
+static bool
+slow_read(struct session_request *request, struct asking *asking)
+{
+	static const char *const words[] = {
+		[SESSION_SLOW_DISCONNECT] = "disconnect",
+		[SESSION_SLOW_DROP_OLDEST] = "drop_oldest",
+		[SESSION_SLOW_DROP_NEWEST] = "drop_newest",
+	};
+	struct span slow = session_query(request, "slow");
+	if (!slow.ptr)
+		return true;
+	for (size_t i = 0; i < ARRAY_COUNT(words) && asking->transport < OVER_POLL; i++) {
+		if (!span_eq(slow, span_str(words[i])))
+			continue;
+		asking->subscription.slow = (enum session_slow)i;
+		return true;
+	}
+	session_problem(request, 400, NULL, asking->transport >= OVER_POLL ?
+	    "slow is for streams and WebSockets" :
+	    "slow is disconnect, drop_oldest or drop_newest");
+	return false;
+}
+
 static bool
 bounds_read(struct session_request *request, struct asking *asking)
 {
@@ -212,7 +236,8 @@ static bool
 asking_read(struct session_request *request, struct asking *asking)
 {
 	if (!patterns_collect(request, asking) || !transport_choose(request, asking) ||
-	    !since_read(request, asking) || !bounds_read(request, asking))
+	    !since_read(request, asking) || !bounds_read(request, asking) ||
+	    !slow_read(request, asking))
 		return false;
 	if (asking->subscription.pattern_count || asking->transport == OVER_WS)
 		return true;
@@ -321,6 +346,10 @@ static const struct session_doc subscribe_doc = {
 		{"until?", "string", "With mode=poll: messages up to this time."},
 		{"mode?", "'poll'|'longpoll'|'sse'", "The transport, without a header."},
 		{"timeout?", "integer", "How long a long poll is held: 1 to 300 s; 50 without."},
+		{"slow?", "'disconnect'|'drop_oldest'|'drop_newest'", "What becomes of messages "
+		    "while a stream or WebSocket reads too slowly: it ends and resumes by cursor "
+		    "(a WebSocket with 1013, which names it), or loses the oldest or the newest "
+		    "that wait and is told of a gap."},
 		{"last_event_id?", "string", "As the header Last-Event-ID."},
 	},
 	.headers = {

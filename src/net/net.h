@@ -46,6 +46,7 @@ struct net_conn;
 struct net_limits {
 	size_t in_bytes_max;    /* left over input a connection may keep; input stops above it */
 	size_t out_bytes_max;   /* queued output above which net_send fails; drained() below half */
+	size_t out_all_bytes_max; /* of all: while more is queued each has 64 KiB; 0: no bound */
 	unsigned conns_max;     /* accepting stops at this many; goes on below */
 	unsigned slow_write_ms; /* output waiting this long without progress: SLOW_READER */
 };
@@ -90,7 +91,7 @@ int net_adopt(struct net *net, int fd, const struct net_conn_ops *ops, void *ctx
 int net_send(struct net_conn *conn, struct span bytes);
 
 /* Queues by reference; release(ctx) once it left or the connection died. On failure release is
- * not called. */
+ * not called. Where nothing is queued one of any length is taken. */
 int net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx), void *ctx);
 
 /* Writes what the socket takes now instead of in LOOP_WRITE: for a burst within one turn that would

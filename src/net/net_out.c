@@ -29,6 +29,7 @@ enum {
 	LARGE_BYTES = 8192,
 	LARGE_ENTRIES = 48,
 	POOL_BYTES_MAX = 256 * 1024, /* of each size, a loop */
+	OUT_BYTES_SURE = 64 * 1024,  /* for each, whatever all are owed */
 	WRITES_MAX = 4,              /* a turn, when more than NET_IOV_MAX pieces wait */
 };
 
@@ -249,7 +250,8 @@ net_send(struct net_conn *conn, struct span bytes)
 int
 net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx), void *ctx)
 {
-	int error = admit(conn, bytes.len);
+	/* Where nothing is queued one of any length is taken: it takes no memory here. */
+	int error = admit(conn, conn->out_first ? bytes.len : 0);
 	if (error)
 		return error;
 	if (bytes.len == 0) {
@@ -274,7 +276,10 @@ net_out_bytes(const struct net_conn *conn)
 size_t
 net_out_room(const struct net_conn *conn)
 {
-	size_t limit = conn->net->limits.out_bytes_max;
+	const struct net *net = conn->net;
+	size_t limit = net->limits.out_bytes_max, all = net->limits.out_all_bytes_max;
+	if (all && net->stats.out_queued >= all)
+		limit = MIN(limit, (size_t)OUT_BYTES_SURE);
 	return conn->state == NET_OPEN && limit > conn->out_bytes ? limit - conn->out_bytes : 0;
 }
 

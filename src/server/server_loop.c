@@ -23,18 +23,21 @@ session_settings_fill(const struct server *server, const struct settings *settin
 {
 	/* Origins need a restart: they stay where the server keeps them. */
 	const char *origins = server->settings.ws.origins;
+	const char *cors = server->settings.http.cors_origins;
 	*ret_settings = (struct session_settings){
 	    .body_bytes_max = settings->http.body_bytes_max,
 	    .idle_ms = (unsigned)settings->net.idle_ms,
 	    .head_ms = (unsigned)settings->http.head_ms,
 	    .body_ms = (unsigned)settings->http.body_ms,
 	    .sse_comment_ms = (unsigned)settings->sse.comment_ms,
+	    .sse_retry_ms = (unsigned)settings->sse.retry_ms,
 	    .ws_ping_ms = (unsigned)settings->ws.ping_ms,
 	    .ws_message_bytes_max = settings->ws.message_bytes_max,
 	    .ws_deflate_bytes_min =
 		settings->ws.deflate ? settings->ws.deflate_bytes_min : 0,
 	    .gzip = settings->http.gzip,
 	    .ws_origins = *origins ? origins : NULL,
+	    .cors_origins = *cors ? cors : NULL,
 	    .limits = server->limits,
 	};
 }
@@ -133,6 +136,7 @@ net_begin(struct server_loop *sl)
 	struct net_limits limits = {
 	    .in_bytes_max = settings->net.in_bytes_max,
 	    .out_bytes_max = settings->net.out_bytes_max,
+	    .out_all_bytes_max = settings->net.out_all_bytes_max / loops,
 	    .conns_max = (unsigned)((sl->server->conns_max + loops - 1) / loops),
 	    .slow_write_ms = (unsigned)settings->net.slow_write_ms,
 	};

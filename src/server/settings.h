@@ -21,14 +21,15 @@
 /* All numbers: counts, bytes, milliseconds; words as their place in the table's list; yes is 1. */
 struct settings {
 	struct {
-		uint64_t loops, conns_max, in_bytes_max, out_bytes_max;
+		uint64_t loops, conns_max, in_bytes_max, out_bytes_max, out_all_bytes_max;
 		uint64_t slow_write_ms, idle_ms, drain_ms;
 	} net;
 	struct {
 		uint64_t head_ms, body_ms, body_bytes_max, gzip;
+		char cors_origins[SETTINGS_TEXT_BYTES];
 	} http;
 	struct {
-		uint64_t comment_ms;
+		uint64_t comment_ms, retry_ms;
 	} sse;
 	struct {
 		uint64_t ping_ms, message_bytes_max, deflate, deflate_bytes_min;

@@ -49,8 +49,10 @@ const struct settings_entry settings_table[] = {
     BYTES(net.in_bytes_max, 16 * KIB, 16 * MIB, "256KiB", RESTART,
 	"Input that a connection may hold unread by its handler; reading stops above it."),
     BYTES(net.out_bytes_max, 64 * KIB, GIB, "1MiB", RESTART,
-	"Output that a connection may be owed; a live subscriber above it is dropped and resumes"
-	" by cursor."),
+	"Output that a connection may be owed; a live subscriber above it ends and resumes by"
+	" cursor, or loses messages if it asked for that (slow=)."),
+    BYTES(net.out_all_bytes_max, 16 * MIB, EIB, "1GiB", RESTART,
+	"Output that all connections together may be owed; above it each may be owed 64 KiB."),
     MS(net.slow_write_ms, 100, HOURS, "30s", RESTART,
 	"A peer that takes nothing of what it is owed for so long is dropped."),
     MS(net.idle_ms, 100, 24 * HOURS, "75s", LIVE,
@@ -63,6 +65,11 @@ const struct settings_entry settings_table[] = {
 	"The largest body, decompressed, of those that are read whole; lines stream without"
 	" a bound."),
     BOOL(http.gzip, "yes", LIVE, "Compress answers for clients that take it."),
+    TEXT(http.cors_origins, "", RESTART,
+	"Origins of pages that may read answers and event streams besides the server's own,"
+	" separated by blanks; *: all, without their credentials."),
+    MS(sse.retry_ms, 0, HOURS, "2s", LIVE,
+	"After how long a browser whose event stream ended comes back; 0: as it likes."),
     S("sse.comment_s", sse.comment_ms, 1000, HOURS, "15s", LIVE,
 	"An event stream that was silent for so long gets a comment."),
     S("ws.ping_s", ws.ping_ms, 1000, HOURS, "25s", LIVE,

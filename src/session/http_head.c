@@ -159,6 +159,8 @@ add_allow(struct session_request *request, unsigned methods)
 		len += name_len;
 	}
 	session_add_header(request, "Allow", span_of(text, len));
+	if (request->method == SESSION_OPTIONS)
+		http_cors_preflight(request, span_of(text, len));
 }
 
 static const struct session_route *
@@ -332,6 +334,7 @@ admit_body(struct session_request *request)
 bool
 http_head_admit(struct session_request *request)
 {
+	http_cors_add(request);
 	if (!admit_route(request) || !admit_now(request) || !admit_principal(request)
 	    || !admit_rate(request) || !admit_body(request))
 		return false;

@@ -14,7 +14,7 @@
 #include "access_may.h"
 #include "check.h"
 
-enum { COPY_BYTES_MAX = 2048 };
+enum { COPY_BYTES_MAX = 2048, RESERVE_BYTES = 512 };
 
 void
 live_init(struct live *live, const struct live_ops *ops, const struct sink_ops *sink_ops,
@@ -34,6 +34,7 @@ live_destroy(struct live *live)
 		return;
 	hub_unsubscribe_all(live->sessions->hub, &live->sink);
 	live_past_forget(live);
+	live_slow_forget(live);
 	live_list_remove(live);
 	access_principal_unref(live->principal);
 	live->ops->free(live);
@@ -183,15 +184,31 @@ release_message(void *ctx)
 	hub_message_unref(ctx);
 }
 
-void
+/* When more than half is queued net calls drained(), as it does after it refused something. */
+static bool
+is_half_full(const struct live *live)
+{
+	return net_out_bytes(live->conn) > net_out_room(live->conn);
+}
+
+static bool
+has_room(const struct live *live, size_t len)
+{
+	return net_out_room(live->conn) >= len + (is_half_full(live) ? RESERVE_BYTES : 0);
+}
+
+int
 live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
     uint64_t channels,
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out))
 {
 	struct span bytes;
 	int error = hub_message_form(message, form, channels, encode, &bytes);
-	if (!error && bytes.len > net_out_room(live->conn))
+	if (!error && !has_room(live, bytes.len)) {
 		net_write_now(live->conn);
+		if (!has_room(live, bytes.len) && is_half_full(live))
+			return -EMSGSIZE;
+	}
 	if (!error && bytes.len <= COPY_BYTES_MAX) {
 		error = net_send(live->conn, bytes);
 	} else if (!error) {
@@ -199,5 +216,7 @@ live_send_form(struct live *live, struct hub_message *message, enum hub_form for
 		if (error)
 			hub_message_unref(message);
 	}
-	sent(live, error);
+	if (error != -EMSGSIZE)
+		sent(live, error);
+	return error;
 }

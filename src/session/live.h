@@ -17,6 +17,11 @@ struct live_ops {
 	void (*start)(struct live *live);   /* conn is there */
 	void (*end)(struct live *live, enum net_close_reason reason); /* say good-bye, and finish */
 	void (*free)(struct live *live);
+	/* Sends a message. 0; -EMSGSIZE: there is no room now; else the connection ends. */
+	int (*send)(struct live *live, struct hub_message *message, uint64_t channels);
+	void (*gap)(struct live *live);     /* says that something was lost */
+	/* Ends for it is too slow: what came behind this seq was not sent. */
+	void (*slow)(struct live *live, uint64_t seq);
 };
 
 struct live {
@@ -28,6 +33,7 @@ struct live {
 	struct access_principal *principal; /* NULL: open to everybody, or not yet known */
 	uint64_t sent_ms;                   /* when something was last sent */
 	struct live_past *pasts;            /* questions about the past under way */
+	struct live_slow *slow;             /* NULL: it ends when it is too slow */
 };
 
 enum { LIVE_SUBSCRIPTIONS_MAX = 4096 };
@@ -85,10 +91,19 @@ void live_refuse(struct live *live, enum net_close_reason reason);
 /* Queues bytes now, copied; a reader too slow to be owed more is dropped. */
 void live_send(struct live *live, struct span bytes);
 
-/* Queues a form of a message, by reference where that is cheaper than copying. */
-void live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
+/* Queues a form of a message, by reference where that is cheaper than copying. 0; -EMSGSIZE: there
+ * is no room; -EPIPE, -ENOMEM: the connection ends. Leaves room for what is said beside messages. */
+int live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
     uint64_t channels,
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out));
+
+/* live_slow.c */
+int live_slow_set(struct live *live, enum session_slow policy); /* 0 or -ENOMEM */
+void live_slow_forget(struct live *live);
+void live_slow_drained(struct live *live);
+
+/* A message for a live that is open: sends it, now or later, or does what the policy says. */
+void live_deliver(struct live *live, struct hub_message *message, uint64_t channels);
 
 /* live_list.c */
 int live_list_init(struct session_loop *sessions); /* 0 or -ENOMEM */

@@ -190,6 +190,7 @@ void
 live_drained(void *ctx)
 {
 	struct live *live = ctx;
+	live_slow_drained(live);
 	if (live->pasts)
 		loop_task_queue(live->sessions->loop, LOOP_WORK, &live->sessions->pasts_task);
 }

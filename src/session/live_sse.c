@@ -13,6 +13,8 @@
 struct sse {
 	struct live live;
 	bool open; /* the head has left */
+	bool over; /* nothing more is sent */
+	uint8_t origin; /* http_cors.c's */
 };
 
 static struct sse *
@@ -63,10 +65,15 @@ open_now(struct sse *sse)
 {
 	struct live *live = &sse->live;
 	struct buf *out = &live->sessions->scratch;
+	unsigned retry_ms = live->sessions->settings.sse_retry_ms;
 	sse->open = true;
 	buf_printf(out, "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/event-stream\r\n"
-	    "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n\r\n",
+	    "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n",
 	    session_date(live->sessions));
+	http_cors_write(live->sessions, sse->origin, out);
+	buf_append_str(out, "\r\n");
+	if (retry_ms)
+		buf_printf(out, "retry: %u\n\n", retry_ms);
 	if (buf_ok(out))
 		live_send(live, buf_span(out));
 	else
@@ -97,8 +104,36 @@ deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
 	open_for_past(sse);
-	if (sse->open)
-		live_send_form(&sse->live, message, HUB_FORM_SSE, channels, encode);
+	if (sse->open && !sse->over)
+		live_deliver(&sse->live, message, channels);
+}
+
+static int
+send_message(struct live *live, struct hub_message *message, uint64_t channels)
+{
+	return live_send_form(live, message, HUB_FORM_SSE, channels, encode);
+}
+
+static void
+say_gap(struct live *live)
+{
+	send_event(sse_of(live), SPAN("gap"), SPAN("{\"gap\":true}"));
+}
+
+static void
+finish(struct sse *sse, enum net_close_reason reason)
+{
+	sse->over = true;
+	net_finish(sse->live.conn, reason);
+}
+
+/* The last id that it has is where to resume. */
+static void
+too_slow(struct live *live, uint64_t seq)
+{
+	(void)seq;
+	live_send(live, SPAN(": too slow; resume with Last-Event-ID\n\n"));
+	finish(sse_of(live), NET_CLOSE_OVERFLOW);
 }
 
 static void
@@ -106,8 +141,8 @@ gap(struct sink *sink)
 {
 	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
 	open_for_past(sse);
-	if (sse->open)
-		send_event(sse, SPAN("gap"), SPAN("{\"gap\":true}"));
+	if (sse->open && !sse->over)
+		say_gap(&sse->live);
 }
 
 static void
@@ -118,7 +153,7 @@ caught(struct sink *sink, const struct hub_caught *result)
 	if (!result->error && over)
 		try_open(sse);
 	else if (result->error && sse->open)
-		net_finish(sse->live.conn, NET_CLOSE_ERROR);
+		finish(sse, NET_CLOSE_ERROR);
 	else if (result->error)
 		live_refuse(&sse->live, NET_CLOSE_ERROR);
 }
@@ -130,7 +165,7 @@ channel_closed(struct sink *sink, const struct hub_target *channel)
 	char text[64];
 	int len = snprintf(text, sizeof(text), "{\"closed\":[%llu]}",
 	    (unsigned long long)channel->id);
-	if (sse->open)
+	if (sse->open && !sse->over)
 		send_event(sse, SPAN("closed"), span_of(text, (size_t)len));
 }
 
@@ -182,7 +217,7 @@ static void
 end(struct live *live, enum net_close_reason reason)
 {
 	if (sse_of(live)->open)
-		net_finish(live->conn, reason);
+		finish(sse_of(live), reason);
 	else
 		live_refuse(live, reason);
 }
@@ -198,6 +233,9 @@ static const struct live_ops sse_ops = {
 	.start = start,
 	.end = end,
 	.free = free_sse,
+	.send = send_message,
+	.gap = say_gap,
+	.slow = too_slow,
 };
 
 static const struct sink_ops sse_sink_ops = {
@@ -221,12 +259,14 @@ session_become_sse(struct session_request *request,
 		return;
 	}
 	live_init(&sse->live, &sse_ops, &sse_sink_ops, request);
-	struct live_refusal refusal;
-	if (!live_listen(&sse->live, subscription, &refusal)) {
+	struct live_refusal refusal = {503, "memory is out"};
+	if (live_slow_set(&sse->live, subscription->slow) ||
+	    !live_listen(&sse->live, subscription, &refusal)) {
 		session_problem(request, refusal.status, NULL, "%s", refusal.detail);
 		live_destroy(&sse->live);
 		return;
 	}
+	sse->origin = http_cors_origin(request);
 	request->status = 200;
 	live_take(&sse->live, request);
 }

@@ -176,12 +176,34 @@ deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
 	open_for_past(ws);
+	if (ws->state == LIVE_WS_OPEN)
+		live_deliver(&ws->live, message, channels);
+}
+
+static int
+send_message(struct live *live, struct hub_message *message, uint64_t channels)
+{
+	const struct live_ws *ws = live_ws_of(live);
 	if (ws->state != LIVE_WS_OPEN)
-		return;
+		return 0;
 	if (ws->deflate && message->data.len >= ws->live.sessions->settings.ws_deflate_bytes_min)
-		live_send_form(&ws->live, message, HUB_FORM_WS_DEFLATE, channels, encode_deflated);
-	else
-		live_send_form(&ws->live, message, HUB_FORM_WS, channels, encode);
+		return live_send_form(live, message, HUB_FORM_WS_DEFLATE, channels,
+		    encode_deflated);
+	return live_send_form(live, message, HUB_FORM_WS, channels, encode);
+}
+
+static void
+say_gap(struct live *live)
+{
+	live_ws_send_text(live_ws_of(live), SPAN("{\"gap\":true}"));
+}
+
+static void
+too_slow(struct live *live, uint64_t seq)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "too slow; resume with since=m%llu", (unsigned long long)seq);
+	live_ws_close(live_ws_of(live), LIVE_WS_CODE_SLOW, NET_CLOSE_OVERFLOW, text);
 }
 
 static void
@@ -203,7 +225,7 @@ gap(struct sink *sink)
 	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
 	open_for_past(ws);
 	if (ws->state == LIVE_WS_OPEN)
-		live_ws_send_text(ws, SPAN("{\"gap\":true}"));
+		say_gap(&ws->live);
 }
 
 static void
@@ -458,6 +480,9 @@ static const struct live_ops ws_ops = {
 	.start = start,
 	.end = end,
 	.free = free_ws,
+	.send = send_message,
+	.gap = say_gap,
+	.slow = too_slow,
 };
 
 static const struct sink_ops ws_sink_ops = {
@@ -593,7 +618,7 @@ session_become_ws(struct session_request *request,
 	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
 	struct live_refusal refusal = {503, "memory is out"};
 	ws->opening = calloc(1, sizeof(*ws->opening));
-	bool good = ws->opening && (known ? live_listen(&ws->live, subscription, &refusal) :
+	bool good = ws->opening && !live_slow_set(&ws->live, subscription->slow) && (known ? live_listen(&ws->live, subscription, &refusal) :
 	    keep_patterns(ws->opening, subscription));
 	if (!good) {
 		session_problem(request, refusal.status, NULL, "%s", refusal.detail);

@@ -167,6 +167,13 @@ void session_answer_abort(struct session_request *request); /* cuts the body: a 
 
 /* ── transports: what a route's begin() may turn the request into ── */
 
+/* What becomes of messages for a client that reads more slowly than they come. */
+enum session_slow {
+	SESSION_SLOW_DISCONNECT,  /* it ends, and is told where to resume */
+	SESSION_SLOW_DROP_OLDEST, /* of those that wait the newest stay, after a gap */
+	SESSION_SLOW_DROP_NEWEST, /* those that wait stay; a gap follows */
+};
+
 /* Live subscriptions of one client: patterns, where to begin. Spans are copied. */
 struct session_subscription {
 	const struct span *patterns;
@@ -174,6 +181,7 @@ struct session_subscription {
 	enum hub_since since;  /* HUB_SINCE_NOW: with what comes next */
 	int64_t from_ms;
 	uint64_t cursor;
+	enum session_slow slow; /* for the connection, whatever it subscribes to later */
 };
 
 /* Reads "since": a cursor (m17), a time (milliseconds, RFC 3339, -15m), 0 (all), now. Whether it is
@@ -197,6 +205,7 @@ struct session_settings {
 	 * for its subscriptions); for progress of a body. */
 	unsigned idle_ms, head_ms, body_ms;
 	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
+	unsigned sse_retry_ms;        /* when a page whose stream ended comes back; 0: as it likes */
 	size_t ws_message_bytes_max;  /* 1 MiB; of what comes compressed, decompressed */
 	/* Compression for WebSocket clients that offer it, of messages whose data has at least
 	 * this many bytes; 0: none. */
@@ -205,6 +214,7 @@ struct session_settings {
 	/* Origins of pages that may connect besides those of this host, separated by blanks;
 	 * "*": all; NULL: none. Must outlive the sessions. */
 	const char *ws_origins;
+	const char *cors_origins; /* the same, of pages that may read answers */
 	/* How much each principal may do, and how often an address may be wrong; NULL: as often as
 	 * it likes. Must outlive the sessions. Bodies that stream, and a WebSocket's messages, are
 	 * counted by their handlers. */

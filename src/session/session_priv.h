@@ -174,6 +174,16 @@ bool http_head_admit(struct session_request *request);
  * answered. */
 bool http_head_admit_bytes(struct session_request *request);
 
+/* http_cors.c */
+
+/* Which of the origins in the settings it comes from, from 1 on; 0: none. */
+uint8_t http_cors_origin(const struct session_request *request);
+void http_cors_write(const struct session_loop *sessions, uint8_t origin, struct buf *out);
+void http_cors_add(struct session_request *request); /* to the answer to come */
+
+/* What a browser asks with OPTIONS before it sends the request itself. */
+void http_cors_preflight(struct session_request *request, struct span methods);
+
 /* http_credentials.c */
 
 /* Whose request it is, or NULL; *ret_given whether any credentials were. A reference. */

@@ -182,35 +182,112 @@ a_stream_that_is_never_confirmed_is_refused(void **state)
 }
 
 /* Many readers, one of which does not read: it is dropped, the others are not held up. */
-static void
-a_slow_reader_is_dropped(void **state)
+/* Publishes until the slow client is owed more than it may be, while the quick one reads. */
+static unsigned
+overwhelm(struct world *world, struct client *quick, unsigned count)
 {
-	(void)state;
-	struct world world;
-	struct client slow, quick;
-	struct net_stats stats;
 	char data[3002];
 	memset(data, 'x', sizeof(data));
 	data[0] = data[3000] = '"';
 	data[3001] = '\0';
-	world_open_with(&world, &world_settings, 32768, socket_real());
-	client_open(&slow, &world);
-	client_open(&quick, &world);
-	client_say(&slow, GET("/sse?channel=a", ""));
-	client_say(&quick, GET("/sse?channel=a", ""));
-	client_await(&slow, "\r\n\r\n");
-	client_await(&quick, "\r\n\r\n");
-	unsigned sent = 0;
-	do {
-		world_message(&world, "a", data);
-		client_step(&quick, 0);
-		net_stats(world.net, &stats);
-		assert_true(++sent < 10000);
-	} while (stats.closed[NET_CLOSE_OVERFLOW] == 0);
+	for (unsigned i = 0; i < count; i++) {
+		world_message(world, "a", data);
+		client_step(quick, 0);
+		buf_clear(&quick->in);
+	}
+	return count;
+}
+
+static void
+open_two(struct world *world, struct client *slow, struct client *quick, const char *request)
+{
+	world_open_with(world, &world_settings, 32768, socket_real());
+	client_open(slow, world);
+	client_open(quick, world);
+	client_say(slow, request);
+	client_say(quick, GET("/sse?channel=a", ""));
+	client_await(slow, "\r\n\r\n");
+	client_await(quick, "\r\n\r\n");
+}
+
+enum { PLENTY = 4000 }; /* times 3 KB: more than any socket holds */
+
+static void
+a_slow_reader_gets_what_it_is_owed_and_ends(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client slow, quick;
+	open_two(&world, &slow, &quick, GET("/sse?channel=a", ""));
+	overwhelm(&world, &quick, PLENTY);
+	client_await_eof(&slow);
+	assert_non_null(memmem(slow.in.ptr, slow.in.len, ": too slow", 10));
+	assert_null(memmem(slow.in.ptr, slow.in.len, "event: gap", 10));
 	assert_int_equal(subscriptions(&world), 1);
-	buf_clear(&quick.in);
 	world_message(&world, "a", "\"last\"");
 	client_await(&quick, "\"last\"");
+	client_close(&slow);
+	client_close(&quick);
+	world_close(&world);
+}
+
+/* How often `part` is in what came. */
+static unsigned
+count_of(const struct client *client, const char *part)
+{
+	unsigned count = 0;
+	struct span rest = buf_span(&client->in);
+	const char *at;
+	while (rest.len && (at = memmem(rest.ptr, rest.len, part, strlen(part)))) {
+		count++;
+		rest = span_skip(rest, (size_t)(at - rest.ptr) + strlen(part));
+	}
+	return count;
+}
+
+static void
+a_slow_reader_that_loses_the_newest(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client slow, quick;
+	open_two(&world, &slow, &quick, GET("/sse?channel=a&slow=newest", ""));
+	unsigned sent = overwhelm(&world, &quick, PLENTY);
+	client_await(&slow, "event: gap");
+	world_message(&world, "a", "\"last\"");
+	client_await(&slow, "\"last\"");
+	assert_int_equal(count_of(&slow, "event: gap"), 1);
+	assert_true(count_of(&slow, "\nid: m") < sent);
+	/* The last before the gap is far from the newest. */
+	char text[64];
+	snprintf(text, sizeof(text), "id: m%llu\n", (unsigned long long)world.seq - 1);
+	assert_int_equal(count_of(&slow, text), 0);
+	client_close(&slow);
+	client_close(&quick);
+	world_close(&world);
+}
+
+static void
+a_slow_reader_that_loses_the_oldest(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client slow, quick;
+	open_two(&world, &slow, &quick, GET("/sse?channel=a&slow=oldest", ""));
+	unsigned sent = overwhelm(&world, &quick, PLENTY);
+	char text[64];
+	snprintf(text, sizeof(text), "id: m%llu\n", (unsigned long long)world.seq);
+	client_await(&slow, text);
+	assert_int_equal(count_of(&slow, "event: gap"), 1);
+	assert_true(count_of(&slow, "\nid: m") < sent);
+	world_message(&world, "a", "\"last\"");
+	client_await(&slow, "\"last\"");
+	client_close(&slow);
+	/* One that never reads and leaves: what waited for it is gone with it. */
+	client_open(&slow, &world);
+	client_say(&slow, GET("/sse?channel=a&slow=oldest", ""));
+	client_await(&slow, "\r\n\r\n");
+	overwhelm(&world, &quick, PLENTY);
 	client_close(&slow);
 	client_close(&quick);
 	world_close(&world);
@@ -289,7 +366,9 @@ main(void)
 		cmocka_unit_test(a_client_that_leaves_is_unsubscribed),
 		cmocka_unit_test(a_client_that_leaves_before_the_head),
 		cmocka_unit_test(a_stream_that_is_never_confirmed_is_refused),
-		cmocka_unit_test(a_slow_reader_is_dropped),
+		cmocka_unit_test(a_slow_reader_gets_what_it_is_owed_and_ends),
+		cmocka_unit_test(a_slow_reader_that_loses_the_newest),
+		cmocka_unit_test(a_slow_reader_that_loses_the_oldest),
 		cmocka_unit_test(revoked_keys_and_draining_end_streams),
 		cmocka_unit_test(streams_over_faulty_sockets),
 	};

@@ -239,6 +239,10 @@ live_begin(struct session_request *request, bool ws)
 	/* A cursor: world_confirm answers with a gap. */
 	subscription.since =
 	    session_query(request, "gap").ptr ? HUB_SINCE_CURSOR : HUB_SINCE_NOW;
+	struct span slow = session_query(request, "slow");
+	if (slow.ptr)
+		subscription.slow = span_eq(slow, SPAN("oldest")) ? SESSION_SLOW_DROP_OLDEST :
+		    SESSION_SLOW_DROP_NEWEST;
 	if (ws)
 		session_become_ws(request, &subscription);
 	else
