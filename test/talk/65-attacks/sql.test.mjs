@@ -4,14 +4,16 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { settle } from '../15-rights/inhabitants.mjs';
-import { Server } from '../harness.mjs';
+import { long, Server } from '../harness.mjs';
 import { assertClean, doors } from './doors.mjs';
 
-const texts = ["'", "''", "' OR '1'='1", "'; DROP TABLE users; --", "x'); DELETE FROM devices; --", '" OR ""="', '\\\'',
+const every = ["'", "''", "' OR '1'='1", "'; DROP TABLE users; --", "x'); DELETE FROM devices; --", '" OR ""="', '\\\'',
   "1; ATTACH DATABASE '/tmp/weir-attack.db' AS x; --", "' UNION SELECT hash,hash,hash FROM users --", '%', '_', '%%', '*',
   "a' COLLATE NOCASE --", '/*', '-- ', ';', "$1", '?1', ':name', '@x', "'||(SELECT hash FROM users)||'", "\u2019 OR 1=1",
   "\uff07 OR 1=1", 'NULL', 'null', '0', '-1', '1e309', '9223372036854775808', '{"a":1}', 'X\'41\'', "'a' = 'a", 'main.users',
   'sqlite_master', 'randomblob(1000000000)', '<>"&', "a'b\"c`d"];
+// In a short run some of them.
+const texts = every.filter((_, i) => long || i < 6 || i % 4 === 0);
 
 let server, world, all;
 before(async () => {
