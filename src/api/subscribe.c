@@ -336,8 +336,11 @@ static const struct session_doc subscribe_doc = {
 	    "mode=sse) an event stream: id is a cursor, data the message; a gap event before the "
 	    "first message after something that is gone. With Upgrade: websocket one text frame a "
 	    "message, and the client may send {\"subscribe\":[…],\"since\":…}, "
-	    "{\"unsubscribe\":[…]} and {\"publish\":[…],\"data\":…}, each with a ref that is "
-	    "answered. A WebSocket without credentials sends {\"token\":…} first.",
+	    "{\"unsubscribe\":[…]} and {\"publish\":[…],\"data\":…,\"key\":…}, each with a ref "
+	    "that is answered; channels are names or ids. A WebSocket without credentials sends "
+	    "{\"token\":…} first. Messages are compressed where permessage-deflate is offered. A "
+	    "channel that is closed is told ({\"closed\":[17]}, event: closed) and ends its "
+	    "subscription. 1013 closes one that is too slow.",
 	.query = {
 		{"channel?", "[string]", "Names, ids or patterns (+ one level, # the rest). A "
 		    "WebSocket may do without."},

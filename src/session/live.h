@@ -92,7 +92,7 @@ void live_refuse(struct live *live, enum net_close_reason reason);
 void live_send(struct live *live, struct span bytes);
 
 /* Queues a form of a message, by reference where that is cheaper than copying. 0; -EMSGSIZE: there
- * is no room; -EPIPE, -ENOMEM: the connection ends. Leaves room for what is said beside messages. */
+ * is no room; -EPIPE, -ENOMEM: the connection ends. Leaves room for what is said besides. */
 int live_send_form(struct live *live, struct hub_message *message, enum hub_form form,
     uint64_t channels,
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out));

@@ -618,7 +618,8 @@ session_become_ws(struct session_request *request,
 	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
 	struct live_refusal refusal = {503, "memory is out"};
 	ws->opening = calloc(1, sizeof(*ws->opening));
-	bool good = ws->opening && !live_slow_set(&ws->live, subscription->slow) && (known ? live_listen(&ws->live, subscription, &refusal) :
+	bool good = ws->opening && !live_slow_set(&ws->live, subscription->slow) &&
+	    (known ? live_listen(&ws->live, subscription, &refusal) :
 	    keep_patterns(ws->opening, subscription));
 	if (!good) {
 		session_problem(request, refusal.status, NULL, "%s", refusal.detail);

@@ -4,8 +4,8 @@
  *
  * Invariants: a subscription is acknowledged when it is in force, a publish when it is answered; a
  * mistake is answered, with "ack":null where there was no ref; only what is no JSON ends the
- * connection. Publishes under way are bounded: at the bound input pauses, as it does while the names
- * of ids are looked up, so that what is said later is done later.
+ * connection. Publishes under way are bounded: at the bound input pauses, as it does while
+ * the names of ids are looked up, so that what is said later is done later.
  */
 #include <errno.h>
 #include <stdlib.h>

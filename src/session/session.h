@@ -205,7 +205,7 @@ struct session_settings {
 	 * for its subscriptions); for progress of a body. */
 	unsigned idle_ms, head_ms, body_ms;
 	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
-	unsigned sse_retry_ms;        /* when a page whose stream ended comes back; 0: as it likes */
+	unsigned sse_retry_ms;        /* after it a page whose stream ended comes back; 0: unsaid */
 	size_t ws_message_bytes_max;  /* 1 MiB; of what comes compressed, decompressed */
 	/* Compression for WebSocket clients that offer it, of messages whose data has at least
 	 * this many bytes; 0: none. */

@@ -1,8 +1,9 @@
 /*
  * fuzz_session.c: conversations with the edge of a server over a socket pair. The first byte says
- * which: bytes as they are for HTTP, or, after a WebSocket's handshake, bytes as they are or as a
- * script of frames. Holds: each handler that began hears its end once, nothing is left over, and
- * HTTP answers are the same however the request's bytes are cut.
+ * which: bytes as they are for HTTP, or, after a WebSocket's handshake (in half of the cases with
+ * compression), bytes as they are or as a script of frames. Holds: each handler that began hears
+ * its end once, nothing is left over, and HTTP answers are the same however the request's bytes
+ * are cut.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,17 +11,20 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "deflate.h"
 #include "loop.h"
 #include "net.h"
 #include "session.h"
 #include "store.h"
+#include "ws.h"
 
 enum { SEED_BYTES_MAX = 8192, QUIET_TURNS = 3, TURNS_MAX = 2000 };
 
 #define KEY "the-key"
 #define HANDSHAKE "GET /ws?channel=%23&token=" KEY " HTTP/1.1\r\nHost: h\r\n" \
 	"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
-	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define DEFLATE "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
 struct edge {
 	struct env *env;
@@ -31,8 +35,8 @@ struct edge {
 	struct hub_local *local;
 	struct session_routes *routes;
 	struct session_loop *sessions;
-	uint64_t tokens[64];
-	size_t token_count;
+	uint64_t tokens[64], questions[64];
+	size_t token_count, question_count;
 	uint64_t seq, streamed;
 	unsigned begun, gone;
 };
@@ -129,14 +133,16 @@ want(void *ctx, unsigned loop, struct span tenant, struct span pattern, bool wan
 	return 0;
 }
 
-/* Of the past nothing is there, and the answer never comes. */
+/* Answered after the turn, unless there are too many. */
 static int
 ask(void *ctx, unsigned loop, const struct hub_question *question, uint64_t token)
 {
-	(void)ctx;
+	struct edge *edge = ctx;
 	(void)loop;
-	(void)token;
-	check(question->pattern_count > 0);
+	check(question->pattern_count > 0 && question->tenant.len > 0);
+	if (edge->question_count == ARRAY_COUNT(edge->questions))
+		return -ENOMEM;
+	edge->questions[edge->question_count++] = token;
 	return 0;
 }
 
@@ -153,6 +159,10 @@ publish(void *app, const struct access_principal *principal, const struct span *
 	    &message) == 0);
 	hub_local_deliver(edge->local, message);
 	hub_message_unref(message);
+	if (data.len % 5 == 0) {
+		const struct hub_target target = {.name = channels[0], .id = edge->seq};
+		hub_local_closed(edge->local, principal->tenant, &target);
+	}
 	done(ctx, 0, SPAN("m1"));
 }
 
@@ -188,7 +198,7 @@ edge_open(struct edge *edge)
 	static const struct session_settings settings = {
 		.body_bytes_max = 4096, .idle_ms = 60000, .head_ms = 60000, .body_ms = 60000,
 		.sse_comment_ms = 60000, .ws_ping_ms = 60000, .ws_message_bytes_max = 512,
-		.gzip = true,
+		.ws_deflate_bytes_min = 64, .gzip = true,
 	};
 	const struct session_route *const tables[] = {routes};
 	const size_t counts[] = {ARRAY_COUNT(routes)};
@@ -229,6 +239,30 @@ edge_close(struct edge *edge)
 	env_destroy(edge->env);
 }
 
+/* Of the past there is one message, and now and then a gap or more. */
+static void
+answer_questions(struct edge *edge)
+{
+	size_t count = edge->question_count;
+	uint64_t tokens[ARRAY_COUNT(edge->questions)];
+	memcpy(tokens, edge->questions, sizeof(tokens));
+	edge->question_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct hub_message *message;
+		check(hub_message_create(++edge->seq, 0, SPAN("main"), SPAN("a"), SPAN("1"),
+		    &message) == 0);
+		const struct hub_caught caught = {
+			.token = tokens[i],
+			.error = tokens[i] % 7 ? 0 : -ENOMEM,
+			.answer = {.gap = tokens[i] % 2, .more = tokens[i] % 4 == 0,
+			    .seq_last = edge->seq},
+			.seq = edge->seq,
+		};
+		hub_local_caught(edge->local, &caught, &message, caught.error ? 0 : 1);
+		hub_message_unref(message);
+	}
+}
+
 /* One turn, then what came; false when nothing did. */
 static bool
 step(struct edge *edge, int fd, struct buf *out)
@@ -239,6 +273,7 @@ step(struct edge *edge, int fd, struct buf *out)
 	for (size_t i = 0; i < edge->token_count; i++)
 		hub_local_confirmed(edge->local, edge->tokens[i], ++edge->seq);
 	edge->token_count = 0;
+	answer_questions(edge);
 	for (;;) {
 		ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		if (got <= 0)
@@ -317,15 +352,27 @@ check_http(struct span in, size_t piece)
 	buf_finish(&cut);
 }
 
-/* A script of frames: first byte, length below 126, payload; not masked by any bits. */
+/* A script of frames: first byte, length below 126, payload; not masked by any bits. Two reserved
+ * bits together stand for one, and for a payload that is to be compressed. */
 static void
 append_frames(struct buf *out, struct span in)
 {
+	static const uint8_t mask[4];
 	while (in.len >= 2) {
 		size_t len = MIN((size_t)((unsigned char)in.ptr[1] % 126), in.len - 2);
-		const char head[6] = {in.ptr[0], (char)(0x80 | len)};
-		buf_append(out, head, sizeof(head));
-		buf_append(out, in.ptr + 2, len);
+		unsigned first = (unsigned char)in.ptr[0];
+		bool pack = (first & 0x70) == 0x60;
+		struct buf packed;
+		char head[WS_HEAD_BYTES_MAX];
+		buf_init(&packed, 0);
+		if (pack)
+			check(deflate_pack(span_of(in.ptr + 2, len), &packed) == 0);
+		struct span payload = pack ? buf_span(&packed) : span_of(in.ptr + 2, len);
+		size_t bytes = ws_write_head(head, WS_TEXT, true, true, payload.len, mask);
+		head[0] = (char)(pack ? first & ~0x20u : first);
+		buf_append(out, head, bytes);
+		buf_append_span(out, payload);
+		buf_finish(&packed);
 		in = span_skip(in, 2 + len);
 	}
 }
@@ -345,6 +392,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&request, 0);
 	buf_init(&out, 0);
 	buf_append_span(&request, SPAN(HANDSHAKE));
+	if (data[0] & 64)
+		buf_append_span(&request, SPAN(DEFLATE));
+	buf_append_span(&request, SPAN("\r\n"));
 	if (data[0] % 4 == 2)
 		append_frames(&request, in);
 	else
