@@ -123,8 +123,8 @@ events_run(void *ctx, struct stream *stream)
 		if (result == 0)
 			break;
 		if (result == -EBADMSG)
-			buf_printf(&question->out, "{\"warning\":\"journal segment %s is damaged at "
-			    "byte %llu: %s\"}\n", damage.segment,
+			buf_printf(&question->out, "{\"warning\":\"journal segment %s is damaged "
+			    "at byte %llu: %s\"}\n", damage.segment,
 			    (unsigned long long)damage.offset, damage.reason);
 		else
 			error = result < 0 ? result : record_take(question, &record);

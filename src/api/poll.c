@@ -112,7 +112,7 @@ poll_answer(struct poll *poll)
 	if (!session_principal_holds(request)) {
 		session_problem(request, 401, NULL, "these credentials are not valid any more");
 	} else if (!may) {
-		session_problem(request, 403, NULL, "you may not hear one of the channels any more");
+		session_problem(request, 403, NULL, "you may not hear one of them any more");
 	} else if (poll->error == -ENOENT) {
 		session_problem(request, 404, NULL, "one of the channels is no more");
 	} else if (poll->error || !buf_ok(&poll->messages)) {
