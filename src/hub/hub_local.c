@@ -577,20 +577,30 @@ hub_local_deliver(struct hub_local *local, struct hub_message *message)
 	return (size_t)(local->stats.delivered - before);
 }
 
-/* Who subscribed while the name's want is still on its way waits for another channel. */
+static struct hub_subscription *
+find_in_force(const struct topic *topic)
+{
+	LIST_FOREACH(link, &topic->live) {
+		struct hub_subscription *subscription =
+		    CONTAINER_OF(link, struct hub_subscription, link);
+		if (!(subscription->from & SILENT))
+			return subscription;
+	}
+	return NULL;
+}
+
+/* Whose want or question is still on its way waits for another channel. */
 void
 hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_target *channel)
 {
 	settle(local);
 	struct topic *topic =
 	    (struct topic *)hub_index_get(&local->topics, tenant, channel->name);
-	if (!topic || topic->token)
-		return;
-	/* The last one takes the topic with it. */
-	for (size_t count = topic->count; count > 0; count--) {
-		struct hub_subscription *subscription =
-		    CONTAINER_OF(topic->live.next, struct hub_subscription, link);
+	struct hub_subscription *subscription;
+	bool last = !topic;
+	while (!last && (subscription = find_in_force(topic))) {
 		struct sink *sink = subscription->sink;
+		last = topic->count == 1; /* it takes the topic with it */
 		drop_subscription(local, find_place(sink, topic));
 		if (sink->ops->closed)
 			sink->ops->closed(sink, channel);

@@ -222,6 +222,15 @@ test('since over the socket: what was, then what is', async () => {
   client.socket.close();
 });
 
+test('the largest message reaches its subscribers, whatever they may be owed', async () => {
+  const client = await open('?channel=large/one');
+  const data = 'x'.repeat((1 << 20) - 2);
+  for (let i = 0; i < 3; i++)
+    assert.equal((await server.post('/api/v1/publish', { channels: ['large/one'], data })).status, 201);
+  for (const message of await client.next(3)) assert.equal(message.data, data);
+  client.socket.close();
+});
+
 // ── compression ──
 
 test('long messages are compressed for who takes it, short ones are not', async () => {

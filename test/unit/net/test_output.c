@@ -148,6 +148,57 @@ above_the_limit_nothing_is_queued_and_drained_is_told(void **state)
 }
 
 static void
+a_reference_of_any_length_is_taken_where_nothing_is_queued(void **state)
+{
+	struct world *w = *state;
+	struct owner *o;
+	struct released released = {0};
+	size_t len = usual_limits.out_bytes_max * 2;
+	char *bytes = pattern_new(len), *got = malloc(len);
+	assert_non_null(got);
+	int fd = client_open_owned(w, &o);
+	assert_int_equal(net_send(o->conn, span_of(bytes, len)), -EMSGSIZE);
+	assert_int_equal(net_send_ref(o->conn, span_of(bytes, len), release, &released), 0);
+	assert_int_equal(net_out_room(o->conn), 0);
+	assert_int_equal(net_send_ref(o->conn, SPAN("x"), release, &released), -EMSGSIZE);
+	client_recv(w, fd, got, len);
+	assert_memory_equal(got, bytes, len);
+	assert_int_equal(released.count, 1);
+	PUMP(w, o->draineds == 1);
+	free(bytes);
+	free(got);
+	close(fd);
+}
+
+static void
+beyond_what_all_may_be_owed_each_has_a_little(void **state)
+{
+	struct world *w = *state;
+	struct owner *greedy, *modest;
+	size_t all = 300000, sure = 64 * 1024;
+	char *bytes = pattern_new(all), *got = malloc(all);
+	assert_non_null(got);
+	int fds[] = {client_open_owned(w, &greedy), client_open_owned(w, &modest)};
+	w->net->limits.out_all_bytes_max = all;
+	w->counting.send_blocks = true;
+	assert_int_equal(net_send(greedy->conn, span_of(bytes, all)), 0);
+	assert_int_equal(net_out_room(greedy->conn), 0);
+	assert_int_equal(net_out_room(modest->conn), sure);
+	assert_int_equal(net_send(modest->conn, span_of(bytes, sure)), 0);
+	assert_int_equal(net_send(modest->conn, SPAN("x")), -EMSGSIZE);
+	w->counting.send_blocks = false;
+	client_recv(w, fds[0], got, all);
+	assert_memory_equal(got, bytes, all);
+	client_recv(w, fds[1], got, sure);
+	PUMP(w, modest->draineds == 1);
+	assert_int_equal(net_out_room(modest->conn), usual_limits.out_bytes_max);
+	free(bytes);
+	free(got);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void
 send_more(struct owner *o)
 {
 	static const char block[60000];
@@ -231,6 +282,8 @@ main(void)
 		TEST(thousands_of_small_references_leave_in_few_writes),
 		TEST(references_are_released_when_the_connection_dies),
 		TEST(above_the_limit_nothing_is_queued_and_drained_is_told),
+		TEST(a_reference_of_any_length_is_taken_where_nothing_is_queued),
+		TEST(beyond_what_all_may_be_owed_each_has_a_little),
 		TEST(an_owner_can_stream_as_fast_as_it_drains),
 		TEST(who_does_not_read_is_dropped_after_the_time_without_progress),
 		TEST(progress_gives_a_slow_reader_more_time),

@@ -105,6 +105,21 @@ a_closed_channel_ends_the_subscription_by_its_name(void **state)
 	expect_text(&exact, "{\"ack\":1,\"ok\":true}");
 	world_message(&world, "a", "3");
 	expect_text_with(&exact, "\"data\":3}");
+	/* Whose want or question comes behind the end waits for another channel. */
+	world.confirm_by_hand = true;
+	say(&exact, "{\"subscribe\":[\"c\"],\"ref\":2}");
+	say(&wild, "{\"subscribe\":[\"a\"],\"since\":0,\"ref\":3}");
+	client_idle(&exact);
+	client_idle(&wild);
+	buf_clear(&wild.in);
+	hub_local_closed(world.local, SPAN("main"), &channel);
+	hub_local_closed(world.local, SPAN("main"),
+	    &(struct hub_target){.name = SPAN("c"), .id = 18});
+	expect_text(&exact, "{\"closed\":[17]}");
+	world_confirm(&world);
+	expect_text(&exact, "{\"ack\":2,\"ok\":true}");
+	expect_text(&wild, "{\"gap\":true}");
+	expect_text(&wild, "{\"ack\":3,\"ok\":true}");
 	client_close(&exact);
 	client_close(&wild);
 	world_close(&world);
