@@ -79,8 +79,8 @@ test('an address opens its call, even one that the search hides', { skip }, asyn
 });
 
 test('a curl line that the page shows works', { skip }, async (t) => {
-  const page = await open(t, '#get_version');
-  const line = await page.locator('#get_version .curl code').textContent();
+  const page = await open(t, '#get_root_version');
+  const line = await page.locator('#get_root_version .curl code').textContent();
   const [, url] = /^curl '(http[^']+)'$/.exec(line);
   assert.equal((await fetch(url)).status, 200);
 });
