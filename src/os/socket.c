@@ -2,7 +2,9 @@
  * socket.c: addresses, listeners, and the kernel's calls behind struct socket_ops.
  *
  * Calls broken off by signals are repeated; SIGPIPE never comes. Small answers leave at once:
- * TCP_NODELAY is set on listeners (accepted sockets inherit it) and on clients.
+ * TCP_NODELAY is set on listeners (accepted sockets inherit it) and on clients. So is, on listeners,
+ * how long a peer may leave what it was sent unacknowledged: one that is gone without a word and
+ * only listens is found by that, not after the kernel's quarter of an hour.
  */
 #include "socket.h"
 
@@ -138,6 +140,14 @@ set_option(int fd, int level, int option)
 	return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
+/* A kernel that cannot do it does without. */
+static void
+set_gone_after(int fd)
+{
+	unsigned ms = SOCKET_GONE_MS;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
 static int
 set_options(int fd, int family, bool shared)
 {
@@ -152,6 +162,7 @@ set_options(int fd, int family, bool shared)
 		error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	if (!error)
 		error = set_option(fd, IPPROTO_TCP, TCP_NODELAY);
+	set_gone_after(fd);
 	return error;
 }
 

@@ -36,6 +36,10 @@ struct socket_env socket_faulty_create(struct socket_env below, uint64_t seed,
     unsigned break_every);
 void socket_faulty_destroy(struct socket_env faulty);
 
+/* How long a peer of a listener may leave what it was sent unacknowledged; then the connection
+ * fails. */
+#define SOCKET_GONE_MS (120 * 1000)
+
 /* Listens on "127.0.0.1:8080", "[::1]:0", "0.0.0.0:80", "[::]:80" (IPv6 only) or "unix:/path"
  * (mode 0600; a stale socket file is replaced). With SO_REUSEPORT when `shared`,
  * which means nothing to a Unix socket: only one can listen there.

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,6 +326,26 @@ faulty_connections_break_about_as_often_as_asked(void **state)
 	socket_faulty_destroy(faulty);
 }
 
+/* Where the kernel can: else there is nothing to inherit. */
+static void
+who_is_gone_without_a_word_is_found(void **state)
+{
+	(void)state;
+	struct pair p;
+	unsigned ms = SOCKET_GONE_MS, got = 0;
+	socklen_t len = sizeof(got);
+	pair_open(&p, "127.0.0.1:0");
+	bool able = setsockopt(p.client, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)) == 0;
+	if (able) {
+		assert_int_equal(getsockopt(p.server, IPPROTO_TCP, TCP_USER_TIMEOUT, &got, &len),
+		    0);
+		assert_int_equal(got, SOCKET_GONE_MS);
+	}
+	pair_close(&p);
+	if (!able)
+		skip();
+}
+
 int
 main(void)
 {
@@ -336,6 +357,7 @@ main(void)
 	    cmocka_unit_test(shared_listeners_share_a_port_others_do_not),
 	    cmocka_unit_test(texts_that_are_no_address_are_refused),
 	    cmocka_unit_test(peers_of_other_families_have_a_name_too),
+	    cmocka_unit_test(who_is_gone_without_a_word_is_found),
 	    cmocka_unit_test(broken_pipe_is_an_error_not_a_signal),
 	    cmocka_unit_test(faulty_sockets_lose_nothing),
 	    cmocka_unit_test(faulty_accept_comes_in_the_end),
