@@ -1,9 +1,6 @@
 /*
- * poll.c: polls and long polls: a sink that lives for one answer.
- *
- * A long poll that finds nothing stays subscribed; the first turn that brings it something answers
- * it, with all that the turn brought. `next` is the position of the answer, so the next poll begins
- * exactly behind it.
+ * poll.c: polls: a sink that lives for one answer. `next` is the position of the answer, so the
+ * next poll begins exactly behind it.
  *
  * Invariant: nothing is answered within a call of the hub's; the fact is noted and the task
  * answers in LOOP_WRITE.
@@ -14,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "access_may.h"
 #include "check.h"
 #include "num.h"
 
@@ -25,12 +21,11 @@ struct poll {
 	struct hub_local *hub;
 	struct loop *loop;
 	struct loop_task task;
-	struct loop_timer timer;
-	uint64_t token, timeout_ms;
-	uint64_t next, last;            /* seqs: where to go on; the last message given */
-	struct buf messages, closed;
+	uint64_t token;
+	uint64_t next, last;            /* seqs: where to go on; of the last message given */
+	struct buf messages;
 	uint32_t count;
-	bool caught, gap, over;
+	bool gap;
 	int error;
 };
 
@@ -39,9 +34,7 @@ poll_destroy(struct poll *poll)
 {
 	hub_unsubscribe_all(poll->hub, &poll->sink);
 	loop_task_cancel(&poll->task);
-	loop_timer_cancel(poll->loop, &poll->timer);
 	buf_finish(&poll->messages);
-	buf_finish(&poll->closed);
 	free(poll);
 }
 
@@ -61,11 +54,6 @@ write_answer(const struct poll *poll, struct buf *out)
 	buf_printf(out, "],\"next\":\"m%llu\"", (unsigned long long)poll->next);
 	if (poll->gap)
 		buf_append_str(out, ",\"gap\":true");
-	if (poll->closed.len) {
-		buf_append_str(out, ",\"closed\":[");
-		buf_append_span(out, buf_span(&poll->closed));
-		buf_append_byte(out, ']');
-	}
 	buf_append_byte(out, '}');
 }
 
@@ -76,26 +64,8 @@ is_known(const struct poll *poll)
 	char tag[64];
 	int len = snprintf(tag, sizeof tag, "\"m%llu-%u%s\"", (unsigned long long)poll->last,
 	    poll->count, poll->gap ? "-gap" : "");
-	if (poll->timeout_ms || poll->closed.len)
-		return false;
 	session_add_header(poll->request, "ETag", span_of(tag, (size_t)len));
 	return span_eq(session_header(poll->request, "If-None-Match"), span_of(tag, (size_t)len));
-}
-
-/* Whether he who asked may still hear all of it. */
-static bool
-may_listen(const struct poll *poll)
-{
-	const struct api_loop *al = session_app(poll->request);
-	const struct access_principal *principal = session_principal(poll->request);
-	struct hub_subscription *pos = NULL;
-	struct access_object channel = {
-		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant};
-	while (hub_sink_next(&poll->sink, &pos, &channel.id)) {
-		if (access_may(al->access, principal, ACCESS_LISTEN, &channel) != ACCESS_YES)
-			return false;
-	}
-	return true;
 }
 
 static void
@@ -103,16 +73,8 @@ poll_answer(struct poll *poll)
 {
 	struct session_request *request = poll->request;
 	struct buf out;
-	if (poll->over)
-		return;
-	bool may = may_listen(poll);
-	poll->over = true;
-	hub_unsubscribe_all(poll->hub, &poll->sink);
-	loop_timer_cancel(poll->loop, &poll->timer);
 	if (!session_principal_holds(request)) {
 		session_problem(request, 401, NULL, "these credentials are not valid any more");
-	} else if (!may) {
-		session_problem(request, 403, NULL, "you may not hear one of them any more");
 	} else if (poll->error == -ENOENT) {
 		session_problem(request, 404, NULL, "one of the channels is no more");
 	} else if (poll->error || !buf_ok(&poll->messages)) {
@@ -132,23 +94,7 @@ poll_answer(struct poll *poll)
 static void
 task_run(struct loop_task *task)
 {
-	struct poll *poll = CONTAINER_OF(task, struct poll, task);
-	bool any = poll->count || poll->gap || poll->closed.len || poll->error;
-	if (poll->over || !poll->caught)
-		return;
-	if (any || poll->timeout_ms == 0)
-		poll_answer(poll);
-	else if (!poll->timer.node.index && loop_timer_set(poll->loop, &poll->timer,
-	    loop_mono_ms(poll->loop) + poll->timeout_ms)) {
-		poll->error = -ENOMEM;
-		poll_answer(poll);
-	}
-}
-
-static void
-timer_fire(struct loop_timer *timer)
-{
-	poll_answer(CONTAINER_OF(timer, struct poll, timer));
+	poll_answer(CONTAINER_OF(task, struct poll, task));
 }
 
 /* ── what the hub says ── */
@@ -160,24 +106,13 @@ poll_of(struct sink *sink)
 }
 
 static void
-settle_later(struct poll *poll)
-{
-	loop_task_queue(poll->loop, LOOP_WRITE, &poll->task);
-}
-
-/* What does not fit any more comes with the next poll: `next` stays before it. */
-static void
 deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct poll *poll = poll_of(sink);
-	if (poll->over || poll->count == POLL_MESSAGES_MAX)
-		return;
 	if (poll->count++)
 		buf_append_byte(&poll->messages, ',');
 	hub_message_json(message, channels, &poll->messages);
-	poll->next = poll->last = message->seq;
-	if (poll->caught)
-		settle_later(poll);
+	poll->last = message->seq;
 }
 
 static void
@@ -190,28 +125,16 @@ static void
 caught(struct sink *sink, const struct hub_caught *result)
 {
 	struct poll *poll = poll_of(sink);
-	poll->caught = true;
 	poll->error = result->error;
 	poll->next = result->answer.more ? result->answer.seq_last : result->seq;
-	settle_later(poll);
-}
-
-static void
-channel_closed(struct sink *sink, const struct hub_target *channel)
-{
-	struct poll *poll = poll_of(sink);
-	if (poll->closed.len)
-		buf_append_byte(&poll->closed, ',');
-	buf_append_u64(&poll->closed, channel->id);
-	settle_later(poll);
+	loop_task_queue(poll->loop, LOOP_WRITE, &poll->task);
 }
 
 void
-poll_start(struct session_request *request, const struct hub_question *question,
-    uint64_t timeout_ms)
+poll_start(struct session_request *request, const struct hub_question *question)
 {
 	static const struct sink_ops ops = {
-		.deliver = deliver, .gap = gap, .caught = caught, .closed = channel_closed,
+		.deliver = deliver, .gap = gap, .caught = caught,
 	};
 	const struct api_loop *al = session_app(request);
 	struct poll *poll = calloc(1, sizeof *poll);
@@ -224,14 +147,11 @@ poll_start(struct session_request *request, const struct hub_question *question,
 		.request = request,
 		.hub = al->hub,
 		.loop = al->loop,
-		.timer.fire = timer_fire,
-		.timeout_ms = timeout_ms,
 	};
 	hub_sink_init(&poll->sink, &ops);
 	loop_task_init(&poll->task, task_run);
 	buf_init(&poll->messages, 0);
-	buf_init(&poll->closed, 0);
-	int error = hub_catch(al->hub, &poll->sink, question, timeout_ms > 0, &poll->token);
+	int error = hub_catch(al->hub, &poll->sink, question, false, &poll->token);
 	if (!error) {
 		session_set_state(request, poll);
 		return;

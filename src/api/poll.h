@@ -1,5 +1,5 @@
 /*
- * poll.h: GET /api/v1/subscribe by polling: what there is at once, or held until something is.
+ * poll.h: GET /api/v1/subscribe by polling: what there is at once.
  */
 #ifndef WEIR_POLL_H
 #define WEIR_POLL_H
@@ -13,9 +13,7 @@ struct poll_owner {
 	void (*gone)(struct poll_owner *owner); /* the request is over */
 };
 
-/* Answers the question: at once, or (`timeout_ms` not 0) when something comes, at the latest then.
- * Becomes the request's state. The question is copied. */
-void poll_start(struct session_request *request, const struct hub_question *question,
-    uint64_t timeout_ms);
+/* Answers the question, which is copied. Becomes the request's state. */
+void poll_start(struct session_request *request, const struct hub_question *question);
 
 #endif

@@ -25,7 +25,7 @@ struct asking {
 	enum transport transport;
 	struct session_subscription subscription;
 	int64_t until_ms;
-	uint64_t timeout_ms;
+	unsigned timeout_s;
 	struct span patterns[PATTERNS_MAX];
 	struct span ids[PATTERNS_MAX];    /* in text */
 	struct buf text;
@@ -140,7 +140,7 @@ bounds_read(struct session_request *request, struct asking *asking)
 	if (!api_query_time(request, "until", INT64_MAX, &asking->until_ms) ||
 	    !api_query_number(request, "timeout", 1, 300, &timeout_s))
 		return false;
-	asking->timeout_ms = timeout_s * 1000;
+	asking->timeout_s = (unsigned)timeout_s;
 	if (asking->until_ms == INT64_MAX || asking->transport == OVER_POLL)
 		return true;
 	session_problem(request, 400, NULL, "until is for mode=poll: others go on for ever");
@@ -176,8 +176,10 @@ poll_begin(struct asking *asking)
 		.until_ms = asking->until_ms,
 		.limit = POLL_MESSAGES_MAX,
 	};
-	poll_start(asking->request, &question,
-	    asking->transport == OVER_LONG_POLL ? asking->timeout_ms : 0);
+	if (asking->transport == OVER_LONG_POLL)
+		session_become_poll(asking->request, &question, asking->timeout_s);
+	else
+		poll_start(asking->request, &question);
 }
 
 /* All channels are named by now. */

@@ -54,7 +54,7 @@ end_request(struct http *http, bool broken)
 {
 	struct session_request *request = http->request;
 	struct session_loop *sessions = http->sessions;
-	if (sessions->hooks.finished) {
+	if (sessions->hooks.finished && !request->folded) {
 		uint64_t took_ns = env_mono_ns(loop_env(sessions->loop)) - request->begun_ns;
 		sessions->hooks.finished(sessions->app, request, request->status, took_ns / 1000,
 		    request->head_bytes + request->raw_bytes, request->bytes_out);
@@ -380,19 +380,28 @@ static const struct net_conn_ops http_conn_ops = {
 	.closed = http_closed,
 };
 
+static struct http *
+create_http(struct session_loop *sessions, struct net_conn *conn, bool local)
+{
+	struct http *http = calloc(1, sizeof(*http));
+	if (!http)
+		return NULL;
+	http->sessions = sessions;
+	http->conn = conn;
+	http->local = local;
+	list_push_back(&sessions->https, &http->link);
+	return http;
+}
+
 static int
 accept_conn(struct session_loop *sessions, struct net_conn *conn, bool local,
     const struct net_conn_ops **ret_ops, void **ret_ctx)
 {
 	if (sessions->draining)
 		return -ECONNREFUSED;
-	struct http *http = calloc(1, sizeof(*http));
+	struct http *http = create_http(sessions, conn, local);
 	if (!http)
 		return -ENOMEM;
-	http->sessions = sessions;
-	http->conn = conn;
-	http->local = local;
-	list_push_back(&sessions->https, &http->link);
 	set_deadline(http, sessions->settings.idle_ms);
 	*ret_ops = &http_conn_ops;
 	*ret_ctx = http;
@@ -411,6 +420,43 @@ session_accept_admin(void *ctx, struct net_conn *conn, const struct net_conn_ops
     void **ret_ctx)
 {
 	return accept_conn(ctx, conn, true, ret_ops, ret_ctx);
+}
+
+void
+http_fold(struct session_request *request, struct http_folded *ret_folded)
+{
+	request->folded = true;
+	*ret_folded = (struct http_folded){
+		.route = request->route,
+		.begun_ns = request->begun_ns,
+		.bytes_in = (uint32_t)(request->head_bytes + request->raw_bytes),
+		.is_head = request->is_head,
+		.minor0 = request->minor0,
+		.keep_alive = request->keep_alive,
+		.close = request->close,
+		.takes_gzip = http_accept_gzip(request),
+		.local = request->http->local,
+	};
+}
+
+struct session_request *
+http_unfold(struct session_loop *sessions, struct net_conn *conn,
+    const struct http_folded *folded, struct access_principal *principal)
+{
+	struct session_request *request = http_head_unfold(folded);
+	struct http *http = request ? create_http(sessions, conn, folded->local) : NULL;
+	if (!http) {
+		free(request);
+		net_close(conn, NET_CLOSE_MEMORY);
+		return NULL;
+	}
+	request->http = http;
+	request->principal = principal ? access_principal_ref(principal) : NULL;
+	http->request = request;
+	http->state = HTTP_WAIT;
+	net_set_owner(conn, &http_conn_ops, http);
+	net_set_deadline(conn, 0);
+	return request;
 }
 
 void

@@ -135,6 +135,38 @@ http_head_create(struct http *http, struct span bytes)
 	return request;
 }
 
+struct session_request *
+http_head_unfold(const struct http_folded *folded)
+{
+	size_t header_count = folded->takes_gzip ? 1 : 0;
+	struct session_request *request =
+	    malloc(sizeof(*request) + header_count * sizeof(struct http1_header));
+	if (!request)
+		return NULL;
+	*request = (struct session_request){
+		.route = folded->route,
+		.begun_ns = folded->begun_ns,
+		.method = SESSION_GET,
+		.head_bytes = folded->bytes_in,
+		.is_head = folded->is_head,
+		.minor0 = folded->minor0,
+		.keep_alive = folded->keep_alive,
+		.close = folded->close,
+	};
+	list_init(&request->done_link);
+	buf_init(&request->added, HTTP_ADDED_BYTES_MAX);
+	buf_init(&request->rest, 0);
+	buf_init(&request->whole, 0);
+	request->method_text = folded->is_head ? SPAN("HEAD") : SPAN("GET");
+	request->target = span_str(folded->route->path);
+	request->header_count = header_count;
+	request->headers = (struct http1_header *)(request + 1);
+	if (header_count)
+		request->headers[0] =
+		    (struct http1_header){SPAN("Accept-Encoding"), SPAN("gzip")};
+	return request;
+}
+
 static void
 add_allow(struct session_request *request, unsigned methods)
 {

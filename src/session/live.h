@@ -105,6 +105,9 @@ void live_slow_drained(struct live *live);
 /* A message for a live that is open: sends it, now or later, or does what the policy says. */
 void live_deliver(struct live *live, struct hub_message *message, uint64_t channels);
 
+/* live_poll.c */
+void live_poll_run(struct loop_task *task); /* sessions->polls_task */
+
 /* live_list.c */
 int live_list_init(struct session_loop *sessions); /* 0 or -ENOMEM */
 void live_list_finish(struct session_loop *sessions);

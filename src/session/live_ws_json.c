@@ -15,7 +15,7 @@
 #include "json.h"
 #include "live_ws.h"
 
-enum { PUBLISHES_MAX = 64, REF_BYTES_MAX = 256, NAMES_MAX = LIVE_SUBSCRIPTIONS_MAX };
+enum { PUBLISHES_MAX = 256, REF_BYTES_MAX = 256, NAMES_MAX = LIVE_SUBSCRIPTIONS_MAX };
 
 struct live_ws_ack {
 	struct live_ws_ack *next;

@@ -41,6 +41,8 @@ session_loop_create(struct loop *loop, struct net *net, struct access *access,
 	loop_task_init(&sessions->done_task, run_done);
 	list_init(&sessions->pasts);
 	loop_task_init(&sessions->pasts_task, live_past_run);
+	list_init(&sessions->polls);
+	loop_task_init(&sessions->polls_task, live_poll_run);
 	buf_init(&sessions->scratch, 0);
 	if (live_list_init(sessions)) {
 		free(sessions);
@@ -59,6 +61,7 @@ session_loop_destroy(struct session_loop *sessions)
 	live_list_finish(sessions);
 	loop_task_cancel(&sessions->done_task);
 	loop_task_cancel(&sessions->pasts_task);
+	loop_task_cancel(&sessions->polls_task);
 	buf_finish(&sessions->scratch);
 	free(sessions);
 }

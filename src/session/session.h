@@ -193,6 +193,12 @@ bool session_since(struct span text, int64_t now_ms, struct session_subscription
 void session_become_sse(struct session_request *request,
     const struct session_subscription *subscription);
 
+/* Answers the question as soon as there is something that it asks for, at the latest after
+ * `timeout_s`: {"messages":[…],"next":"m…"}. Meanwhile nothing is kept of the request but what that
+ * takes. */
+void session_become_poll(struct session_request *request, const struct hub_question *question,
+    unsigned timeout_s);
+
 /* Answers 101 and speaks WebSocket JSON of api.md "Channels". Checks version, key, Origin. */
 void session_become_ws(struct session_request *request,
     const struct session_subscription *subscription);

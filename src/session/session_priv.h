@@ -112,6 +112,15 @@ struct session_request {
 	bool broken;                      /* what the handler answers is no more heard */
 	bool want_writable;
 	bool chunk_answer;
+	bool folded;                      /* it is answered later, by what it becomes */
+};
+
+/* What is kept of a request that is held for long: enough to answer it. */
+struct http_folded {
+	const struct session_route *route;
+	uint64_t begun_ns;
+	uint32_t bytes_in;
+	bool is_head : 1, minor0 : 1, keep_alive : 1, close : 1, takes_gzip : 1, local : 1;
 };
 
 struct session_loop {
@@ -138,6 +147,8 @@ struct session_loop {
 
 	struct list pasts;                /* of live_past.link: to be asked for more */
 	struct loop_task pasts_task;
+	struct list polls;                /* live_poll.c's: to be answered */
+	struct loop_task polls_task;
 	struct list done;                 /* of session_request.done_link */
 	struct loop_task done_task;
 	bool ready, draining;
@@ -159,6 +170,14 @@ void http_refuse(struct http *http, unsigned status, enum net_close_reason reaso
 void http_settle_soon(struct session_request *request);
 void http_settle_all(struct session_loop *sessions);
 
+/* The request becomes something that holds it and unfolds it again to answer. */
+void http_fold(struct session_request *request, struct http_folded *ret_folded);
+
+/* Takes the connection, which is somebody else's and not closed, back with a request that waits
+ * for its answer. NULL: memory is out, and the connection is closed. */
+struct session_request *http_unfold(struct session_loop *sessions, struct net_conn *conn,
+    const struct http_folded *folded, struct access_principal *principal);
+
 /* Ends a connection that waits for a request; one at work ends with its request. */
 void http_drain(struct http *http);
 
@@ -166,6 +185,9 @@ void http_drain(struct http *http);
 
 /* Makes a request of sessions->head, whose bytes are `head`. NULL: memory is out. */
 struct session_request *http_head_create(struct http *http, struct span head);
+
+/* Makes one again of what was kept of it; the connection and who asks are the caller's to set. */
+struct session_request *http_head_unfold(const struct http_folded *folded);
 
 /* Checks in the promised order. Whether the handler may begin; else an answer was made. */
 bool http_head_admit(struct session_request *request);
