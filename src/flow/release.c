@@ -8,6 +8,9 @@
 #include "check.h"
 #include "flow_priv.h"
 
+/* Data of messages that are handed on together, less the last. */
+enum { RUN_BYTES_MAX = 64 * 1024 };
+
 enum release_kind { RELEASE_RECORD, RELEASE_MESSAGE, RELEASE_CONFIRM, RELEASE_ANSWER,
 	RELEASE_CLOSED };
 
@@ -171,15 +174,59 @@ closed_tell(struct flow_loop *fl, const struct release_item *item)
 	hub_local_closed(fl->hub, tenant, &target);
 }
 
-static void
-message_deliver(struct flow_loop *fl, const struct release_item *item)
+/* The next item from *at on that is for this loop, NULL when it is no message or there is none;
+ * *at goes to it, past messages that other loops wanted. */
+static const struct release_item *
+message_next(const struct flow_loop *fl, const struct release *release, size_t *at)
 {
-	struct flow_publish *publish = item->message.publish;
-	if (!(item->message.loops >> fl->index & 1))
-		return;
-	size_t delivered = hub_local_deliver(fl->hub, item->message.message);
-	if (publish)
-		atomic_fetch_add(&publish->delivered, delivered);
+	for (; *at < release->count; (*at)++) {
+		const struct release_item *item = &release->items[*at];
+		if (item->kind != RELEASE_MESSAGE)
+			return NULL;
+		if (item->message.loops >> fl->index & 1)
+			return item;
+	}
+	return NULL;
+}
+
+static bool
+is_alike(const struct hub_message *one, const struct hub_message *other)
+{
+	return one->channel_count == 1 && other->channel_count == 1 &&
+	    span_eq(one->channels[0].name, other->channels[0].name) &&
+	    span_eq(one->tenant, other->tenant);
+}
+
+static void
+message_told(const struct release_item *item, size_t delivered)
+{
+	if (item->message.publish)
+		atomic_fetch_add(&item->message.publish->delivered, delivered);
+}
+
+/* From a message on: it, and those that follow on the same channel. Returns where it goes on. */
+static size_t
+messages_deliver(struct flow_loop *fl, const struct release *release, size_t at)
+{
+	const struct release_item *items[HUB_RUN_MAX], *item;
+	struct hub_message *messages[HUB_RUN_MAX];
+	size_t delivered[HUB_RUN_MAX] = {0}, count = 0, bytes = 0;
+	while (count < HUB_RUN_MAX && (item = message_next(fl, release, &at))) {
+		struct hub_message *message = item->message.message;
+		if (count && (!is_alike(messages[0], message) || bytes > RUN_BYTES_MAX))
+			break;
+		bytes += message->data.len;
+		items[count] = item;
+		messages[count++] = message;
+		at++;
+	}
+	if (count > 1)
+		hub_local_deliver_run(fl->hub, messages, count, delivered);
+	else if (count)
+		delivered[0] = hub_local_deliver(fl->hub, messages[0]);
+	for (size_t i = 0; i < count; i++)
+		message_told(items[i], delivered[i]);
+	return at;
 }
 
 static void
@@ -190,8 +237,7 @@ release_apply(struct flow_loop *fl, const struct release_item *item)
 		points_apply(fl, item->record);
 		break;
 	case RELEASE_MESSAGE:
-		message_deliver(fl, item);
-		break;
+		break; /* messages_deliver's */
 	case RELEASE_CONFIRM:
 		if (item->confirm.loop == fl->index)
 			hub_local_confirmed(fl->hub, item->confirm.token, item->confirm.seq);
@@ -213,8 +259,12 @@ release_deliver(struct mail *mail)
 	struct release_mail *sent = CONTAINER_OF(mail, struct release_mail, mail);
 	struct release *release = sent->release;
 	struct flow_loop *fl = sent->fl;
-	for (size_t i = 0; i < release->count; i++)
-		release_apply(fl, &release->items[i]);
+	for (size_t i = 0; i < release->count;) {
+		if (release->items[i].kind == RELEASE_MESSAGE)
+			i = messages_deliver(fl, release, i);
+		else
+			release_apply(fl, &release->items[i++]);
+	}
 	hub_local_advance(fl->hub, release->seq_last);
 	fl->released_seq = release->seq_last;
 	points_settle(fl);

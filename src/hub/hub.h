@@ -81,6 +81,23 @@ int hub_message_form(struct hub_message *message, enum hub_form form, uint64_t c
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out),
     struct span *ret_bytes);
 
+/* Messages that come at once on the same channel, and no other; in the order of their seqs. */
+#define HUB_RUN_MAX 64
+struct hub_joined;
+struct hub_run {
+	struct hub_message *const *messages;
+	size_t count;                             /* up to HUB_RUN_MAX */
+	struct hub_joined *joined[HUB_FORM_COUNT]; /* NULL: not made yet */
+};
+
+/* This form of all of them, one behind the other, made at the first call and kept. 0 with *ret_bytes
+ * that live until hub_joined_unref(*ret_joined), on the same thread; or -ENOMEM. */
+int hub_run_form(struct hub_run *run, enum hub_form form,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out),
+    struct span *ret_bytes, void **ret_joined);
+void hub_joined_unref(void *joined);
+void hub_run_finish(struct hub_run *run);
+
 /* ── a loop's half ── */
 
 struct hub_local;
@@ -125,6 +142,9 @@ struct sink_ops {
 	/* One message: live ones in seq order, each once; or one that was asked for, then caught()
 	 * follows. `channels`: which of its channels the sink's subscriptions matched. */
 	void (*deliver)(struct sink *sink, struct hub_message *message, uint64_t channels);
+	/* Several live ones, on channels that are all matched: instead of deliver() for each. May be
+	 * NULL. */
+	void (*deliver_run)(struct sink *sink, struct hub_run *run);
 	/* One subscription is in force: every message with a later seq will be delivered. Called
 	 * once for each hub_subscribe that succeeded and was not undone. */
 	void (*subscribed)(struct sink *sink, uint64_t seq);
@@ -200,6 +220,11 @@ void hub_local_closed(struct hub_local *local, struct span tenant,
 
 /* Returns how many sinks got it. */
 size_t hub_local_deliver(struct hub_local *local, struct hub_message *message);
+
+/* The same for 1 to HUB_RUN_MAX messages that follow one another on the same channel; adds to
+ * `delivered`, of each. */
+void hub_local_deliver_run(struct hub_local *local, struct hub_message *const *messages,
+    size_t count, size_t *delivered);
 
 /* How many sinks are subscribed to this name. */
 size_t hub_local_count(const struct hub_local *local, struct span tenant, struct span name);

@@ -24,6 +24,7 @@
 #include "hub_priv.h"
 #include "list.h"
 #include "loop.h"
+#include "slab.h"
 
 struct topic {
 	struct hub_entry entry;
@@ -64,6 +65,7 @@ struct hub_local {
 	const struct hub_hooks *hooks;
 	void *ctx;
 	struct hub_index topics;
+	struct slab subscriptions;
 	struct list pending, joining; /* of topic.link; pending in the order of tokens */
 	struct list questions;        /* of question.link, in the order of tokens */
 	struct match *matches;        /* while a message of several channels is delivered */
@@ -87,6 +89,7 @@ hub_local_create(struct loop *loop, const struct hub_hooks *hooks, void *ctx,
 	local->hooks = hooks;
 	local->ctx = ctx;
 	hub_index_init(&local->topics, (uint64_t)(uintptr_t)local);
+	slab_init(&local->subscriptions, sizeof(struct hub_subscription));
 	list_init(&local->pending);
 	list_init(&local->joining);
 	list_init(&local->questions);
@@ -108,6 +111,7 @@ hub_local_destroy(struct hub_local *local)
 		return;
 	loop_task_cancel(&local->settle_task);
 	hub_index_finish(&local->topics, topic_drop);
+	slab_finish(&local->subscriptions);
 	free(local->matches);
 	free(local);
 }
@@ -193,12 +197,12 @@ subscribe(struct hub_local *local, struct sink *sink, struct span tenant, struct
 	struct topic *topic = (struct topic *)hub_index_get(&local->topics, tenant, pattern);
 	if (topic && *find_place(sink, topic))
 		return -EEXIST;
-	struct hub_subscription *subscription = malloc(sizeof(*subscription));
+	struct hub_subscription *subscription = slab_get(&local->subscriptions);
 	if (!subscription)
 		return -ENOMEM;
 	int error = topic ? 0 : topic_create(local, tenant, pattern, &topic);
 	if (error) {
-		free(subscription);
+		slab_put(&local->subscriptions, subscription);
 		return error;
 	}
 	if (!topic->token && list_empty(&topic->waiting)) {
@@ -237,7 +241,7 @@ drop_subscription(struct hub_local *local, struct hub_subscription **at)
 	local->stats.subscriptions--;
 	if (!subscription->sink->subscriptions)
 		local->stats.sinks--;
-	free(subscription);
+	slab_put(&local->subscriptions, subscription);
 	topic_release(local, topic);
 }
 
@@ -575,6 +579,74 @@ hub_local_deliver(struct hub_local *local, struct hub_message *message)
 	if (message->seq > local->seq)
 		local->seq = message->seq;
 	return (size_t)(local->stats.delivered - before);
+}
+
+struct run_delivery {
+	struct hub_run run;
+	size_t *delivered; /* of each message */
+};
+
+/* One after the other to a sink that does not take them together, or not all. */
+static void
+deliver_each(struct run_delivery *delivery, const struct hub_subscription *subscription)
+{
+	struct sink *sink = subscription->sink;
+	for (size_t i = 0; i < delivery->run.count; i++) {
+		struct hub_message *message = delivery->run.messages[i];
+		if (sink->seq_last >= message->seq || subscription->from >= message->seq)
+			continue;
+		sink->seq_last = message->seq;
+		delivery->delivered[i]++;
+		sink->ops->deliver(sink, message, HUB_ALL_CHANNELS);
+	}
+}
+
+static void
+deliver_topic_run(void *ctx, struct hub_entry *entry)
+{
+	struct run_delivery *delivery = ctx;
+	size_t count = delivery->run.count, together = 0;
+	uint64_t first = delivery->run.messages[0]->seq;
+	uint64_t last = delivery->run.messages[count - 1]->seq;
+	LIST_FOREACH(link, &((struct topic *)entry)->live) {
+		const struct hub_subscription *subscription =
+		    CONTAINER_OF(link, struct hub_subscription, link);
+		struct sink *sink = subscription->sink;
+		/* Positions lie between releases, not within a run: then topic by topic gives
+		 * each sink the same as message by message. */
+		check(subscription->from < first || subscription->from >= last);
+		if (subscription->from >= first || sink->seq_last >= first ||
+		    !sink->ops->deliver_run) {
+			deliver_each(delivery, subscription);
+			continue;
+		}
+		sink->seq_last = last;
+		together++;
+		sink->ops->deliver_run(sink, &delivery->run);
+	}
+	for (size_t i = 0; i < count; i++)
+		delivery->delivered[i] += together;
+}
+
+void
+hub_local_deliver_run(struct hub_local *local, struct hub_message *const *messages, size_t count,
+    size_t *delivered)
+{
+	struct run_delivery delivery = {
+		.run = {.messages = messages, .count = count}, .delivered = delivered};
+	check(count > 0 && count <= HUB_RUN_MAX && messages[0]->channel_count == 1);
+	settle(local);
+	size_t before = 0, after = 0;
+	for (size_t i = 0; i < count; i++)
+		before += delivered[i];
+	hub_index_match(&local->topics, messages[0]->tenant, messages[0]->channels[0].name,
+	    deliver_topic_run, &delivery);
+	hub_run_finish(&delivery.run);
+	for (size_t i = 0; i < count; i++)
+		after += delivered[i];
+	local->stats.delivered += after - before;
+	if (messages[count - 1]->seq > local->seq)
+		local->seq = messages[count - 1]->seq;
 }
 
 static struct hub_subscription *

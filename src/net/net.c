@@ -46,6 +46,7 @@ net_create(struct loop *loop, struct socket_env sockets, const struct net_limits
 	loop_task_init(&net->write_task, net_out_run_writes);
 	loop_task_init(&net->retry_task, net_conn_run_retries);
 	loop_task_init(&net->reap_task, net_conn_run_reap);
+	slab_init(&net->conns, sizeof(struct net_conn));
 	net_wheel_init(net);
 	net->wheel_timer.fire = net_wheel_fire;
 	net->accept_timer.fire = net_listen_retry;
@@ -81,6 +82,7 @@ net_destroy(struct net *net)
 	loop_timer_cancel(net->loop, &net->accept_timer);
 	loop_timer_cancel(net->loop, &net->drain_timer);
 	net_out_free_pools(net);
+	slab_finish(&net->conns);
 	free(net);
 }
 
@@ -104,7 +106,7 @@ each_conn(struct net *net, void (*each)(struct net_conn *conn))
 static void
 drain_one(struct net_conn *conn)
 {
-	if (conn->out_bytes > 0 || conn->state != NET_OPEN)
+	if (conn->out || conn->state != NET_OPEN)
 		net_finish(conn, conn->net->drain_reason);
 	else
 		net_close(conn, conn->net->drain_reason);

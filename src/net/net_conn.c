@@ -29,11 +29,10 @@ static void conn_ready(struct loop_io *io, uint32_t events);
 struct net_conn *
 net_conn_create(struct net *net, int fd, const struct sockaddr_storage *peer)
 {
-	struct net_conn *conn = calloc(1, sizeof(*conn));
+	struct net_conn *conn = slab_get(&net->conns);
 	if (!conn)
 		return NULL;
-	conn->io = (struct loop_io){.ready = conn_ready, .fd = fd};
-	conn->net = net;
+	*conn = (struct net_conn){.io = {.ready = conn_ready, .fd = fd}, .net = net};
 	conn->deadline_tick = conn->stuck_tick = conn->slot_tick = NET_TICK_NONE;
 	conn->family = (uint8_t)peer->ss_family;
 	if (peer->ss_family == AF_INET) {
@@ -56,7 +55,7 @@ net_conn_destroy(struct net_conn *conn)
 	conn->net->stats.open--;
 	net_out_discard(conn);
 	free(conn->kept);
-	free(conn);
+	slab_put(&conn->net->conns, conn);
 }
 
 static size_t

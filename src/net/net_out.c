@@ -12,7 +12,7 @@
  * Blocks come in two sizes and from two pools of the loop: a connection's first one is small, which
  * holds an answer or a few messages; what needs more gets large ones.
  *
- * Invariants: out_bytes is the sum of all entries; entries are never empty; a connection owed
+ * Invariants: `owed` of the first block is the sum of all entries; entries are never empty; a connection owed
  * nothing has no block; while `blocked`, EPOLLOUT is watched and stuck_tick set.
  */
 #include <errno.h>
@@ -42,6 +42,8 @@ struct entry {
 
 struct net_block {
 	struct net_block *next;
+	struct net_block *last; /* of its connection's; in the first one only, as is owed */
+	size_t owed;
 	uint16_t first, count; /* entries[first .. count) wait */
 	uint16_t entries_max;
 	uint16_t used, used_max; /* copied bytes */
@@ -75,6 +77,7 @@ block_get(struct net_pool *pool, size_t bytes, size_t entries)
 			return NULL;
 	}
 	block->next = NULL;
+	block->owed = 0;
 	block->first = block->count = block->used = 0;
 	block->entries_max = (uint16_t)entries;
 	block->used_max = (uint16_t)copies_max(bytes, entries);
@@ -112,6 +115,12 @@ net_out_free_pools(struct net *net)
 	pool_free(&net->large);
 }
 
+static struct net_block *
+last_block(const struct net_conn *conn)
+{
+	return conn->out ? conn->out->last : NULL;
+}
+
 /* Appends a block that holds one more entry and `copies` bytes. */
 static struct net_block *
 add_block(struct net_conn *conn, size_t copies)
@@ -119,17 +128,17 @@ add_block(struct net_conn *conn, size_t copies)
 	struct net *net = conn->net;
 	struct net_block *block;
 
-	if (!conn->out_first && copies <= copies_max(SMALL_BYTES, SMALL_ENTRIES))
+	if (!conn->out && copies <= copies_max(SMALL_BYTES, SMALL_ENTRIES))
 		block = block_get(&net->small, SMALL_BYTES, SMALL_ENTRIES);
 	else
 		block = block_get(&net->large, LARGE_BYTES, LARGE_ENTRIES);
 	if (!block)
 		return NULL;
-	if (conn->out_last)
-		conn->out_last->next = block;
+	if (conn->out)
+		conn->out->last->next = block;
 	else
-		conn->out_first = block;
-	conn->out_last = block;
+		conn->out = block;
+	conn->out->last = block;
 	return block;
 }
 
@@ -164,9 +173,9 @@ admit(struct net_conn *conn, size_t len)
 static void
 queued(struct net_conn *conn, size_t len)
 {
-	conn->out_bytes += len;
+	conn->out->owed += len;
 	conn->net->stats.out_queued += len;
-	if (conn->out_bytes > conn->net->limits.out_bytes_max / 2)
+	if (conn->out->owed > conn->net->limits.out_bytes_max / 2)
 		conn->want_drained = true;
 	if (!conn->blocked)
 		net_out_queue_write(conn);
@@ -232,7 +241,7 @@ net_send(struct net_conn *conn, struct span bytes)
 	int error = admit(conn, bytes.len);
 	if (error || bytes.len == 0)
 		return error;
-	struct net_block *last = conn->out_last;
+	struct net_block *last = last_block(conn);
 	size_t here = MIN(copy_room(last), bytes.len), rest = bytes.len - here;
 	if (rest > copies_max(LARGE_BYTES, LARGE_ENTRIES))
 		return send_big_copy(conn, bytes);
@@ -251,7 +260,7 @@ int
 net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx), void *ctx)
 {
 	/* Where nothing is queued one of any length is taken: it takes no memory here. */
-	int error = admit(conn, conn->out_first ? bytes.len : 0);
+	int error = admit(conn, conn->out ? bytes.len : 0);
 	if (error)
 		return error;
 	if (bytes.len == 0) {
@@ -259,7 +268,7 @@ net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx
 			release(ctx);
 		return 0;
 	}
-	struct net_block *block = conn->out_last;
+	struct net_block *block = last_block(conn);
 	if ((!block || block->count == block->entries_max) && !(block = add_block(conn, 0)))
 		return -ENOMEM;
 	add_entry(block, (struct entry){bytes.ptr, bytes.len, release, ctx});
@@ -270,7 +279,7 @@ net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx
 size_t
 net_out_bytes(const struct net_conn *conn)
 {
-	return conn->out_bytes;
+	return conn->out ? conn->out->owed : 0;
 }
 
 size_t
@@ -280,7 +289,8 @@ net_out_room(const struct net_conn *conn)
 	size_t limit = net->limits.out_bytes_max, all = net->limits.out_all_bytes_max;
 	if (all && net->stats.out_queued >= all)
 		limit = MIN(limit, (size_t)OUT_BYTES_SURE);
-	return conn->state == NET_OPEN && limit > conn->out_bytes ? limit - conn->out_bytes : 0;
+	size_t owed = net_out_bytes(conn);
+	return conn->state == NET_OPEN && limit > owed ? limit - owed : 0;
 }
 
 /* ── writing ── */
@@ -289,13 +299,15 @@ net_out_room(const struct net_conn *conn)
 static void
 pop_entry(struct net_conn *conn)
 {
-	struct net_block *block = conn->out_first;
+	struct net_block *block = conn->out;
 	struct entry entry = block->entries[block->first++];
 
 	if (block->first == block->count) {
-		conn->out_first = block->next;
-		if (!conn->out_first)
-			conn->out_last = NULL;
+		conn->out = block->next;
+		if (conn->out) {
+			conn->out->last = block->last;
+			conn->out->owed = block->owed;
+		}
 		block_put(conn->net, block);
 	}
 	if (entry.release)
@@ -305,10 +317,10 @@ pop_entry(struct net_conn *conn)
 static void
 consume(struct net_conn *conn, size_t bytes)
 {
-	conn->out_bytes -= bytes;
+	conn->out->owed -= bytes;
 	conn->net->stats.out_queued -= bytes;
 	while (bytes > 0) {
-		struct net_block *block = conn->out_first;
+		struct net_block *block = conn->out;
 		struct entry *entry = &block->entries[block->first];
 		if (bytes < entry->len) {
 			entry->ptr += bytes;
@@ -323,9 +335,8 @@ consume(struct net_conn *conn, size_t bytes)
 void
 net_out_discard(struct net_conn *conn)
 {
-	conn->net->stats.out_queued -= conn->out_bytes;
-	conn->out_bytes = 0;
-	while (conn->out_first)
+	conn->net->stats.out_queued -= net_out_bytes(conn);
+	while (conn->out)
 		pop_entry(conn);
 }
 
@@ -337,7 +348,7 @@ gather(struct net_conn *conn, size_t *ret_bytes)
 	int count = 0;
 
 	*ret_bytes = 0;
-	for (struct net_block *block = conn->out_first; block; block = block->next) {
+	for (struct net_block *block = conn->out; block; block = block->next) {
 		for (unsigned i = block->first; i < block->count; i++) {
 			const struct entry *entry = &block->entries[i];
 			if (count == NET_IOV_MAX)
@@ -370,7 +381,7 @@ write_out(struct net_conn *conn)
 	struct net *net = conn->net;
 	bool progress = false;
 
-	for (int i = 0; i < WRITES_MAX && conn->out_first; i++) {
+	for (int i = 0; i < WRITES_MAX && conn->out; i++) {
 		size_t bytes;
 		int count = gather(conn, &bytes);
 		ssize_t sent = net->sockets.ops->sendv(net->sockets.ctx, conn->io.fd, net->iov,
@@ -396,7 +407,7 @@ static void
 tell_drained(struct net_conn *conn)
 {
 	if (conn->state != NET_OPEN || !conn->want_drained ||
-	    conn->out_bytes >= conn->net->limits.out_bytes_max / 2)
+	    net_out_bytes(conn) >= conn->net->limits.out_bytes_max / 2)
 		return;
 	conn->want_drained = false;
 	if (conn->ops->drained)
@@ -412,9 +423,9 @@ flush(struct net_conn *conn)
 		net_conn_die(conn, NET_CLOSE_ERROR);
 		return;
 	}
-	if (conn->out_first && !conn->blocked)
+	if (conn->out && !conn->blocked)
 		net_out_queue_write(conn);
-	if (conn->state == NET_FINISHING && !conn->out_first) {
+	if (conn->state == NET_FINISHING && !conn->out) {
 		net_conn_linger(conn);
 		return;
 	}

@@ -16,6 +16,7 @@
 
 #include "list.h"
 #include "net.h"
+#include "slab.h"
 
 enum {
 	NET_TICK_MS = 64,           /* deadlines are exact to this */
@@ -46,8 +47,7 @@ struct net_conn {
 	struct list link;               /* in a slot of the wheel, in `calm`, or in `reap` */
 
 	struct net_kept *kept;
-	struct net_block *out_first, *out_last;
-	size_t out_bytes;
+	struct net_block *out; /* what it is owed, in blocks; NULL: nothing */
 	struct net_conn *next_write, *next_retry;
 
 	uint32_t deadline_tick; /* the owner's */
@@ -106,6 +106,7 @@ struct net {
 	enum net_close_reason drain_reason;
 	struct loop_timer drain_timer;
 
+	struct slab conns;
 	struct net_pool small, large;
 	char peer_text[64];
 	struct iovec iov[NET_IOV_MAX];

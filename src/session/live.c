@@ -220,3 +220,22 @@ live_send_form(struct live *live, struct hub_message *message, enum hub_form for
 		sent(live, error);
 	return error;
 }
+
+bool
+live_send_run(struct live *live, struct hub_run *run, enum hub_form form,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out))
+{
+	struct span bytes;
+	void *joined;
+	if (live->slow || hub_run_form(run, form, encode, &bytes, &joined))
+		return false;
+	if (!has_room(live, bytes.len))
+		net_write_now(live->conn);
+	int error = has_room(live, bytes.len)
+	    ? net_send_ref(live->conn, bytes, hub_joined_unref, joined) : -EMSGSIZE;
+	if (error)
+		hub_joined_unref(joined);
+	if (error != -EMSGSIZE)
+		sent(live, error);
+	return error != -EMSGSIZE;
+}

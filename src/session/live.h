@@ -105,8 +105,14 @@ void live_slow_drained(struct live *live);
 /* A message for a live that is open: sends it, now or later, or does what the policy says. */
 void live_deliver(struct live *live, struct hub_message *message, uint64_t channels);
 
-/* live_poll.c */
-void live_poll_run(struct loop_task *task); /* sessions->polls_task */
+/* What a loop's connections of each kind lie in. */
+void live_sse_init(struct session_loop *sessions);
+void live_ws_init(struct session_loop *sessions);
+void live_poll_init(struct session_loop *sessions);
+
+/* Queues all of a run by reference. false: it does not fit at once, nothing is queued. */
+bool live_send_run(struct live *live, struct hub_run *run, enum hub_form form,
+    int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out));
 
 /* live_list.c */
 int live_list_init(struct session_loop *sessions); /* 0 or -ENOMEM */

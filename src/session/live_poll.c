@@ -109,6 +109,19 @@ write_answer(const struct live_poll *poll, struct buf *out)
 	buf_append_byte(out, '}');
 }
 
+/* Whether he who asked may still hear all of it. */
+static bool
+may_listen(const struct live_poll *poll)
+{
+	struct hub_subscription *pos = NULL;
+	struct span pattern;
+	while (hub_sink_next(&poll->live.sink, &pos, &pattern)) {
+		if (!live_may_listen(&poll->live, pattern))
+			return false;
+	}
+	return true;
+}
+
 /* Gives the connection back to HTTP, with the answer. The poll is gone afterwards. */
 static void
 answer(struct live_poll *poll)
@@ -122,10 +135,12 @@ answer(struct live_poll *poll)
 	write_answer(poll, &out);
 	int error = poll->found ? poll->found->error : 0;
 	bool whole = buf_ok(&out) && !(poll->found && !buf_ok(&poll->found->messages));
-	if (error == -ENOENT) {
+	if (!session_principal_holds(request)) {
+		session_problem(request, 401, NULL, "these credentials are not valid any more");
+	} else if (!may_listen(poll)) {
+		session_problem(request, 403, NULL, "you may not hear one of them any more");
+	} else if (error == -ENOENT) {
 		session_problem(request, 404, NULL, "one of the channels is no more");
-	} else if (error == -EACCES) {
-		session_problem(request, 401, NULL, "these credentials have ended");
 	} else if (error == -EAGAIN) {
 		session_problem(request, 503, NULL, "the server is stopping");
 	} else if (error || !whole) {
@@ -138,7 +153,7 @@ answer(struct live_poll *poll)
 	live_destroy(&poll->live);
 }
 
-void
+static void
 live_poll_run(struct loop_task *task)
 {
 	struct session_loop *sessions = CONTAINER_OF(task, struct session_loop, polls_task);
@@ -147,7 +162,7 @@ live_poll_run(struct loop_task *task)
 		struct live_poll *poll = found->poll;
 		bool any = found->count || found->gap || found->closed.len || found->over;
 		list_remove(&found->link);
-		if (found->error || (poll->caught && any))
+		if (found->error || found->over || (poll->caught && any))
 			answer(poll);
 		else if (!any)
 			forget_found(poll);
@@ -247,9 +262,8 @@ end(struct live *live, enum net_close_reason reason)
 	if (!found)
 		return;
 	found->over = true;
-	if (reason == NET_CLOSE_REVOKED)
-		found->error = -EACCES;
-	else if (!poll->caught)
+	(void)reason; /* the answer says what is so by then */
+	if (!poll->caught)
 		found->error = -EAGAIN;
 	settle_later(poll);
 }
@@ -259,7 +273,7 @@ free_poll(struct live *live)
 {
 	struct live_poll *poll = (struct live_poll *)live;
 	forget_found(poll);
-	free(poll);
+	slab_put(&live->sessions->poll_slab, poll);
 }
 
 static const struct live_ops poll_ops = {
@@ -274,19 +288,27 @@ static const struct sink_ops poll_sink_ops = {
 };
 
 void
+live_poll_init(struct session_loop *sessions)
+{
+	list_init(&sessions->polls);
+	loop_task_init(&sessions->polls_task, live_poll_run);
+	slab_init(&sessions->poll_slab, sizeof(struct live_poll));
+}
+
+void
 session_become_poll(struct session_request *request, const struct hub_question *question,
     unsigned timeout_s)
 {
 	if (request->broken)
 		return;
-	struct live_poll *poll = calloc(1, sizeof(*poll));
+	struct live_poll *poll = slab_get(&request->http->sessions->poll_slab);
 	uint64_t token;
 	if (!poll) {
 		session_problem(request, 503, NULL, "memory is out");
 		return;
 	}
+	*poll = (struct live_poll){.timeout_s = timeout_s};
 	live_init(&poll->live, &poll_ops, &poll_sink_ops, request);
-	poll->timeout_s = timeout_s;
 	struct hub_question asked = *question;
 	asked.limit = MESSAGES_MAX;
 	int error = hub_catch(poll->live.sessions->hub, &poll->live.sink, &asked, true, &token);

@@ -137,6 +137,16 @@ too_slow(struct live *live, uint64_t seq)
 }
 
 static void
+deliver_run(struct sink *sink, struct hub_run *run)
+{
+	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
+	if (sse->open && live_send_run(&sse->live, run, HUB_FORM_SSE, encode))
+		return;
+	for (size_t i = 0; i < run->count; i++)
+		deliver(sink, run->messages[i], HUB_ALL_CHANNELS);
+}
+
+static void
 gap(struct sink *sink)
 {
 	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
@@ -225,7 +235,7 @@ end(struct live *live, enum net_close_reason reason)
 static void
 free_sse(struct live *live)
 {
-	free(sse_of(live));
+	slab_put(&live->sessions->sse_slab, sse_of(live));
 }
 
 static const struct live_ops sse_ops = {
@@ -239,9 +249,16 @@ static const struct live_ops sse_ops = {
 };
 
 static const struct sink_ops sse_sink_ops = {
-	.deliver = deliver, .subscribed = subscribed, .gap = gap, .caught = caught,
+	.deliver = deliver, .deliver_run = deliver_run,
+	.subscribed = subscribed, .gap = gap, .caught = caught,
 	.closed = channel_closed,
 };
+
+void
+live_sse_init(struct session_loop *sessions)
+{
+	slab_init(&sessions->sse_slab, sizeof(struct sse));
+}
 
 void
 session_become_sse(struct session_request *request,
@@ -253,11 +270,12 @@ session_become_sse(struct session_request *request,
 		session_answer(request, 200, "text/event-stream", (struct span){NULL, 0});
 		return;
 	}
-	struct sse *sse = calloc(1, sizeof(*sse));
+	struct sse *sse = slab_get(&request->http->sessions->sse_slab);
 	if (!sse) {
 		session_problem(request, 503, NULL, "memory is out");
 		return;
 	}
+	*sse = (struct sse){0};
 	live_init(&sse->live, &sse_ops, &sse_sink_ops, request);
 	struct live_refusal refusal = {503, "memory is out"};
 	if (live_slow_set(&sse->live, subscription->slow) ||

@@ -206,6 +206,18 @@ too_slow(struct live *live, uint64_t seq)
 	live_ws_close(live_ws_of(live), LIVE_WS_CODE_SLOW, NET_CLOSE_OVERFLOW, text);
 }
 
+/* Compressed ones are sent one by one, for short ones among them are not. */
+static void
+deliver_run(struct sink *sink, struct hub_run *run)
+{
+	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
+	if (ws->state == LIVE_WS_OPEN && !ws->deflate &&
+	    live_send_run(&ws->live, run, HUB_FORM_WS, encode))
+		return;
+	for (size_t i = 0; i < run->count; i++)
+		deliver(sink, run->messages[i], HUB_ALL_CHANNELS);
+}
+
 static void
 subscribed(struct sink *sink, uint64_t seq)
 {
@@ -472,7 +484,7 @@ free_ws(struct live *live)
 	live_ws_forget(ws);
 	forget_input(ws);
 	forget_opening(ws);
-	free(ws);
+	slab_put(&live->sessions->ws_slab, ws);
 }
 
 static const struct live_ops ws_ops = {
@@ -486,7 +498,8 @@ static const struct live_ops ws_ops = {
 };
 
 static const struct sink_ops ws_sink_ops = {
-	.deliver = deliver, .subscribed = subscribed, .gap = gap, .caught = caught,
+	.deliver = deliver, .deliver_run = deliver_run,
+	.subscribed = subscribed, .gap = gap, .caught = caught,
 	.closed = channel_closed,
 };
 
@@ -601,16 +614,23 @@ keep_patterns(struct live_ws_opening *opening, const struct session_subscription
 }
 
 void
+live_ws_init(struct session_loop *sessions)
+{
+	slab_init(&sessions->ws_slab, sizeof(struct live_ws));
+}
+
+void
 session_become_ws(struct session_request *request,
     const struct session_subscription *subscription)
 {
 	if (request->broken || !check_handshake(request))
 		return;
-	struct live_ws *ws = calloc(1, sizeof(*ws));
+	struct live_ws *ws = slab_get(&request->http->sessions->ws_slab);
 	if (!ws) {
 		session_problem(request, 503, NULL, "memory is out");
 		return;
 	}
+	*ws = (struct live_ws){0};
 	live_init(&ws->live, &ws_ops, &ws_sink_ops, request);
 	list_init(&ws->errands);
 	ws->rights = request->route->rights;

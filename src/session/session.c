@@ -41,8 +41,9 @@ session_loop_create(struct loop *loop, struct net *net, struct access *access,
 	loop_task_init(&sessions->done_task, run_done);
 	list_init(&sessions->pasts);
 	loop_task_init(&sessions->pasts_task, live_past_run);
-	list_init(&sessions->polls);
-	loop_task_init(&sessions->polls_task, live_poll_run);
+	live_sse_init(sessions);
+	live_ws_init(sessions);
+	live_poll_init(sessions);
 	buf_init(&sessions->scratch, 0);
 	if (live_list_init(sessions)) {
 		free(sessions);
@@ -62,6 +63,9 @@ session_loop_destroy(struct session_loop *sessions)
 	loop_task_cancel(&sessions->done_task);
 	loop_task_cancel(&sessions->pasts_task);
 	loop_task_cancel(&sessions->polls_task);
+	slab_finish(&sessions->sse_slab);
+	slab_finish(&sessions->ws_slab);
+	slab_finish(&sessions->poll_slab);
 	buf_finish(&sessions->scratch);
 	free(sessions);
 }

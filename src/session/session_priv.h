@@ -22,6 +22,7 @@
 #include "routes.h"
 #include "net.h"
 #include "session.h"
+#include "slab.h"
 
 enum {
 	HTTP_DRAIN_BYTES_MAX = 256 * 1024,  /* of an unread body; above it the connection closes */
@@ -149,6 +150,7 @@ struct session_loop {
 	struct loop_task pasts_task;
 	struct list polls;                /* live_poll.c's: to be answered */
 	struct loop_task polls_task;
+	struct slab sse_slab, ws_slab, poll_slab;
 	struct list done;                 /* of session_request.done_link */
 	struct loop_task done_task;
 	bool ready, draining;

@@ -19,7 +19,7 @@ what_is_owed_in_a_turn_leaves_in_one_write(void **state)
 	client_expect(w, fd, "head reference copy grown");
 	assert_int_equal(w->counting.sends, 1);
 	assert_int_equal(net_out_bytes(o->conn), 0);
-	assert_null(o->conn->out_first); /* idle: holds no buffer */
+	assert_null(o->conn->out); /* idle: holds no buffer */
 	close(fd);
 }
 

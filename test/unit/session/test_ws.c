@@ -452,10 +452,10 @@ too_many_publishes_under_way_hold_the_input(void **state)
 	(void)state;
 	struct world world;
 	struct client client;
-	void *ctxs[64];
+	void *ctxs[256];
 	world_open(&world);
 	open_with(&client, &world, OPEN);
-	for (unsigned i = 0; i < 64; i++) {
+	for (unsigned i = 0; i < 256; i++) {
 		say(&client, "{\"publish\":[\"a\"],\"data\":1,\"ref\":1}");
 		client_idle(&client);
 		ctxs[i] = world.publish.ctx;
@@ -469,7 +469,7 @@ too_many_publishes_under_way_hold_the_input(void **state)
 	assert_string_equal(world.published, "1 a \"one more\"");
 	world.publish.done(world.publish.ctx, 0, SPAN("m2"));
 	expect_text(&client, "{\"ack\":2,\"ok\":true,\"id\":\"m2\"}");
-	for (unsigned i = 1; i < 64; i++)
+	for (unsigned i = 1; i < 256; i++)
 		world.publish.done(ctxs[i], 0, SPAN("m1"));
 	client_close(&client);
 	world_close(&world);
