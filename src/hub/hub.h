@@ -90,8 +90,8 @@ struct hub_run {
 	struct hub_joined *joined[HUB_FORM_COUNT]; /* NULL: not made yet */
 };
 
-/* This form of all of them, one behind the other, made at the first call and kept. 0 with *ret_bytes
- * that live until hub_joined_unref(*ret_joined), on the same thread; or -ENOMEM. */
+/* This form of all of them, one behind the other, made at the first call and kept. 0 with
+ * *ret_bytes that live until hub_joined_unref(*ret_joined), on the same thread; or -ENOMEM. */
 int hub_run_form(struct hub_run *run, enum hub_form form,
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out),
     struct span *ret_bytes, void **ret_joined);
@@ -142,8 +142,8 @@ struct sink_ops {
 	/* One message: live ones in seq order, each once; or one that was asked for, then caught()
 	 * follows. `channels`: which of its channels the sink's subscriptions matched. */
 	void (*deliver)(struct sink *sink, struct hub_message *message, uint64_t channels);
-	/* Several live ones, on channels that are all matched: instead of deliver() for each. May be
-	 * NULL. */
+	/* Several live ones, on channels that are all matched: instead of deliver() for each. May
+	 * be NULL. */
 	void (*deliver_run)(struct sink *sink, struct hub_run *run);
 	/* One subscription is in force: every message with a later seq will be delivered. Called
 	 * once for each hub_subscribe that succeeded and was not undone. */

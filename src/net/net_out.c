@@ -12,8 +12,8 @@
  * Blocks come in two sizes and from two pools of the loop: a connection's first one is small, which
  * holds an answer or a few messages; what needs more gets large ones.
  *
- * Invariants: `owed` of the first block is the sum of all entries; entries are never empty; a connection owed
- * nothing has no block; while `blocked`, EPOLLOUT is watched and stuck_tick set.
+ * Invariants: `owed` of the first block is the sum of all entries; entries are never empty; a
+ * connection owed nothing has no block; while `blocked`, EPOLLOUT is watched and stuck_tick set.
  */
 #include <errno.h>
 #include <stdlib.h>
