@@ -1,8 +1,10 @@
 /*
  * fuzz_json.c: documents one after the other. Holds: what was read and is written anew reads the
- * same, skipping ends where reading does, errors are for ever and point into the document.
+ * same, skipping ends where reading does, errors are for ever and point into the document; json-c,
+ * as strict as it can be, takes what we take, and finds in it what it finds in what we wrote anew.
  */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 
 #include "buf.h"
@@ -72,6 +74,34 @@ rewrite(struct json_reader *reader, struct buf *out)
 	return token;
 }
 
+/* What json-c makes of it; NULL also for null, and *ret_good tells. */
+static struct json_object *
+oracle_parse(struct span document, bool *ret_good)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
+	check(tokener);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	struct json_object *object = json_tokener_parse_ex(tokener, document.ptr,
+	    (int)document.len);
+	/* A number goes on until something else comes. */
+	if (json_tokener_get_error(tokener) == json_tokener_continue)
+		object = json_tokener_parse_ex(tokener, " ", 1);
+	*ret_good = json_tokener_get_error(tokener) == json_tokener_success;
+	json_tokener_free(tokener);
+	return object;
+}
+
+static void
+check_oracle(struct span document, struct span rewritten)
+{
+	bool good, again;
+	struct json_object *object = oracle_parse(document, &good);
+	struct json_object *other = oracle_parse(rewritten, &again);
+	check(good && again && json_object_equal(object, other));
+	json_object_put(object);
+	json_object_put(other);
+}
+
 /* Where the next document begins, or NULL. */
 static const char *
 check_document(struct span document, bool stars)
@@ -89,6 +119,8 @@ check_document(struct span document, bool stars)
 		json_position(&reader, &line, &column);
 		check(line >= 1 && column >= 1 && column <= document.len + 1);
 	}
+	if (last == JSON_END && !stars)
+		check_oracle(document, buf_span(&first));
 	if (last == JSON_END || next) {
 		json_reader_init(&again, buf_span(&first), stars);
 		check(rewrite(&again, &second) == JSON_END);
