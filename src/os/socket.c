@@ -2,9 +2,9 @@
  * socket.c: addresses, listeners, and the kernel's calls behind struct socket_ops.
  *
  * Calls broken off by signals are repeated; SIGPIPE never comes. Small answers leave at once:
- * TCP_NODELAY is set on listeners (accepted sockets inherit it) and on clients. So is, on listeners,
- * how long a peer may leave what it was sent unacknowledged: one that is gone without a word and
- * only listens is found by that, not after the kernel's quarter of an hour.
+ * TCP_NODELAY is set on listeners (accepted sockets inherit it) and on clients. Listeners have a
+ * limit, too, for how long a peer may leave what it was sent unacknowledged: one that is gone
+ * without a word and only listens is found by that, not after the kernel's quarter of an hour.
  */
 #include "socket.h"
 
