@@ -21,9 +21,10 @@ static void
 session_settings_fill(const struct server *server, const struct settings *settings,
     struct session_settings *ret_settings)
 {
-	/* Origins need a restart: they stay where the server keeps them. */
+	/* These need a restart: they stay where the server keeps them. */
 	const char *origins = server->settings.ws.origins;
 	const char *cors = server->settings.http.cors_origins;
+	const char *proxies = server->settings.net.trusted_proxies;
 	*ret_settings = (struct session_settings){
 	    .body_bytes_max = settings->http.body_bytes_max,
 	    .idle_ms = (unsigned)settings->net.idle_ms,
@@ -38,6 +39,7 @@ session_settings_fill(const struct server *server, const struct settings *settin
 	    .gzip = settings->http.gzip,
 	    .ws_origins = *origins ? origins : NULL,
 	    .cors_origins = *cors ? cors : NULL,
+	    .proxies = *proxies ? proxies : NULL,
 	    .limits = server->limits,
 	};
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "addresses.h"
 #include "options.h"
 #include "check.h"
 #include "datetime.h"
@@ -138,6 +139,8 @@ expected_print(const struct settings_entry *entry, struct buf *out)
 	};
 	if (entry->type == SETTINGS_BOOL) {
 		buf_append_str(out, "yes or no");
+	} else if (entry->offset == offsetof(struct settings, net.trusted_proxies)) {
+		buf_append_str(out, "addresses and networks, like 10.0.0.0/8");
 	} else if (entry->type == SETTINGS_TEXT) {
 		buf_printf(out, "a text of at most %d bytes", SETTINGS_TEXT_BYTES - 1);
 	} else if (entry->type == SETTINGS_WORD) {
@@ -158,6 +161,9 @@ static bool
 text_put(const struct settings_entry *entry, struct settings *settings, struct span value)
 {
 	char *text = (char *)settings + entry->offset;
+	bool networks = entry->offset == offsetof(struct settings, net.trusted_proxies);
+	if (networks && !addresses_list_valid(value))
+		return false;
 	if (value.len >= SETTINGS_TEXT_BYTES || memchr(value.ptr ? value.ptr : "", 0, value.len))
 		return false;
 	memset(text, 0, SETTINGS_TEXT_BYTES);

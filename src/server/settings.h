@@ -23,6 +23,7 @@ struct settings {
 	struct {
 		uint64_t loops, conns_max, in_bytes_max, out_bytes_max, out_all_bytes_max;
 		uint64_t slow_write_ms, idle_ms, drain_ms;
+		char trusted_proxies[SETTINGS_TEXT_BYTES];
 	} net;
 	struct {
 		uint64_t head_ms, body_ms, body_bytes_max, gzip;

@@ -59,6 +59,9 @@ const struct settings_entry settings_table[] = {
 	"How long a kept connection may wait for the next request."),
     MS(net.drain_ms, 0, HOURS, "10s", LIVE,
 	"How long requests under way are waited for when the server is told to stop."),
+    TEXT(net.trusted_proxies, "", RESTART,
+	"Addresses and networks of reverse proxies, like 127.0.0.1 10.0.0.0/8: what they say in"
+	" X-Forwarded-For is the client's address for limits, audit and log."),
     MS(http.head_ms, 100, HOURS, "15s", LIVE, "How long the head of a request may take to arrive."),
     MS(http.body_ms, 100, HOURS, "30s", LIVE, "How long a body may stand still while it arrives."),
     BYTES(http.body_bytes_max, KIB, 16 * MIB, "16MiB", LIVE,

@@ -267,7 +267,7 @@ find_principal(struct session_request *request, bool *ret_given)
 	request->principal = http_credentials_find(request, ret_given);
 	if (!*ret_given || http->local || !limits || request->recalled)
 		return true;
-	struct span address = span_str(net_peer(http->conn));
+	struct span address = span_str(session_peer(request));
 	uint64_t wait_ms = access_limits_failures(limits, address, request->begun_ns);
 	if (!wait_ms) {
 		if (!request->principal)

@@ -647,6 +647,7 @@ session_become_ws(struct session_request *request,
 		return;
 	}
 	ws->deflate = takes_deflate(request);
+	snprintf(ws->opening->from, sizeof(ws->opening->from), "%s", session_peer(request));
 	write_head(ws->opening, request, ws->deflate);
 	request->status = 101;
 	live_take(&ws->live, request);

@@ -38,6 +38,7 @@ struct live_ws_opening {
 	struct span *patterns;
 	size_t head_len;
 	char head[400];        /* the answer 101 */
+	char from[ADDRESSES_TEXT_BYTES]; /* session_peer of the request */
 };
 
 struct live_ws_ack;

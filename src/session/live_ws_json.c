@@ -297,7 +297,8 @@ authenticate(const struct live_ws *ws, struct span credential)
 {
 	const struct session_loop *sessions = ws->live.sessions;
 	struct access_limits *limits = sessions->settings.limits;
-	struct span address = span_str(net_peer(ws->live.conn));
+	struct span address =
+	    span_str(ws->opening ? ws->opening->from : net_peer(ws->live.conn));
 	uint64_t now_ns = env_mono_ns(loop_env(sessions->loop));
 	if (access_limits_failures(limits, address, now_ns))
 		return NULL;

@@ -45,10 +45,52 @@ session_principal(const struct session_request *request)
 	return request->principal;
 }
 
+/* Takes the last entry off a list that is separated by commas. */
+static struct span
+entry_pop(struct span *list)
+{
+	const char *comma = memrchr(list->ptr, ',', list->len);
+	size_t before = comma ? (size_t)(comma - list->ptr) : 0;
+	struct span entry = comma ? span_skip(*list, before + 1) : *list;
+	*list = span_of(list->ptr, before);
+	while (entry.len && (entry.ptr[0] == ' ' || entry.ptr[0] == '\t'))
+		entry = span_skip(entry, 1);
+	while (entry.len && (entry.ptr[entry.len - 1] == ' ' || entry.ptr[entry.len - 1] == '\t'))
+		entry.len--;
+	return entry;
+}
+
+/* Each proxy wrote down, at the end, who came to it; what a stranger wrote is before that. So the
+ * last address that is no proxy of ours is the client; what is no address ends the search. */
+static bool
+forwarded_address(const struct session_request *request, struct span proxies,
+    char ret_text[ADDRESSES_TEXT_BYTES])
+{
+	bool found = false;
+	for (size_t i = request->header_count; i-- > 0;) {
+		struct span list = request->headers[i].value;
+		if (!span_eq_nocase(request->headers[i].name, SPAN("X-Forwarded-For")))
+			continue;
+		while (list.len) {
+			if (!addresses_normal(entry_pop(&list), ret_text))
+				return found;
+			found = true;
+			if (!addresses_listed(proxies, span_str(ret_text)))
+				return true;
+		}
+	}
+	return found;
+}
+
 const char *
 session_peer(const struct session_request *request)
 {
-	return net_peer(request->http->conn);
+	struct session_loop *sessions = request->http->sessions;
+	const char *peer = net_peer(request->http->conn), *list = sessions->settings.proxies;
+	if (!list || !addresses_listed(span_str(list), span_str(peer)) ||
+	    !forwarded_address(request, span_str(list), sessions->peer))
+		return peer;
+	return sessions->peer;
 }
 
 struct span

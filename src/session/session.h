@@ -113,6 +113,8 @@ const struct access_principal *session_principal(const struct session_request *r
  * nobody's. A whole body is handed over only if so; who streams or holds a request asks himself. */
 bool session_principal_holds(const struct session_request *request);
 
+/* Who asks: the connection's peer or, where that is a proxy of the settings, whom it names. Valid
+ * until the next call for any request or connection of this loop. */
 const char *session_peer(const struct session_request *request);
 
 /* Decoded; valid until gone(). Absent: ptr NULL. */
@@ -221,6 +223,9 @@ struct session_settings {
 	 * "*": all; NULL: none. Must outlive the sessions. */
 	const char *ws_origins;
 	const char *cors_origins; /* the same, of pages that may read answers */
+	/* Addresses and networks of proxies whose X-Forwarded-For is believed, separated by blanks;
+	 * NULL: none. Must outlive the sessions. */
+	const char *proxies;
 	/* How much each principal may do, and how often an address may be wrong; NULL: as often as
 	 * it likes. Must outlive the sessions. Bodies that stream, and a WebSocket's messages, are
 	 * counted by their handlers. */

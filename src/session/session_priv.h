@@ -14,6 +14,7 @@
 #define WEIR_SESSION_PRIV_H
 
 #include "access_limits.h"
+#include "addresses.h"
 #include "buf.h"
 #include "gzip.h"
 #include "http1.h"
@@ -157,6 +158,7 @@ struct session_loop {
 
 	int64_t date_s;                   /* the second that `date` shows */
 	char date[32];
+	char peer[ADDRESSES_TEXT_BYTES];  /* session_peer's */
 	struct buf scratch;               /* for building answers; empty between calls */
 	struct http1_request head;        /* for parsing */
 };

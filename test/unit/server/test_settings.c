@@ -127,6 +127,8 @@ errors_name_file_line_and_reason(void **state)
 	expect_error("[http]\ngzip = maybe\n", "f.conf:2: ", "yes or no");
 	expect_error("[journal]\ndurability = safe\n", "f.conf:2: ", "one of fsync, os, none");
 	expect_error("[journal]\nsegment_bytes = 1048577\n", "f.conf:2: ", "multiple of 4096");
+	expect_error("[net]\ntrusted_proxies = 10.0.0.0/8 proxy\n", "f.conf:2: ",
+	    "addresses and networks");
 	expect_error("[net]\nlo\xff = 1\n", "f.conf:2: ", "no line of text");
 	expect_error("rubbish = 1\n", "f.conf:1: ", "weir help settings");
 }
