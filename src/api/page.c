@@ -46,7 +46,7 @@ page_end(struct session_request *request, struct span whole)
 		return;
 	}
 	if (asset->shared)
-		session_add_header(request, "Access-Control-Allow-Origin", SPAN("*"));
+		session_open_to_pages(request);
 	session_add_header(request, "Content-Security-Policy",
 	    SPAN("default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"));
 	api_answer_constant(request, asset->type, span_str(asset->etag),

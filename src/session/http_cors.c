@@ -60,6 +60,13 @@ http_cors_add(struct session_request *request)
 }
 
 void
+session_open_to_pages(struct session_request *request)
+{
+	if (!http_cors_origin(request)) /* else it has been said, for this one */
+		session_add_header(request, "Access-Control-Allow-Origin", SPAN("*"));
+}
+
+void
 http_cors_preflight(struct session_request *request, struct span methods)
 {
 	if (!http_cors_origin(request) ||

@@ -143,6 +143,8 @@ void session_pause_body(struct session_request *request, bool paused);
 
 /* Adds a header to the answer to come. 0, -ENOMEM, -EINVAL (CR, LF, NUL). */
 int session_add_header(struct session_request *request, const char *name, struct span value);
+/* Pages of any origin may read the answer to come: for what is public and asks for nothing. */
+void session_open_to_pages(struct session_request *request);
 
 /* A whole answer. `content_type` NULL: no body. Never fails: out of memory closes the
  * connection. */

@@ -1,7 +1,8 @@
-// The JavaScript client in headless Chromium, on a page of the server's own origin: each
-// transport, coming back, what is remembered.
+// The JavaScript client in headless Chromium, on a page of the server's own origin and on one of
+// another: each transport, coming back, what is remembered.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { Server, until } from '../talk/harness.mjs';
@@ -103,3 +104,51 @@ test('a page goes on after the server was away, and knows of the gap', { skip },
   await until(async () => (await publish('away', 2)).delivered, 'it to listen');
   await page.waitForFunction('list.includes(2)', null, { timeout: limit });
 });
+
+/** A page of another origin, and a server with settings that may name it. */
+async function strangers(t, settings) {
+  const pages = createServer((_, answer) => {
+    answer.setHeader('content-type', 'text/html');
+    answer.end('<!doctype html><title>elsewhere</title>');
+  }).listen(0, '127.0.0.1');
+  t.after(() => pages.close());
+  await new Promise((done) => pages.once('listening', done));
+  const origin = `http://127.0.0.1:${pages.address().port}`;
+  const other = await Server.start({
+    args: settings.flatMap((name) => ['--set', `${name}=http://a.example ${origin}`]),
+  });
+  t.after(() => other.stop());
+  const context = await browser.newContext({ bypassCSP: true });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(origin);
+  const listen = (options) => page.evaluate(async ([url, token, more]) => {
+    const { connect } = await import(`${url}/weir.js`);
+    window.list = [];
+    window.weir = connect(url, { token, pauseMs: 50, ...more });
+    const refused = new Promise((_, fail) => weir.on('error', fail));
+    refused.catch(() => undefined);
+    const { ready } = weir.subscribe('far', ({ data }) => list.push(data));
+    await Promise.race([ready, more.failing ? refused : ready]);
+    await weir.publish('far', 1, { key: 'so that it goes over HTTP' });
+    return weir.transport;
+  }, [other.url, other.key, options]);
+  return { page, listen };
+}
+
+for (const transport of ['websocket', 'sse', 'longpoll']) {
+  test(`${transport}: a page of an origin that is allowed hears and publishes`, { skip },
+    async (t) => {
+      const { page, listen } = await strangers(t, ['http.cors_origins', 'ws.origins']);
+      assert.equal(await listen({ transports: [transport] }), transport);
+      await page.waitForFunction('list.length === 1', null, { timeout: limit });
+    });
+}
+
+test('an origin without WebSockets gets event streams; one not allowed nothing', { skip },
+  async (t) => {
+    const { listen } = await strangers(t, ['http.cors_origins']);
+    assert.equal(await listen({}), 'sse');
+    const none = await strangers(t, ['ws.origins']);
+    await assert.rejects(none.listen({ failing: true }), /Failed to fetch/);
+  });
