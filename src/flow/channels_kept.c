@@ -12,6 +12,7 @@
  * what retention has taken from the journal.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -303,6 +304,15 @@ message_restore(struct flow *flow, const struct journal_record *record)
 	return error;
 }
 
+static void
+record_warn(struct flow *flow, uint64_t seq)
+{
+	char text[128];
+	snprintf(text, sizeof text, "journal record %llu is no message of channels: skipped",
+	    (unsigned long long)seq);
+	flow->options.warn(flow->options.ctx, text, -EBADMSG);
+}
+
 /* One record, or one piece of damage. 1: there may be more, 0: the end, or a negative errno. */
 static int
 refill_step(struct flow *flow, struct journal_reader *reader, bool *damaged, uint64_t *ret_seq)
@@ -325,6 +335,8 @@ refill_step(struct flow *flow, struct journal_reader *reader, bool *damaged, uin
 		return 1;
 	int error = message_restore(flow, &record);
 	*damaged = error == -EBADMSG;
+	if (*damaged)
+		record_warn(flow, record.seq);
 	return error && error != -EBADMSG ? error : 1;
 }
 

@@ -648,6 +648,61 @@ what_lies_before_the_needed_segments_is_a_gap(void **state)
 }
 
 static void
+forged_done(struct flow_ticket *ticket, int error)
+{
+	check(error == 0);
+	sem_post(&CONTAINER_OF(ticket, struct world_append, ticket)->done);
+}
+
+struct forged {
+	struct world_append append;
+	struct span body;
+};
+
+static void
+forged_begin(struct world_loop *loop, void *ctx)
+{
+	struct forged *forged = ctx;
+	struct journal_record like = {
+		.count = 2, .stream = JOURNAL_MESSAGES, .arrival_ms = loop_now_ms(loop->loop),
+		.tenant = MAIN, .principal = SPAN("x"), .body = forged->body,
+	};
+	forged->append.ticket.done = forged_done;
+	check(journal_record_create(&like, false, &forged->append.ticket.record) == 0);
+	check(flow_append(loop->flow, &forged->append.ticket) == 0);
+}
+
+static void
+a_record_that_is_no_message_is_skipped_and_counts_as_lost(void **state)
+{
+	static const struct span bodies[] = {
+		{"", 0}, {"\x41", 1}, {"\x01", 1}, {"\x01\x04kep", 5}, {"\x01\x04kept", 6},
+		{"\x01\x04kept\x00\x00\x7f", 9}, {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10},
+		{"\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7fkept", 14},
+	};
+	struct world *world = open_world(state);
+	struct op op = {.error = 0};
+	bool gap;
+	make(world, &op, "kept", true);
+	uint64_t first = publish(world, 0, "kept");
+	for (size_t i = 0; i < ARRAY_COUNT(bodies); i++) {
+		struct forged forged = {.body = bodies[i]};
+		sem_init(&forged.append.done, 0, 0);
+		world_call(world, 0, forged_begin, &forged);
+		sem_wait(&forged.append.done);
+		sem_destroy(&forged.append.done);
+	}
+	uint64_t last = publish(world, 0, "kept");
+	reopen(world);
+	assert_int_equal(world->warnings, ARRAY_COUNT(bodies));
+	assert_int_equal(count_since(world, "kept", first, &gap), 1);
+	assert_true(gap);
+	assert_int_equal(count_since(world, "kept", last, &gap), 0);
+	assert_false(gap);
+	end_world(world);
+}
+
+static void
 a_clock_that_is_set_back_turns_no_order_round(void **state)
 {
 	struct world *world = open_world(state);
@@ -702,6 +757,7 @@ main(void)
 		ON_LOOPS(a_durable_channel_ends_in_its_time_and_stays_ended),
 		ON_LOOPS(a_history_that_was_cut_is_cut_again_and_says_so),
 		ON_LOOPS(what_lies_before_the_needed_segments_is_a_gap),
+		ON_LOOPS(a_record_that_is_no_message_is_skipped_and_counts_as_lost),
 		ON_LOOPS(a_clock_that_is_set_back_turns_no_order_round),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
