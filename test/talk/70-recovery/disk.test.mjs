@@ -61,6 +61,15 @@ test('a full disk: 503 with Retry-After, reads go on, recovery when space return
     };
     assert.equal(await count(), acknowledged, 'reads go on, nothing refused is stored');
     assert.equal((await server.get('/healthz')).status, 200);
+    // A durable channel is not there, or all of it is: its row, too, needs space.
+    let none = null;
+    for (let i = 0; i < 200 && !none; i++) {
+      const made = await server.post('/api/v1/channels',
+        { name: `c/${i}`, durable: true, meta: 'x'.repeat(4000) });
+      if (made.status !== 201) none = [i, made];
+    }
+    assert.equal(none?.[1].status, 503);
+    assert.equal((await server.get(`/api/v1/channels/c%2F${none[0]}`)).status, 404);
     rmSync(join(inside, 'ballast'));
     for (let i = 0; i < 400; i++) rmSync(join(inside, `ballast${i}`), { force: true });
     await until(async () =>
