@@ -46,6 +46,32 @@ ear_deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 	ear->heard++;
 }
 
+static int
+encode(const struct hub_message *message, uint64_t channels, struct buf *out)
+{
+	(void)channels;
+	return buf_printf(out, "%llu,", (unsigned long long)message->seq);
+}
+
+/* All of a run in one piece, which is made once. */
+static void
+ear_deliver_run(struct sink *sink, struct hub_run *run)
+{
+	struct span bytes;
+	void *joined;
+	struct buf wanted;
+	buf_init(&wanted, 0);
+	assert_int_equal(hub_run_form(run, HUB_FORM_SSE, encode, &bytes, &joined), 0);
+	assert_ptr_equal(run->joined[HUB_FORM_SSE], joined);
+	for (size_t i = 0; i < run->count; i++) {
+		ear_deliver(sink, run->messages[i], HUB_ALL_CHANNELS);
+		encode(run->messages[i], HUB_ALL_CHANNELS, &wanted);
+	}
+	assert_true(span_eq(bytes, buf_span(&wanted)));
+	hub_joined_unref(joined);
+	buf_finish(&wanted);
+}
+
 static void
 ear_subscribed(struct sink *sink, uint64_t seq)
 {
@@ -56,6 +82,10 @@ ear_subscribed(struct sink *sink, uint64_t seq)
 }
 
 static const struct sink_ops ear_ops = {.deliver = ear_deliver, .subscribed = ear_subscribed};
+
+static const struct sink_ops run_ear_ops = {
+	.deliver = ear_deliver, .deliver_run = ear_deliver_run, .subscribed = ear_subscribed,
+};
 
 static void
 ear_init(struct ear *ear)
@@ -117,6 +147,23 @@ publish(struct world *world, uint64_t seq, const char *channel)
 	    0);
 	hub_local_deliver(world->local, message);
 	hub_message_unref(message);
+}
+
+/* `count` messages at once, from this seq on; to how many each went. */
+static size_t
+publish_run(struct world *world, uint64_t seq, const char *channel, size_t count)
+{
+	struct hub_message *messages[HUB_RUN_MAX];
+	size_t delivered[HUB_RUN_MAX] = {0};
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(hub_message_create(seq + i, 0, MAIN, span_str(channel), SPAN("1"),
+		    &messages[i]), 0);
+	hub_local_deliver_run(world->local, messages, count, delivered);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(delivered[i], delivered[0]);
+		hub_message_unref(messages[i]);
+	}
+	return delivered[0];
 }
 
 static void
@@ -305,8 +352,11 @@ random_subscribers_hear_what_they_should(void **state)
 	struct model models[EARS] = {0};
 	uint64_t seq = 0;
 	world_open(&world);
-	for (size_t i = 0; i < EARS; i++)
+	for (size_t i = 0; i < EARS; i++) {
 		ear_init(&ears[i]);
+		if (i % 2)
+			hub_sink_init(&ears[i].sink, &run_ear_ops);
+	}
 	for (unsigned step = 0; step < STEPS; step++) {
 		size_t i = (size_t)prng_below(&prng, EARS);
 		size_t p = (size_t)prng_below(&prng, ARRAY_COUNT(patterns));
@@ -331,14 +381,20 @@ random_subscribers_hear_what_they_should(void **state)
 			/* All are in force when a message comes: so who asked must hear it. */
 			confirm(&world, ++seq);
 			const char *name = names[prng_below(&prng, ARRAY_COUNT(names))];
+			size_t run = 1 + (size_t)prng_below(&prng, 4), reached = 0;
 			for (size_t k = 0; k < EARS; k++) {
 				bool match = false;
 				for (size_t q = 0; q < ARRAY_COUNT(patterns); q++)
 					match |= models[k].asked[q] && hub_pattern_matches(
 					    span_str(patterns[q]), span_str(name));
-				models[k].heard += match;
+				models[k].heard += match ? (unsigned)run : 0;
+				reached += match;
 			}
-			publish(&world, ++seq, name);
+			if (run > 1)
+				assert_int_equal(publish_run(&world, ++seq, name, run), reached);
+			else
+				publish(&world, ++seq, name);
+			seq += run - 1;
 			for (size_t k = 0; k < EARS; k++) {
 				assert_int_equal(ears[k].heard, models[k].heard);
 				assert_int_equal(ears[k].sink.waiting, 0);
