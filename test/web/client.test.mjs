@@ -131,6 +131,8 @@ async function strangers(t, settings) {
     const { ready } = weir.subscribe('far', ({ data }) => list.push(data));
     await Promise.race([ready, more.failing ? refused : ready]);
     await weir.publish('far', 1, { key: 'so that it goes over HTTP' });
+    // The subscription may be ready before the link that is to bring what comes.
+    while (!weir.transport) await new Promise((done) => setTimeout(done, 10));
     return weir.transport;
   }, [other.url, other.key, options]);
   return { page, listen };
