@@ -430,6 +430,7 @@ http_fold(struct session_request *request, struct http_folded *ret_folded)
 		.route = request->route,
 		.begun_ns = request->begun_ns,
 		.bytes_in = (uint32_t)(request->head_bytes + request->raw_bytes),
+		.origin = http_cors_origin(request),
 		.is_head = request->is_head,
 		.minor0 = request->minor0,
 		.keep_alive = request->keep_alive,
@@ -454,6 +455,7 @@ http_unfold(struct session_loop *sessions, struct net_conn *conn,
 	request->principal = principal ? access_principal_ref(principal) : NULL;
 	http->request = request;
 	http->state = HTTP_WAIT;
+	http_cors_write(sessions, folded->origin, &request->added);
 	net_set_owner(conn, &http_conn_ops, http);
 	net_set_deadline(conn, 0);
 	return request;

@@ -122,6 +122,7 @@ struct http_folded {
 	const struct session_route *route;
 	uint64_t begun_ns;
 	uint32_t bytes_in;
+	uint8_t origin; /* http_cors.c's */
 	bool is_head : 1, minor0 : 1, keep_alive : 1, close : 1, takes_gzip : 1, local : 1;
 };
 

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "hub_channels.h"
+#include "num.h"
 
 enum { NAMES = 6, MESSAGES_MAX = 512, OPS_MAX = 600, PATTERNS_MAX = 4, RING_BYTES = 4096 };
 
@@ -135,7 +136,8 @@ given(void *ctx, const struct hub_kept *kept, const struct span *over, size_t co
 	const struct said *said = &m->said[m->at];
 	check(said->seq == kept->seq && said->time_ms == kept->time_ms);
 	check(is_within(m, said));
-	check(strtoull(kept->data.ptr, NULL, 10) == kept->seq);
+	uint64_t number;
+	check(num_parse_u64(kept->data, &number) == 0 && number == kept->seq);
 	check(count > 0 && count <= NAMES);
 	for (size_t i = 0; i < count; i++) {
 		unsigned name = 0;
