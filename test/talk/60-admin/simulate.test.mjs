@@ -63,7 +63,7 @@ test('simulate outlives a restart of the server and loses nothing', async (t) =>
   const server = await Server.start({ listen: ['http://127.0.0.1:0'] });
   t.after(() => server.child.exitCode === null && server.stop());
   const child = spawn(binary, ['simulate', '--url', server.url, '--key', server.key,
-    '--count', '300000', '--seed', '5']);
+    '--count', '600000', '--seed', '5']);
   t.after(() => child.kill('SIGKILL'));
   let out = '';
   let said = '';
