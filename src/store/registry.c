@@ -136,6 +136,17 @@ registry_change_one(struct store_tx *tx, sqlite3_stmt *statement)
 }
 
 int
+registry_end(struct store_tx *tx, sqlite3_stmt *statement, uint64_t version,
+    uint64_t *ret_version)
+{
+	int error = registry_change_one(tx, statement);
+
+	if (error == 0)
+		*ret_version = version;
+	return error;
+}
+
+int
 registry_tenant_number(struct store_tx *tx, enum store_statement which, struct span tenant,
     uint64_t *ret_value)
 {
@@ -178,11 +189,7 @@ store_tenant_add(struct store_tx *tx, struct span name, int64_t now_ms, uint64_t
 	bind_text(statement, 1, name);
 	bind_i64(statement, 2, now_ms);
 	bind_u64(statement, 3, version);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 int
@@ -202,11 +209,7 @@ store_tenant_remove(struct store_tx *tx, struct span name, uint64_t *ret_version
 	if (error)
 		return error;
 	bind_text(statement, 1, name);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 struct tenant_reader {
@@ -323,11 +326,7 @@ store_user_put(struct store_tx *tx, const struct store_user *user, uint64_t *ret
 	bind_text(statement, 8, user->language);
 	bind_text(statement, 9, user->tz);
 	bind_u64(statement, 10, version);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 /* Takes the user out of one of the tables of who may see what. */

@@ -135,6 +135,20 @@ users_remove(struct store_tx *tx, struct span tenant, struct span id)
 	return store_change(tx->store, statement, NULL);
 }
 
+/* What adding and putting write, as parameters 1 to 10. */
+static void
+device_bind(sqlite3_stmt *statement, const struct store_device *device)
+{
+	bind_device(statement, device->tenant, device->id);
+	bind_text(statement, 4, device->name);
+	bind_text(statement, 5, device->group);
+	bind_text(statement, 6, device->place);
+	bind_text(statement, 7, device->config);
+	bind_blob(statement, 8, device->hash);
+	bind_u64(statement, 9, device->state);
+	bind_u64(statement, 10, device->gateway);
+}
+
 int
 store_device_add(struct store_tx *tx, const struct store_device *device, uint64_t *ret_version)
 {
@@ -150,14 +164,7 @@ store_device_add(struct store_tx *tx, const struct store_device *device, uint64_
 		error = registry_begin(tx, STORE_DEVICE_ADD, &statement, &version);
 	if (error)
 		return error;
-	bind_device(statement, device->tenant, device->id);
-	bind_text(statement, 4, device->name);
-	bind_text(statement, 5, device->group);
-	bind_text(statement, 6, device->place);
-	bind_text(statement, 7, device->config);
-	bind_blob(statement, 8, device->hash);
-	bind_u64(statement, 9, device->state);
-	bind_u64(statement, 10, device->gateway);
+	device_bind(statement, device);
 	bind_i64(statement, 11, device->created_ms);
 	bind_u64(statement, 12, version);
 	error = registry_change_one(tx, statement);
@@ -180,14 +187,7 @@ store_device_put(struct store_tx *tx, const struct store_device *device, uint64_
 		error = registry_begin(tx, STORE_DEVICE_PUT, &statement, &version);
 	if (error)
 		return error;
-	bind_device(statement, device->tenant, device->id);
-	bind_text(statement, 4, device->name);
-	bind_text(statement, 5, device->group);
-	bind_text(statement, 6, device->place);
-	bind_text(statement, 7, device->config);
-	bind_blob(statement, 8, device->hash);
-	bind_u64(statement, 9, device->state);
-	bind_u64(statement, 10, device->gateway);
+	device_bind(statement, device);
 	bind_u64(statement, 11, version);
 	error = registry_change_one(tx, statement);
 	if (error == 0)

@@ -30,6 +30,19 @@ store_gateway_next_id(struct store_tx *tx, struct span tenant, uint64_t *ret_id)
 	return registry_tenant_number(tx, STORE_TENANT_NEXT_GATEWAY, tenant, ret_id);
 }
 
+/* What adding and putting write, as parameters 1 to 7. */
+static void
+gateway_bind(sqlite3_stmt *statement, const struct store_gateway *gateway)
+{
+	bind_text(statement, 1, gateway->tenant);
+	bind_u64(statement, 2, gateway->id);
+	bind_text(statement, 3, gateway->name);
+	bind_text(statement, 4, gateway->state);
+	bind_text(statement, 5, gateway->config);
+	bind_blob(statement, 6, gateway->hash);
+	bind_u64(statement, 7, gateway->may_enrol);
+}
+
 int
 store_gateway_add(struct store_tx *tx, const struct store_gateway *gateway,
     uint64_t *ret_version)
@@ -42,20 +55,10 @@ store_gateway_add(struct store_tx *tx, const struct store_gateway *gateway,
 		error = registry_begin(tx, STORE_GATEWAY_ADD, &statement, &version);
 	if (error)
 		return error;
-	bind_text(statement, 1, gateway->tenant);
-	bind_u64(statement, 2, gateway->id);
-	bind_text(statement, 3, gateway->name);
-	bind_text(statement, 4, gateway->state);
-	bind_text(statement, 5, gateway->config);
-	bind_blob(statement, 6, gateway->hash);
-	bind_u64(statement, 7, gateway->may_enrol);
+	gateway_bind(statement, gateway);
 	bind_i64(statement, 8, gateway->created_ms);
 	bind_u64(statement, 9, version);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 int
@@ -70,19 +73,9 @@ store_gateway_put(struct store_tx *tx, const struct store_gateway *gateway,
 		error = registry_begin(tx, STORE_GATEWAY_PUT, &statement, &version);
 	if (error)
 		return error;
-	bind_text(statement, 1, gateway->tenant);
-	bind_u64(statement, 2, gateway->id);
-	bind_text(statement, 3, gateway->name);
-	bind_text(statement, 4, gateway->state);
-	bind_text(statement, 5, gateway->config);
-	bind_blob(statement, 6, gateway->hash);
-	bind_u64(statement, 7, gateway->may_enrol);
+	gateway_bind(statement, gateway);
 	bind_u64(statement, 8, version);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 int
@@ -97,11 +90,7 @@ store_gateway_remove(struct store_tx *tx, struct span tenant, uint64_t id,
 		return error;
 	bind_text(statement, 1, tenant);
 	bind_u64(statement, 2, id);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 struct gateway_reader {
@@ -203,11 +192,7 @@ store_secret_add(struct store_tx *tx, const struct store_secret *secret, uint64_
 	bind_i64(statement, 6, secret->created_ms);
 	bind_i64(statement, 7, secret->expires_ms);
 	bind_u64(statement, 8, version);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 int
@@ -222,11 +207,7 @@ store_secret_expire(struct store_tx *tx, uint64_t id, int64_t expires_ms, uint64
 	bind_u64(statement, 1, id);
 	bind_i64(statement, 2, expires_ms);
 	bind_u64(statement, 3, version);
-	error = registry_change_one(tx, statement);
-	if (error)
-		return error;
-	*ret_version = version;
-	return 0;
+	return registry_end(tx, statement, version, ret_version);
 }
 
 int

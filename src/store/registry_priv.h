@@ -25,6 +25,10 @@ int registry_begin(struct store_tx *tx, enum store_statement which,
 /* Runs a statement that must change something, else -ENOENT. */
 int registry_change_one(struct store_tx *tx, sqlite3_stmt *statement);
 
+/* The same for the only statement of a change that has this version. */
+int registry_end(struct store_tx *tx, sqlite3_stmt *statement, uint64_t version,
+    uint64_t *ret_version);
+
 /* The number that a statement about a tenant answers; -ENOENT. */
 int registry_tenant_number(struct store_tx *tx, enum store_statement which, struct span tenant,
     uint64_t *ret_value);
