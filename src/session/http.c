@@ -153,6 +153,13 @@ http_settle_soon(struct session_request *request)
 }
 
 void
+http_settle_now(struct session_request *request)
+{
+	if (!request->http->busy)
+		settle(request->http);
+}
+
+void
 http_settle_all(struct session_loop *sessions)
 {
 	while (!list_empty(&sessions->done)) {

@@ -45,7 +45,9 @@ live_take(struct live *live, struct session_request *request)
 {
 	check(request->answer == HTTP_ANSWER_NONE && !request->live);
 	request->live = live;
-	http_settle_soon(request);
+	/* Not later in the turn: the sequencer is quick, and mail that answers what the live asked
+	 * would find it without a connection. */
+	http_settle_now(request);
 }
 
 void

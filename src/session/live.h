@@ -41,7 +41,8 @@ enum { LIVE_SUBSCRIPTIONS_MAX = 4096 };
 void live_init(struct live *live, const struct live_ops *ops, const struct sink_ops *sink_ops,
     struct session_request *request);
 
-/* The request becomes this once its handler has returned. */
+/* The request becomes this once its handler has returned; outside of its handler's calls, at once:
+ * the request is gone then. */
 void live_take(struct live *live, struct session_request *request);
 void live_start(struct live *live, struct net_conn *conn);
 void live_end(struct live *live, enum net_close_reason reason);

@@ -169,7 +169,8 @@ int session_answer_write(struct session_request *request, struct span bytes); /*
 void session_answer_end(struct session_request *request);
 void session_answer_abort(struct session_request *request); /* cuts the body: a fatal late fault */
 
-/* ── transports: what a route's begin() may turn the request into ── */
+/* ── transports: what a route's begin() or end() may turn the request into; later, when nothing of
+ * its operations is being called, gone() comes before these return ── */
 
 /* What becomes of messages for a client that reads more slowly than they come. */
 enum session_slow {
@@ -244,7 +245,8 @@ struct session_hooks {
 	    struct span data, void (*done)(void *ctx, int error, struct span id_or_detail),
 	    void *ctx);
 	/* The names of these ids of channels: done() is called once, now or later, even when
-	 * the client has left: error 0 and as many names, or -ENOENT, -ENOMEM and NULL. */
+	 * the client has left: error 0 and as many names; -ENOENT and the id that no channel has;
+	 * or -ENOMEM. What it gets lives during the call. */
 	void (*names)(void *app, struct span tenant, const struct span *ids, size_t count,
 	    void (*done)(void *ctx, int error, const struct span *names), void *ctx);
 	/* A finished request, for metrics and the access log; its route is NULL when no path

@@ -175,6 +175,10 @@ void http_refuse(struct http *http, unsigned status, enum net_close_reason reaso
 void http_settle_soon(struct session_request *request);
 void http_settle_all(struct session_loop *sessions);
 
+/* The same at once, unless the connection is within a call of its own, whose end settles it. The
+ * request may be gone. */
+void http_settle_now(struct session_request *request);
+
 /* The request becomes something that holds it and unfolds it again to answer. */
 void http_fold(struct session_request *request, struct http_folded *ret_folded);
 

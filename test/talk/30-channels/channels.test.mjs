@@ -138,6 +138,27 @@ test('a long poll is answered by what comes, by the timeout, by the end of its c
   assert.deepEqual((await closing).closed, [id]);
 });
 
+test('a channel may be called by its id on every connection, the past and what comes', async () => {
+  const { id } = (await server.post(`${base}/channels`, { name: 'ids/1' })).json();
+  await publish(['ids/1'], 'early');
+  const streamed = async (since) => {
+    const events = await Events.open(server, `${base}/subscribe?channel=${id}&since=${since}`);
+    const [first] = await events.next(1);
+    events.close();
+    return { messages: [first.json] };
+  };
+  const ask = (since) => Array.from({ length: 20 }, (_, i) => (i % 2 ?
+    poll(`channel=${id}&mode=longpoll&since=${since}`) : streamed(since)));
+  for (let round = 0; round < 5; round++) {
+    for (const one of await Promise.all(ask('0'))) assert.equal(datas(one)[0], 'early');
+    const waiting = Promise.all(ask('now'));
+    await until(async () => (await server.get(`${base}/channels/${id}`)).json().subscribers === 20,
+      'twenty to wait');
+    await publish(['ids/1'], round);
+    for (const one of await waiting) assert.deepEqual(datas(one), [round]);
+  }
+});
+
 test('a stream begins in the past and goes on without a seam', async () => {
   const first = await publish(['s/1'], 0);
   for (let i = 1; i <= 600; i++) await publish(['s/1'], i);
