@@ -48,18 +48,6 @@ access_principal_unref(struct access_principal *principal)
 		free(principal);
 }
 
-/* Copies `text` to *place and moves that on. */
-static struct span
-copy_text(char **place, struct span text)
-{
-	struct span copy = span_of(*place, text.len);
-
-	if (text.len)
-		memcpy(*place, text.ptr, text.len);
-	*place += text.len;
-	return copy;
-}
-
 /* The strings of `list`, copied to `spans` and *place; how many. */
 static unsigned
 copy_list(char **place, struct span *spans, struct json_object *list)
@@ -69,7 +57,7 @@ copy_list(char **place, struct span *spans, struct json_object *list)
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *text = json_object_array_get_idx(list, i);
 
-		spans[i] = copy_text(place, span_of(json_object_get_string(text),
+		spans[i] = span_keep(place, span_of(json_object_get_string(text),
 		    (size_t)json_object_get_string_len(text)));
 	}
 	return (unsigned)count;
@@ -101,10 +89,10 @@ access_principal_create(struct span tenant, struct span prefix, struct span name
 	place = (char *)(spans + (patterns ? json_object_array_length(patterns) : 0) +
 	    (publish ? json_object_array_length(publish) : 0));
 	refcount_init(&principal->refs);
-	principal->tenant = copy_text(&place, tenant);
+	principal->tenant = span_keep(&place, tenant);
 	principal->name = span_of(place, prefix.len + name.len);
-	copy_text(&place, prefix);
-	copy_text(&place, name);
+	span_keep(&place, prefix);
+	span_keep(&place, name);
 	principal->pattern_count = copy_list(&place, spans, patterns);
 	principal->patterns = principal->pattern_count ? spans : NULL;
 	spans += principal->pattern_count;

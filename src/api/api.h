@@ -96,7 +96,7 @@ void api_publish(void *app, const struct access_principal *principal, const stru
     size_t channel_count, struct span key, struct span data,
     void (*done)(void *ctx, int error, struct span id_or_detail), void *ctx);
 
-/* session_hooks.names. */
+/* session_hooks.names; handlers call it, too. */
 void api_names(void *app, struct span tenant, const struct span *ids, size_t count,
     void (*done)(void *ctx, int error, const struct span *names), void *ctx);
 

@@ -1,5 +1,5 @@
 /*
- * names.c: the names of ids that a WebSocket's message says, asked of the sequencer.
+ * names.c: the names of ids, asked of the sequencer.
  *
  * A lookup outlives the client: it owns copies of all it needs.
  */
@@ -22,20 +22,13 @@ static void
 names_found(struct flow_channel *op, int error)
 {
 	struct lookup *lookup = CONTAINER_OF(op, struct lookup, op);
+	const struct span *names = lookup->names;
 	for (size_t i = 0; i < op->limit && !error; i++)
 		lookup->names[i] = span_of(lookup->infos[i].name, lookup->infos[i].name_len);
-	lookup->done(lookup->ctx, error, error ? NULL : lookup->names);
+	if (error)
+		names = error == -ENOENT ? &lookup->names[op->info_count] : NULL;
+	lookup->done(lookup->ctx, error, names);
 	free(lookup);
-}
-
-static struct span
-keep(char **at, struct span text)
-{
-	struct span copy = span_of(*at, text.len);
-	if (text.len)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return copy;
 }
 
 void
@@ -57,9 +50,9 @@ api_names(void *app, struct span tenant, const struct span *ids, size_t count,
 	lookup->names = (struct span *)(lookup->infos + count);
 	char *at = (char *)(lookup->names + count);
 	for (size_t i = 0; i < count; i++)
-		lookup->names[i] = keep(&at, ids[i]);
+		lookup->names[i] = span_keep(&at, ids[i]);
 	lookup->op.op = FLOW_CHANNEL_NAMES;
-	lookup->op.spec.tenant = keep(&at, tenant);
+	lookup->op.spec.tenant = span_keep(&at, tenant);
 	lookup->op.names = lookup->names;
 	lookup->op.limit = count;
 	lookup->op.infos = lookup->infos;

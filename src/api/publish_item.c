@@ -13,16 +13,6 @@
 #include "access_may.h"
 #include "check.h"
 
-static struct span
-keep(char **at, struct span text)
-{
-	struct span copy = span_of(*at, text.len);
-	if (text.len)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return copy;
-}
-
 static size_t
 text_bytes(const struct access_principal *principal, const struct publish_said *said)
 {
@@ -49,14 +39,14 @@ publish_item_create(struct api_loop *al, const struct access_principal *principa
 	item->principal = access_principal_ref(
 	    (struct access_principal *)(uintptr_t)principal);
 	for (size_t i = 0; i < said->channel_count; i++)
-		item->channels[i] = keep(&at, said->channels[i]);
-	publish->tenant = keep(&at, principal->tenant);
-	publish->principal = keep(&at, principal->name);
+		item->channels[i] = span_keep(&at, said->channels[i]);
+	publish->tenant = span_keep(&at, principal->tenant);
+	publish->principal = span_keep(&at, principal->name);
 	publish->channels = item->channels;
 	publish->channel_count = said->channel_count;
-	publish->key = keep(&at, said->key);
-	publish->type = keep(&at, said->type);
-	publish->data = keep(&at, said->data);
+	publish->key = span_keep(&at, said->key);
+	publish->type = span_keep(&at, said->type);
+	publish->data = span_keep(&at, said->data);
 	return item;
 }
 
@@ -66,7 +56,7 @@ publish_item_destroy(struct publish_item *item)
 	if (!item)
 		return;
 	access_principal_unref(item->principal);
-	free(item->infos);
+	free(item->names);
 	free(item);
 }
 
@@ -140,71 +130,55 @@ item_publish(struct publish_item *item)
 
 /* ── ids ── */
 
-static void
-item_resolved(struct flow_channel *resolve, int error)
-{
-	struct publish_item *item = CONTAINER_OF(resolve, struct publish_item, resolve);
-	size_t at = 0;
-	if (error) {
-		item_fail(item, 404, "/channels", "no channel has this id");
-		return;
-	}
-	for (size_t i = 0; i < item->publish.channel_count; i++) {
-		const struct flow_channel_info *info = &item->infos[at];
-		if (!hub_pattern_is_id(item->channels[i]))
-			continue;
-		item->channels[i] = span_of(info->name, info->name_len);
-		at++;
-	}
-	item_publish(item);
-}
-
 static size_t
-count_ids(const struct publish_item *item)
+ids_collect(const struct publish_item *item, struct span *ids)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < item->publish.channel_count; i++)
-		count += hub_pattern_is_id(item->channels[i]);
+	for (size_t i = 0; i < item->publish.channel_count; i++) {
+		if (hub_pattern_is_id(item->channels[i]))
+			ids[count++] = item->channels[i];
+	}
 	return count;
 }
 
 static void
-item_resolve(struct publish_item *item, size_t count)
+item_named(void *ctx, int error, const struct span *names)
 {
-	struct flow_channel *resolve = &item->resolve;
-	item->infos = calloc(count, sizeof *item->infos + sizeof(struct span));
-	if (!item->infos) {
+	struct publish_item *item = ctx;
+	struct span ids[HUB_MESSAGE_CHANNELS_MAX];
+	size_t bytes = 0, count = ids_collect(item, ids);
+	if (error == -ENOENT) {
+		item_fail(item, 404, "/channels", "no channel has this id");
+		return;
+	}
+	for (size_t i = 0; i < count && !error; i++)
+		bytes += names[i].len;
+	char *at = item->names = error ? NULL : malloc(bytes);
+	if (!at) {
 		item_fail(item, 503, NULL, "the server has no memory left; try again");
 		return;
 	}
-	struct span *ids = (struct span *)(item->infos + count);
-	size_t at = 0;
 	for (size_t i = 0; i < item->publish.channel_count; i++) {
 		if (hub_pattern_is_id(item->channels[i]))
-			ids[at++] = item->channels[i];
+			item->channels[i] = span_keep(&at, *names++);
 	}
-	resolve->op = FLOW_CHANNEL_NAMES;
-	resolve->spec.tenant = item->publish.tenant;
-	resolve->names = ids;
-	resolve->limit = count;
-	resolve->infos = item->infos;
-	resolve->done = item_resolved;
-	flow_channel(item->al->flow, resolve);
+	item_publish(item);
 }
 
 void
 publish_item_send(struct publish_item *item)
 {
 	const struct flow_publish *publish = &item->publish;
-	size_t ids = count_ids(item);
+	struct span ids[HUB_MESSAGE_CHANNELS_MAX];
+	size_t id_count;
 	if (publish->channel_count == 0 || publish->channel_count > HUB_MESSAGE_CHANNELS_MAX)
 		item_fail(item, 422, "/channels", "a message has 1 to 64 channels");
 	else if (publish->key.len > FLOW_KEY_BYTES_MAX)
 		item_fail(item, 422, "/key", "a key has at most 255 bytes");
 	else if (publish->data.len > PUBLISH_DATA_BYTES_MAX)
 		item_fail(item, 413, "/data", "the data of a message may have 1 MiB");
-	else if (ids)
-		item_resolve(item, ids);
+	else if ((id_count = ids_collect(item, ids)))
+		api_names(item->al, publish->tenant, ids, id_count, item_named, item);
 	else
 		item_publish(item);
 }

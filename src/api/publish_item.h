@@ -13,8 +13,7 @@
 
 struct publish_item {
 	struct flow_publish publish;
-	struct flow_channel resolve;     /* of ids */
-	struct flow_channel_info *infos;
+	char *names;                     /* of ids; channels point into it */
 	struct api_loop *al;
 	struct access_principal *principal;
 	struct span *channels;           /* of publish */

@@ -19,7 +19,6 @@ enum transport { OVER_WS, OVER_SSE, OVER_POLL, OVER_LONG_POLL };
 /* What is asked for, while ids are looked up. */
 struct asking {
 	struct poll_owner owner;          /* first: what the request's state is */
-	struct flow_channel resolve;
 	struct session_request *request;  /* NULL: gone */
 	struct api_loop *al;
 	enum transport transport;
@@ -27,20 +26,7 @@ struct asking {
 	int64_t until_ms;
 	unsigned timeout_s;
 	struct span patterns[PATTERNS_MAX];
-	struct span ids[PATTERNS_MAX];    /* in text */
-	struct buf text;
-	struct flow_channel_info *infos;
 };
-
-static void
-asking_destroy(struct asking *asking)
-{
-	if (!asking)
-		return;
-	buf_finish(&asking->text);
-	free(asking->infos);
-	free(asking);
-}
 
 /* ── parameters ── */
 
@@ -205,27 +191,25 @@ subscribe(struct asking *asking)
 }
 
 static void
-resolved(struct flow_channel *resolve, int error)
+named(void *ctx, int error, const struct span *names)
 {
-	struct asking *asking = CONTAINER_OF(resolve, struct asking, resolve);
-	size_t at = 0;
-	if (!asking->request) {
-		asking_destroy(asking);
-		return;
-	}
-	session_set_state(asking->request, NULL);
-	for (size_t i = 0; i < asking->subscription.pattern_count && !error; i++) {
-		if (!hub_pattern_is_id(asking->patterns[i]))
-			continue;
-		const struct flow_channel_info *info = &asking->infos[at++];
-		asking->patterns[i] = span_of(info->name, info->name_len);
-	}
-	if (error)
-		session_problem(asking->request, 404, NULL, "no channel has the id %.*s",
-		    SPAN_ARG(asking->ids[resolve->info_count]));
-	else
+	struct asking *asking = ctx;
+	struct session_request *request = asking->request;
+	if (request)
+		session_set_state(request, NULL);
+	if (request && error == -ENOENT) {
+		session_problem(request, 404, NULL, "no channel has the id %.*s",
+		    SPAN_ARG(*names));
+	} else if (request && error) {
+		api_no_memory(request);
+	} else if (request) {
+		for (size_t i = 0; i < asking->subscription.pattern_count; i++) {
+			if (hub_pattern_is_id(asking->patterns[i]))
+				asking->patterns[i] = *names++;
+		}
 		subscribe(asking);
-	asking_destroy(asking);
+	}
+	free(asking);
 }
 
 static void
@@ -248,45 +232,15 @@ asking_read(struct session_request *request, struct asking *asking)
 	return false;
 }
 
-static void
-resolve_begin(struct asking *asking, size_t count)
+static size_t
+ids_collect(const struct asking *asking, struct span *ids)
 {
-	struct flow_channel *resolve = &asking->resolve;
-	asking->infos = calloc(count, sizeof *asking->infos);
-	if (!asking->infos) {
-		api_no_memory(asking->request);
-		asking_destroy(asking);
-		return;
-	}
-	resolve->op = FLOW_CHANNEL_NAMES;
-	resolve->spec.tenant = session_principal(asking->request)->tenant;
-	resolve->names = asking->ids;
-	resolve->limit = count;
-	resolve->infos = asking->infos;
-	resolve->done = resolved;
-	asking->owner.gone = asking_gone;
-	session_set_state(asking->request, asking);
-	flow_channel(asking->al->flow, resolve);
-}
-
-/* Copies of the ids among the channels, for the request may go while they are looked up. How many;
- * -ENOMEM. */
-static ssize_t
-ids_collect(struct asking *asking)
-{
-	size_t count = 0, bytes = 0;
-	for (size_t i = 0; i < asking->subscription.pattern_count; i++)
-		bytes += asking->patterns[i].len;
-	if (buf_reserve(&asking->text, bytes + 1))
-		return -ENOMEM;
+	size_t count = 0;
 	for (size_t i = 0; i < asking->subscription.pattern_count; i++) {
-		struct span id = asking->patterns[i];
-		if (!hub_pattern_is_id(id))
-			continue;
-		asking->ids[count++] = span_of(asking->text.ptr + asking->text.len, id.len);
-		buf_append_span(&asking->text, id);
+		if (hub_pattern_is_id(asking->patterns[i]))
+			ids[count++] = asking->patterns[i];
 	}
-	return (ssize_t)count;
+	return count;
 }
 
 static void
@@ -301,21 +255,22 @@ subscribe_end(struct session_request *request, struct span whole)
 	asking->request = request;
 	asking->al = session_app(request);
 	if (!asking_read(request, asking)) {
-		asking_destroy(asking);
+		free(asking);
 		return;
 	}
-	ssize_t ids = ids_collect(asking);
-	if (ids < 0) {
-		api_no_memory(request);
-		asking_destroy(asking);
-	} else if (ids && !session_principal(request)) {
+	struct span ids[PATTERNS_MAX];
+	size_t id_count = ids_collect(asking, ids);
+	if (id_count && !session_principal(request)) {
 		session_problem(request, 401, NULL, "channels by id need credentials at once");
-		asking_destroy(asking);
-	} else if (ids) {
-		resolve_begin(asking, (size_t)ids);
+		free(asking);
+	} else if (id_count) {
+		asking->owner.gone = asking_gone;
+		session_set_state(request, asking);
+		api_names(asking->al, session_principal(request)->tenant, ids, id_count, named,
+		    asking);
 	} else {
 		subscribe(asking);
-		asking_destroy(asking);
+		free(asking);
 	}
 }
 

@@ -62,6 +62,17 @@ span_skip(struct span s, size_t bytes)
 	return (struct span){s.ptr + bytes, s.len - bytes};
 }
 
+/* Copies to *at, which has room, and moves that behind the copy: for several texts in one block. */
+static inline struct span
+span_keep(char **at, struct span s)
+{
+	struct span copy = {*at, s.len};
+	if (s.len)
+		memcpy(*at, s.ptr, s.len);
+	*at += s.len;
+	return copy;
+}
+
 /* Bytewise order, a prefix before what it begins: <0, 0, >0. */
 static inline int
 span_cmp(struct span a, struct span b)

@@ -169,16 +169,6 @@ flow_channel(struct flow_loop *fl, struct flow_channel *op)
 	sequencer_submit(fl, &op->entry, FLOW_CHANNEL);
 }
 
-static struct span
-copy_text(char **at, struct span text)
-{
-	struct span copy = span_of(*at, text.len);
-	if (text.len)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return copy;
-}
-
 static int
 ask_send(void *ctx, unsigned loop, const struct hub_question *question, uint64_t token)
 {
@@ -195,9 +185,9 @@ ask_send(void *ctx, unsigned loop, const struct hub_question *question, uint64_t
 	past->token = token;
 	past->question = *question;
 	past->question.patterns = patterns;
-	past->question.tenant = copy_text(&at, question->tenant);
+	past->question.tenant = span_keep(&at, question->tenant);
 	for (size_t i = 0; i < question->pattern_count; i++)
-		patterns[i] = copy_text(&at, question->patterns[i]);
+		patterns[i] = span_keep(&at, question->patterns[i]);
 	sequencer_submit(flow->loops[loop], &past->entry, FLOW_ASK);
 	return 0;
 }

@@ -17,16 +17,6 @@ struct form {
 	char bytes[];
 };
 
-static struct span
-place(char **at, struct span bytes)
-{
-	char *to = *at;
-	if (bytes.len)
-		memcpy(to, bytes.ptr, bytes.len);
-	*at += bytes.len;
-	return span_of(to, bytes.len);
-}
-
 int
 hub_message_copy(const struct hub_message *like, struct hub_message **ret_message)
 {
@@ -42,13 +32,13 @@ hub_message_copy(const struct hub_message *like, struct hub_message **ret_messag
 	*message = (struct hub_message){.seq = like->seq, .time_ms = like->time_ms,
 	    .channel_count = like->channel_count, .channels = channels};
 	refcount_init(&message->refs);
-	message->tenant = place(&at, like->tenant);
-	message->type = place(&at, like->type);
+	message->tenant = span_keep(&at, like->tenant);
+	message->type = span_keep(&at, like->type);
 	for (uint32_t i = 0; i < like->channel_count; i++) {
-		channels[i].name = place(&at, like->channels[i].name);
+		channels[i].name = span_keep(&at, like->channels[i].name);
 		channels[i].id = like->channels[i].id;
 	}
-	message->data = place(&at, like->data);
+	message->data = span_keep(&at, like->data);
 	*ret_message = message;
 	return 0;
 }

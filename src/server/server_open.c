@@ -74,16 +74,6 @@ part_take(void *ctx, const struct store_part *part)
 	return 0;
 }
 
-static struct span
-keep(char **at, struct span text)
-{
-	struct span copy = span_of(*at, text.len);
-	if (text.len)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return copy;
-}
-
 static int
 channel_take(void *ctx, const struct store_channel *channel)
 {
@@ -95,9 +85,9 @@ channel_take(void *ctx, const struct store_channel *channel)
 	char *at = row->text;
 	row->next = NULL;
 	row->channel = *channel;
-	row->channel.tenant = keep(&at, channel->tenant);
-	row->channel.name = keep(&at, channel->name);
-	row->channel.meta = keep(&at, channel->meta);
+	row->channel.tenant = span_keep(&at, channel->tenant);
+	row->channel.name = span_keep(&at, channel->name);
+	row->channel.meta = span_keep(&at, channel->meta);
 	*lists->channels_tail = row;
 	lists->channels_tail = &row->next;
 	return 0;

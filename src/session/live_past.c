@@ -25,16 +25,6 @@ struct live_past {
 	struct hub_question rest;     /* patterns and tenant lie behind */
 };
 
-static struct span
-keep(char **at, struct span text)
-{
-	struct span copy = span_of(*at, text.len);
-	if (text.len)
-		memcpy(*at, text.ptr, text.len);
-	*at += text.len;
-	return copy;
-}
-
 static struct live_past *
 past_create(struct live *live, const struct hub_question *question)
 {
@@ -49,9 +39,9 @@ past_create(struct live *live, const struct hub_question *question)
 	*past = (struct live_past){.live = live, .rest = *question};
 	list_init(&past->link);
 	for (size_t i = 0; i < question->pattern_count; i++)
-		patterns[i] = keep(&at, question->patterns[i]);
+		patterns[i] = span_keep(&at, question->patterns[i]);
 	past->rest.patterns = patterns;
-	past->rest.tenant = keep(&at, question->tenant);
+	past->rest.tenant = span_keep(&at, question->tenant);
 	past->rest.limit = PIECE;
 	return past;
 }
