@@ -287,6 +287,7 @@ intake_submit(struct intake *intake, size_t len)
 	struct judge_body body = {
 		.format = intake->kind.format,
 		.tenant = intake->principal->tenant,
+		.principal = intake->principal->name,
 		.gateway = judge_gateway_of(intake->principal->name),
 		.arrival_ms = loop_now_ms(intake->al->loop),
 		.precision = intake->kind.precision,

@@ -9,6 +9,38 @@
 #include "check.h"
 #include "flow_priv.h"
 
+static void
+census_warn(void *ctx, const char *what)
+{
+	const struct flow *flow = ctx;
+	flow->options.warn(flow->options.ctx, what, 0);
+}
+
+/* What counts series, when they are limited. */
+static int
+limits_create(struct flow *flow)
+{
+	const struct flow_options *options = &flow->options;
+	struct census_options limits = {
+		.max = {
+			[CENSUS_NODE] = options->series_max,
+			[CENSUS_TENANT] = options->tenant_series_max,
+			[CENSUS_PRINCIPAL] = options->principal_series_max,
+			[CENSUS_TAG] = options->tag_values_max,
+		},
+		.warn = census_warn,
+		.ctx = flow,
+	};
+	int error = 0;
+	if (options->principal_series_max)
+		error = makers_create(options->store, &flow->makers);
+	limits.makers = flow->makers;
+	for (unsigned i = 0; i < CENSUS_LIMIT_COUNT && !error && !flow->census; i++)
+		if (limits.max[i])
+			error = census_create(&limits, &flow->census);
+	return error;
+}
+
 int
 flow_create(const struct flow_options *options, struct flow **ret_flow)
 {
@@ -28,9 +60,8 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 		    &flow->partitions[p]);
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		series_partition_set_rollups(flow->partitions[p], options->rollups);
-	if (!error && (options->series_max || options->tenant_series_max))
-		error = census_create(options->series_max, options->tenant_series_max,
-		    &flow->census);
+	if (!error)
+		error = limits_create(flow);
 	if (error) {
 		flow_destroy(flow);
 		return error;
@@ -48,6 +79,7 @@ flow_destroy(struct flow *flow)
 	for (uint32_t p = 0; p < flow->options.partitions; p++)
 		series_partition_destroy(flow->partitions[p]);
 	census_destroy(flow->census);
+	makers_destroy(flow->makers);
 	tombs_unref(flow->tombs);
 	pthread_mutex_destroy(&flow->tombs_lock);
 	hub_destroy(flow->hub);
@@ -106,15 +138,34 @@ flow_set_next_part_id(struct flow *flow, uint64_t next_id)
 static int
 census_take_key(void *ctx, struct span key)
 {
-	return census_add(ctx, key, series_key_hash(key));
+	bool is_new;
+	return census_add(ctx, key, series_key_hash(key), &is_new);
+}
+
+int
+flow_count_series(struct flow *flow)
+{
+	int error = 0;
+	if (!flow->census || flow->counted)
+		return 0;
+	for (uint32_t p = 0; p < flow->options.partitions && !error; p++)
+		error = series_partition_keys(flow->partitions[p], census_take_key, flow->census);
+	flow->counted = true;
+	return error;
+}
+
+int
+flow_maker_restore(struct flow *flow, uint64_t series, uint64_t maker)
+{
+	return flow->makers ? makers_restore(flow->makers, series, maker) : 0;
 }
 
 int
 flow_start(struct flow *flow)
 {
-	int error = 0;
-	for (uint32_t p = 0; p < flow->options.partitions && flow->census && !error; p++)
-		error = series_partition_keys(flow->partitions[p], census_take_key, flow->census);
+	int error = flow_count_series(flow);
+	if (!error && flow->makers)
+		error = makers_settle(flow->makers, flow->census);
 	return error ? error : sequencer_start(flow);
 }
 
@@ -236,4 +287,6 @@ flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
 		.records_failed = counters->records_failed,
 		.replayed = counters->replayed,
 	};
+	if (flow->census)
+		census_refused(flow->census, ret_stats->series_refused);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "census.h"
 #include "hub.h"
 #include "hub_channels.h"
 #include "journal.h"
@@ -44,12 +45,15 @@ struct flow_options {
 	int64_t head_age_ms_max;
 	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
 	uint64_t ring_bytes_max;      /* of what was published, for patterns that catch up */
-	uint64_t series_max, tenant_series_max; /* beyond it new ones are refused; 0: no limit */
+	/* Beyond it new series are refused; 0: no limit. In all, of a tenant, made by a principal,
+	 * with different values of a tag of a tenant. */
+	uint64_t series_max, tenant_series_max, principal_series_max, tag_values_max;
 
 	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
 	 * was acknowledged. Does not return to normal work. */
 	void (*fatal)(void *ctx, const char *what, int error);
-	/* Any thread. Something an operator should read: damage, a flush that failed. */
+	/* Any thread. Something an operator should read: damage, a flush that failed; with error 0
+	 * that a limit is reached. */
 	void (*warn)(void *ctx, const char *what, int error);
 	void *ctx;
 };
@@ -79,6 +83,9 @@ void flow_set_next_part_id(struct flow *flow, uint64_t next_id);
 
 /* A durable channel of the store's. Its time begins anew. 0, -ENOMEM, -EEXIST. */
 int flow_channel_restore(struct flow *flow, const struct store_channel *row);
+
+/* A row of who made a series (store_makers_load), when there is a limit on that. 0 or -ENOMEM. */
+int flow_maker_restore(struct flow *flow, uint64_t series, uint64_t maker);
 
 /* Replays the journal from the partitions' cursors into their heads, and what durable channels
  * remember of it into their histories. May run on any thread while
@@ -314,6 +321,7 @@ struct flow_stats {
 	uint64_t retired;               /* times that days were given up */
 	uint64_t erased;                /* steps of erasing */
 	uint64_t records_failed, replayed;
+	uint64_t series_refused[CENSUS_LIMIT_COUNT]; /* points of new series, by limit */
 };
 void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */
 

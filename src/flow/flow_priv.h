@@ -9,6 +9,7 @@
 #include "census.h"
 #include "flow.h"
 #include "list.h"
+#include "makers.h"
 #include "map.h"
 
 #define FLOW_PROCESSOR "points"             /* the cursor's name in the store */
@@ -199,6 +200,9 @@ void release_unref(struct release *release);
 
 /* ── flow.c ── */
 
+/* At start: all series of the partitions count. Once. 0 or -ENOMEM. */
+int flow_count_series(struct flow *flow);
+
 struct flow_counters {
 	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
 	atomic_uint_fast64_t merges, rolls, retired, erased, records_failed, replayed;
@@ -217,6 +221,8 @@ struct flow {
 	pthread_mutex_t tombs_lock;
 	struct tombs *tombs;               /* what is hidden in the journal; NULL: nothing */
 	struct census *census;             /* NULL: there is no limit on series */
+	struct makers *makers;             /* NULL: there is none on those of a principal */
+	bool counted;                      /* the census has all that parts have */
 };
 
 struct flow_loop {

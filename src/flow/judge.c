@@ -183,16 +183,25 @@ judge_time(const struct judge_run *run, int64_t ms)
 	return limits->kept_ms && ms < now - limits->kept_ms ? VERDICT_TOO_OLD : 0;
 }
 
-bool
-judge_points_allowed(struct judge_run *run)
+int
+judge_points_allow(struct judge_run *run)
 {
-	const struct judge *judge = run->judge;
+	struct judge *judge = run->judge;
 	struct census *census = run->result ? judge->limits.census : NULL;
-	for (size_t i = 0; census && i < judge->point_count; i++)
-		if ((i == 0 || judge->points[i].hash != judge->points[i - 1].hash) &&
-		    !census_allows(census, run->body->tenant, judge->points[i].hash))
-			return false;
-	return true;
+	int error = 0;
+	for (size_t i = 0; census && i < judge->point_count && !error; i++) {
+		const struct judge_point *point = &judge->points[i];
+		struct census_series series = {
+			.tenant = run->body->tenant,
+			.principal = run->body->principal,
+			.key = span_of(judge->keys.ptr + point->key_off, point->key_len),
+			.hash = point->hash,
+			.now_ms = run->body->arrival_ms,
+		};
+		if (i == 0 || point->hash != point[-1].hash)
+			error = census_allow(census, &series, judge->why);
+	}
+	return error;
 }
 
 int

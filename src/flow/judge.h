@@ -91,6 +91,7 @@ struct judge_gate {
 struct judge_body {
 	enum journal_format format;
 	struct span tenant;
+	struct span principal;        /* who sends it, and makes new series; or nobody */
 	struct span gateway;          /* JOURNAL_FORMAT_MESSAGES: its id */
 	int64_t arrival_ms;
 	enum lp_precision precision;  /* JOURNAL_FORMAT_LINE */

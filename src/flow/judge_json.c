@@ -441,7 +441,8 @@ item_settle(struct item *item)
 		return judge_points_commit(run);
 	}
 	judge_points_drop(run);
-	return judge_reject(run, -1, item->code, 0, NULL, NULL);
+	return judge_reject(run, -1, item->code, 0, NULL,
+	    item->code == VERDICT_TOO_MANY_SERIES ? run->judge->why : NULL);
 }
 
 static uint32_t
@@ -479,9 +480,12 @@ item_scan(struct item *item)
 		item->code = VERDICT_BAD_ITEM;
 	if (!error && !item->code)
 		item->code = gate_ask(item);
-	if (!error && !item->code && !judge_points_allowed(item->run))
-		item->code = VERDICT_TOO_MANY_SERIES;
-	return error;
+	if (!error && !item->code)
+		error = judge_points_allow(item->run);
+	if (error != -EDQUOT)
+		return error;
+	item->code = VERDICT_TOO_MANY_SERIES;
+	return 0;
 }
 
 /* An item whose JSON_OBJECT was read. On -EBADMSG the reader says where. */

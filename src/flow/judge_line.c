@@ -115,12 +115,15 @@ line_judge(struct judge_run *run, struct span text, struct lp_line *line)
 		if (error)
 			return error;
 	}
-	if (!judge_points_allowed(run)) {
+	int error = judge_points_allow(run);
+	if (error == -EDQUOT) {
 		judge_points_drop(run);
-		return judge_reject(run, -1, VERDICT_TOO_MANY_SERIES, 0, NULL, NULL);
+		return judge_reject(run, -1, VERDICT_TOO_MANY_SERIES, 0, NULL, run->judge->why);
 	}
+	if (error)
+		return error;
 	line_keep(run, text, line);
-	int error = judge_points_commit(run);
+	error = judge_points_commit(run);
 	if (!error && run->result)
 		run->result->accepted++;
 	return error;

@@ -179,9 +179,11 @@ line_settle(struct line *line)
 		error = metrics_take(line);
 	if (!line->code && gate && line->has_gateway)
 		line->code = gate->gateway(gate->ctx, &line->gateway);
-	if (!error && !line->code && !judge_points_allowed(run))
-		line->code = VERDICT_TOO_MANY_SERIES;
-	if (error)
+	if (!error && !line->code)
+		error = judge_points_allow(run);
+	if (error == -EDQUOT)
+		line_blame(line, VERDICT_TOO_MANY_SERIES, run->judge->why);
+	else if (error)
 		return error;
 	if (line->code) {
 		judge_points_drop(run);

@@ -46,6 +46,7 @@ struct judge {
 	struct judge_point *points;     /* of the item under way */
 	size_t point_count, point_cap;
 	char key[SERIES_KEY_BYTES_MAX];
+	char why[CENSUS_WHY_BYTES];     /* of the last item that had no room for its series */
 };
 
 /* One body's run. `result` is NULL at replay, `skip` is empty live. */
@@ -76,8 +77,9 @@ struct span judge_device_id(const struct json_reader *reader, enum json_token to
 /* 0 or the verdict on a point's time. At replay only what no calendar knows is refused. */
 uint32_t judge_time(const struct judge_run *run, int64_t ms);
 
-/* Whether the points of the item under way may join their series. */
-bool judge_points_allowed(struct judge_run *run);
+/* Whether the points of the item under way may join their series. 0, -ENOMEM, or -EDQUOT: judge.why
+ * says why not. */
+int judge_points_allow(struct judge_run *run);
 
 /* Builds the key of a series into judge.keys and adds a point of the item under way.
  * 0, -ENOMEM, -EINVAL or -E2BIG (as series_key_build). `key_off` SIZE_MAX: build the key. */

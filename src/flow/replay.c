@@ -8,6 +8,28 @@
 
 #include "flow_priv.h"
 
+/* The record's series count; those that no part has were made by its principal. */
+static int
+record_count(struct flow *flow, const struct journal_record *record,
+    const struct series_batch *batch)
+{
+	uint64_t maker = census_maker(record->tenant, record->principal);
+	int error = 0;
+	for (uint32_t p = 0; p < flow->options.partitions && !error; p++) {
+		size_t count;
+		const uint32_t *series = series_batch_series(batch, p, &count);
+		for (size_t i = 0; i < count && !error; i++) {
+			uint64_t hash = series_batch_series_hash(batch, series[i]);
+			bool is_new;
+			error = census_add(flow->census, series_batch_series_key(batch, series[i]),
+			    hash, &is_new);
+			if (!error && is_new && flow->makers)
+				error = makers_replay(flow->makers, hash, maker);
+		}
+	}
+	return error;
+}
+
 static int
 record_replay(struct flow *flow, struct judge *judge, const struct journal_record *record)
 {
@@ -15,6 +37,8 @@ record_replay(struct flow *flow, struct judge *judge, const struct journal_recor
 	int error = judge_replay(judge, record, &batch);
 	if (error)
 		return error;
+	if (flow->census)
+		error = record_count(flow, record, batch);
 	for (uint32_t p = 0; p < flow->options.partitions && !error; p++) {
 		size_t count;
 		series_batch_points(batch, p, &count);
@@ -95,7 +119,9 @@ flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uint64_
 	struct journal_stats stats;
 	journal_stats(flow->options.journal, &stats);
 	uint64_t seq = cursor_min(flow);
-	int error = judge_create(flow->options.partitions, &judge);
+	int error = flow_count_series(flow);
+	if (!error)
+		error = judge_create(flow->options.partitions, &judge);
 	if (!error)
 		error = journal_reader_open(flow->options.journal, seq + 1, &reader);
 	for (unsigned n = 0; !error; n++) {

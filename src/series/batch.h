@@ -35,7 +35,7 @@ int series_key_build(char *ret_key, size_t size, struct span tenant, struct span
 bool series_key_split(struct span key, struct span *ret_tenant, struct span *ret_metric,
     struct series_tag *tags, size_t *tag_count);
 
-/* Hash of a key: stored nowhere, the same in the whole process. */
+/* Hash of a key: the same for ever, weir.db names series by it. */
 uint64_t series_key_hash(struct span key);
 
 /* The partition of a series: of its tag `device` when it has one, else of the whole key. Stable

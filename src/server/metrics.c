@@ -73,6 +73,18 @@ limit_word(unsigned index)
 	return words[index];
 }
 
+static const char *
+census_word(unsigned index)
+{
+	static const char *const words[CENSUS_LIMIT_COUNT] = {
+	    [CENSUS_NODE] = "node",
+	    [CENSUS_TENANT] = "tenant",
+	    [CENSUS_PRINCIPAL] = "principal",
+	    [CENSUS_TAG] = "tag",
+	};
+	return words[index];
+}
+
 struct metric {
 	const char *name;
 	enum type type;
@@ -152,6 +164,8 @@ static const struct metric metrics[] = {
     ONE("weir_journal_durable_seq", GAUGE, PLAIN, journal.durable_seq, "Newest durable seq."),
 
     ONE("weir_series", GAUGE, PLAIN, series.series, "Series known."),
+    {"weir_series_refused_total", COUNTER, PLAIN, AT(flow.series_refused), CENSUS_LIMIT_COUNT,
+	"limit", census_word, "Items refused because they would make a series too many, by limit."},
     ONE("weir_head_points", GAUGE, PLAIN, series.head_points,
 	"Points in memory, not yet in parts."),
     ONE("weir_head_bytes", GAUGE, PLAIN, series.head_bytes, "Memory of these."),

@@ -28,6 +28,12 @@ struct lists {
 	struct store_tombstone *tombstones; /* the text of each is one allocation, of its tenant */
 	size_t tombstone_count;
 	struct channel_row *channels, **channels_tail;
+	struct made *made; /* with a limit on the series of a principal */
+	size_t made_count, made_cap;
+};
+
+struct made {
+	uint64_t series, maker;
 };
 
 /* A durable channel, with its texts. */
@@ -93,6 +99,22 @@ channel_take(void *ctx, const struct store_channel *channel)
 	return 0;
 }
 
+static int
+maker_take(void *ctx, uint64_t series, uint64_t maker)
+{
+	struct lists *lists = ctx;
+	if (lists->made_count == lists->made_cap) {
+		size_t cap = lists->made_cap ? lists->made_cap * 2 : 64;
+		void *grown = realloc(lists->made, cap * sizeof *lists->made);
+		if (!grown)
+			return -ENOMEM;
+		lists->made = grown;
+		lists->made_cap = cap;
+	}
+	lists->made[lists->made_count++] = (struct made){series, maker};
+	return 0;
+}
+
 static void
 lists_free(struct lists *lists)
 {
@@ -101,6 +123,7 @@ lists_free(struct lists *lists)
 		free(row);
 	}
 	free(lists->parts);
+	free(lists->made);
 	for (size_t i = 0; i < lists->tombstone_count; i++)
 		free((char *)(uintptr_t)lists->tombstones[i].tenant.ptr);
 	free(lists->tombstones);
@@ -119,6 +142,8 @@ lists_load(struct server *server, struct lists *lists, uint32_t partitions, char
 		error = store_tombstones_load(store, tombstone_take, lists);
 	if (!error)
 		error = store_channels_load(store, channel_take, lists);
+	if (!error && server->settings.series.principal_max)
+		error = store_makers_load(store, maker_take, lists);
 	if (!error)
 		error = server_registry_load(server);
 	if (error)
@@ -183,8 +208,11 @@ static void
 flow_warn(void *ctx, const char *what, int error)
 {
 	struct server *server = ctx;
-	log_event(server->log, LOG_WARN, error == -EBADMSG ? "damage" : "trouble",
-	    LOG_FIELDS(LOG_TEXT("what", what), LOG_TEXT("error", strerror(-error))));
+	if (error == 0)
+		log_event(server->log, LOG_WARN, "limit", LOG_FIELDS(LOG_TEXT("what", what)));
+	else
+		log_event(server->log, LOG_WARN, error == -EBADMSG ? "damage" : "trouble",
+		    LOG_FIELDS(LOG_TEXT("what", what), LOG_TEXT("error", strerror(-error))));
 }
 
 static int
@@ -227,6 +255,8 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	    .head_age_ms_max = (int64_t)settings->series.head_age_ms_max,
 	    .series_max = settings->series.max,
 	    .tenant_series_max = settings->series.tenant_max,
+	    .principal_series_max = settings->series.principal_max,
+	    .tag_values_max = settings->series.tag_values_max,
 	    .rollups = rollups[server->settings.series.rollups],
 	    .fatal = flow_fatal,
 	    .warn = flow_warn,
@@ -317,6 +347,16 @@ channels_restore(struct server *server, const struct lists *lists)
 	return error;
 }
 
+static int
+makers_restore_all(struct server *server, const struct lists *lists)
+{
+	int error = 0;
+	for (size_t i = 0; i < lists->made_count && !error; i++)
+		error = flow_maker_restore(server->flow, lists->made[i].series,
+		    lists->made[i].maker);
+	return error;
+}
+
 int
 server_open(struct server *server, char *ret_reason)
 {
@@ -342,6 +382,8 @@ server_open(struct server *server, char *ret_reason)
 		error = parts_attach(server, &lists, partitions, ret_reason);
 	if (!error)
 		error = channels_restore(server, &lists);
+	if (!error)
+		error = makers_restore_all(server, &lists);
 	lists_free(&lists);
 	return error;
 }

@@ -41,7 +41,7 @@ struct settings {
 	} journal;
 	struct {
 		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max, rollups;
-		uint64_t max, tenant_max;
+		uint64_t max, tenant_max, principal_max, tag_values_max;
 	} series;
 	struct {
 		uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;

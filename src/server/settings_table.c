@@ -114,6 +114,14 @@ const struct settings_entry settings_table[] = {
 	" ones go on; 0: no limit. Costs up to 22 bytes of memory a series."),
     INT(series.tenant_max, 0, 1000000000, "0", RESTART,
 	"The same for each tenant."),
+    INT(series.principal_max, 0, 1000000000, "0", RESTART,
+	"Series that each principal (key, gateway, person, device) may make; new ones beyond it are"
+	" rejected as too_many_series. What was made before there was a limit counts for nobody;"
+	" 0: no limit. Costs 20 bytes of weir.db a series."),
+    INT(series.tag_values_max, 0, 1000000000, "0", RESTART,
+	"Different values that each tag of a tenant may have, but the tag device; a new series with"
+	" one more is rejected as too_many_series; 0: no limit. With any of the four limits each"
+	" value of a tag costs up to 22 bytes of memory."),
     S("time.future_s", time.future_ms, 0, 100 * 365 * 24 * HOURS, "0", LIVE,
 	"Points may lie so far in the future, others are rejected as out_of_time; 0: any."),
     S("time.past_s", time.past_ms, 0, 100 * 365 * 24 * HOURS, "0", LIVE,

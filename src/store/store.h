@@ -132,6 +132,12 @@ int store_channel_remove(struct store_tx *tx, uint64_t id); /* 0 also when it is
 int store_channels_load(struct store *store,
     int (*each)(void *ctx, const struct store_channel *channel), void *ctx); /* by id */
 
+/* ── who made a series, by the hashes of both (flow/makers.h); the first one counts ── */
+int store_maker_add(struct store_tx *tx, uint64_t series, uint64_t maker);
+int store_maker_remove(struct store_tx *tx, uint64_t series); /* 0 also when it is gone */
+int store_makers_load(struct store *store,
+    int (*each)(void *ctx, uint64_t series, uint64_t maker), void *ctx);
+
 /* ── application keys (the rest of the registry: registry.h) ── */
 struct store_key {
 	uint64_t id;

@@ -199,6 +199,13 @@ static const char *const steps[] = {
 	"  UNIQUE (tenant, name)"
 	") STRICT;"
 	"PRAGMA user_version = 4;",
+
+	/* 5: who made which series, by hashes of both. */
+	"CREATE TABLE maker ("
+	"  series INTEGER PRIMARY KEY,"
+	"  maker INTEGER NOT NULL"
+	") STRICT;"
+	"PRAGMA user_version = 5;",
 };
 
 #define APPLICATION_ID 1464158546

@@ -194,4 +194,8 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	[STORE_CHANNEL_SET_TTL] = "UPDATE channel SET ttl_ms = ?2 WHERE id = ?1",
 	[STORE_CHANNEL_REMOVE] = "DELETE FROM channel WHERE id = ?1",
 	[STORE_CHANNELS] = "SELECT " CHANNEL_COLUMNS " FROM channel ORDER BY id",
+
+	[STORE_MAKER_ADD] = "INSERT OR IGNORE INTO maker (series, maker) VALUES (?1, ?2)",
+	[STORE_MAKER_REMOVE] = "DELETE FROM maker WHERE series = ?1",
+	[STORE_MAKERS] = "SELECT series, maker FROM maker",
 };

@@ -96,6 +96,8 @@ struct parts {
 		char text[300];
 	} channels[16];
 	size_t channel_count;
+	uint64_t makers[4096][2];
+	size_t maker_count;
 };
 
 static int
@@ -125,6 +127,16 @@ channel_take(void *ctx, const struct store_channel *channel)
 }
 
 static int
+maker_take(void *ctx, uint64_t series, uint64_t maker)
+{
+	struct parts *parts = ctx;
+	check(parts->maker_count < ARRAY_COUNT(parts->makers));
+	parts->makers[parts->maker_count][0] = series;
+	parts->makers[parts->maker_count++][1] = maker;
+	return 0;
+}
+
+static int
 order_ids(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -134,7 +146,8 @@ order_ids(const void *a, const void *b)
 static void
 parts_load(struct world *world, struct parts *parts)
 {
-	parts->count = parts->channel_count = 0;
+	parts->count = parts->channel_count = parts->maker_count = 0;
+	check(store_makers_load(world->store, maker_take, parts) == 0);
 	check(store_channels_load(world->store, channel_take, parts) == 0);
 	for (uint32_t p = 0; p < WORLD_PARTITIONS; p++) {
 		check(store_cursor_get(world->store, "points", p, &parts->cursors[p]) == 0);
@@ -162,6 +175,9 @@ parts_attach(struct world *world, const struct parts *parts)
 	flow_set_next_part_id(world->flow, next_id);
 	for (size_t i = 0; i < parts->channel_count; i++)
 		check(flow_channel_restore(world->flow, &parts->channels[i].channel) == 0);
+	for (size_t i = 0; i < parts->maker_count; i++)
+		check(flow_maker_restore(world->flow, parts->makers[i][0],
+		    parts->makers[i][1]) == 0);
 }
 
 static void
@@ -395,7 +411,7 @@ drop_batch(void *batch)
 
 static void
 append_init(struct world_loop *loop, struct world_append *append, const char *tenant,
-    const char *lines)
+    const char *principal, const char *lines)
 {
 	struct judge_result result;
 	struct journal_record *record;
@@ -403,6 +419,7 @@ append_init(struct world_loop *loop, struct world_append *append, const char *te
 	struct judge_body body = {
 		.format = JOURNAL_FORMAT_LINE,
 		.tenant = span_str(tenant),
+		.principal = span_str(principal),
 		.arrival_ms = loop_now_ms(loop->loop),
 		.precision = LP_MS,
 		.bytes = copy,
@@ -410,7 +427,7 @@ append_init(struct world_loop *loop, struct world_append *append, const char *te
 	};
 	judge_result_init(&result);
 	check(copy && judge_run(flow_judge(loop->flow), &body, &result, NULL, 0) == 0);
-	check(result.rejected == 0);
+	append->rejected = result.rejected;
 	struct journal_record like = {
 		.count = 1 + (uint32_t)series_batch_count(result.batch),
 		.stream = JOURNAL_REPORTS,
@@ -418,8 +435,10 @@ append_init(struct world_loop *loop, struct world_append *append, const char *te
 		.hints = LP_MS,
 		.arrival_ms = body.arrival_ms,
 		.tenant = body.tenant,
-		.principal = SPAN("app-test"),
+		.principal = body.principal,
 		.body = span_of(copy, body.len),
+		.rejects = result.rejects,
+		.reject_count = result.reject_count,
 	};
 	check(journal_record_create(&like, false, &record) == 0);
 	record->parsed = result.batch;
@@ -433,12 +452,13 @@ append_init(struct world_loop *loop, struct world_append *append, const char *te
 void
 world_append_init(struct world_loop *loop, struct world_append *append, const char *lines)
 {
-	append_init(loop, append, "main", lines);
+	append_init(loop, append, "main", "app-test", lines);
+	check(append->rejected == 0);
 }
 
 struct appending {
 	struct world_append append;
-	const char *tenant, *lines;
+	const char *tenant, *principal, *lines;
 };
 
 static void
@@ -446,7 +466,9 @@ append_run(struct world_loop *loop, void *ctx)
 {
 	struct appending *appending = ctx;
 	struct world_append *append = &appending->append;
-	append_init(loop, append, appending->tenant, appending->lines);
+	const char *principal = appending->principal ? appending->principal : "app-test";
+	append_init(loop, append, appending->tenant, principal, appending->lines);
+	check(appending->principal || append->rejected == 0);
 	append->error = flow_append(loop->flow, &append->ticket);
 	if (append->error == 0)
 		return;
@@ -462,6 +484,14 @@ append_wait(struct world *world, unsigned loop, struct appending *appending)
 	sem_wait(&appending->append.done);
 	sem_destroy(&appending->append.done);
 	return appending->append.error;
+}
+
+uint64_t
+world_append_by(struct world *world, unsigned loop, const char *principal, const char *lines)
+{
+	struct appending appending = {.tenant = "main", .principal = principal, .lines = lines};
+	check(append_wait(world, loop, &appending) == 0);
+	return appending.append.rejected;
 }
 
 int

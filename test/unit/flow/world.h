@@ -75,7 +75,7 @@ struct world_append {
 	struct flow_ticket ticket;
 	sem_t done;
 	int error;
-	uint64_t seq, count;
+	uint64_t seq, count, rejected;
 };
 
 /* Judges lines of line protocol and makes the ticket's record. Times are of milliseconds. On the
@@ -86,6 +86,10 @@ void world_append_init(struct world_loop *loop, struct world_append *append, con
 int world_append(struct world *world, unsigned loop, const char *lines);
 int world_append_of(struct world *world, unsigned loop, const char *tenant, const char *lines);
 int world_append_seq(struct world *world, unsigned loop, const char *lines, uint64_t *ret_seq);
+
+/* By somebody else, some lines of which may be rejected: how many were. */
+uint64_t world_append_by(struct world *world, unsigned loop, const char *principal,
+    const char *lines);
 
 /* ── asking ── */
 

@@ -107,6 +107,24 @@ find_version_4(struct store *store)
 	assert_int_equal(count, 1);
 }
 
+static int
+must_be_maker(void *ctx, uint64_t series, uint64_t maker)
+{
+	assert_true(series == UINT64_MAX && maker == 7);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static void
+find_version_5(struct store *store)
+{
+	unsigned count = 0;
+
+	find_version_4(store);
+	assert_int_equal(store_makers_load(store, must_be_maker, &count), 0);
+	assert_int_equal(count, 1);
+}
+
 static const struct {
 	const char *sql;
 	void (*find)(struct store *store);
@@ -138,6 +156,10 @@ static const struct {
 	{"INSERT INTO meta VALUES ('node', x'616263');"
 	 "INSERT INTO cursor VALUES ('series', 3, 77);"
 	 "INSERT INTO channel VALUES (70, 'acme', 'blog/7', '{}', 5, 6, 7, 8, 9);", find_version_4},
+	{"INSERT INTO meta VALUES ('node', x'616263');"
+	 "INSERT INTO cursor VALUES ('series', 3, 77);"
+	 "INSERT INTO channel VALUES (70, 'acme', 'blog/7', '{}', 5, 6, 7, 8, 9);"
+	 "INSERT INTO maker VALUES (-1, 7);", find_version_5},
 };
 
 static void
