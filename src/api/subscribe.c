@@ -10,6 +10,7 @@
 #include "access_may.h"
 #include "api_priv.h"
 #include "check.h"
+#include "num.h"
 #include "poll.h"
 
 #define PATTERNS_MAX 128
@@ -26,6 +27,7 @@ struct asking {
 	int64_t until_ms;
 	unsigned timeout_s;
 	struct span patterns[PATTERNS_MAX];
+	uint64_t ids[PATTERNS_MAX];       /* of those that were said as ids */
 };
 
 /* ── parameters ── */
@@ -156,6 +158,7 @@ poll_begin(struct asking *asking)
 		.tenant = session_principal(asking->request)->tenant,
 		.patterns = subscription->patterns,
 		.pattern_count = subscription->pattern_count,
+		.ids = subscription->ids,
 		.since = subscription->since,
 		.from_ms = subscription->from_ms,
 		.cursor = subscription->cursor,
@@ -204,9 +207,12 @@ named(void *ctx, int error, const struct span *names)
 		api_no_memory(request);
 	} else if (request) {
 		for (size_t i = 0; i < asking->subscription.pattern_count; i++) {
-			if (hub_pattern_is_id(asking->patterns[i]))
-				asking->patterns[i] = *names++;
+			if (!hub_pattern_is_id(asking->patterns[i]))
+				continue;
+			num_parse_u64(asking->patterns[i], &asking->ids[i]);
+			asking->patterns[i] = *names++;
 		}
+		asking->subscription.ids = asking->ids;
 		subscribe(asking);
 	}
 	free(asking);

@@ -418,16 +418,23 @@ gather_each(void *ctx, const struct hub_kept *kept, const struct span *names, si
 	return error;
 }
 
+/* Whether a channel that must be there is not. */
 static bool
-ids_known(const struct flow *flow, const struct hub_question *question)
+one_is_gone(const struct flow *flow, const struct hub_question *question, size_t *ret_index)
 {
 	for (size_t i = 0; i < question->pattern_count; i++) {
-		if (hub_pattern_is_id(question->patterns[i]) &&
-		    !hub_channels_find(flow->sequencer.channels.registry, question->tenant,
-			question->patterns[i]))
-			return false;
+		struct span pattern = question->patterns[i];
+		const struct hub_channel *channel;
+		if (!question->ids[i] && !hub_pattern_is_id(pattern))
+			continue;
+		channel = hub_channels_find(flow->sequencer.channels.registry, question->tenant,
+		    pattern);
+		if (channel && (!question->ids[i] || channel->id == question->ids[i]))
+			continue;
+		*ret_index = i;
+		return true;
 	}
-	return true;
+	return false;
 }
 
 /* Views keep nothing: whether they showed something that is asked for. */
@@ -464,7 +471,7 @@ channels_answer(struct flow *flow, struct flow_past *past, struct release *relea
 	struct hub_caught caught = {.token = past->token, .seq = past->entry.seq};
 	struct hub_answer settled = {.gap = views_missed(flow, question)};
 	question_settle(question, caught.seq, &settled);
-	if (!ids_known(flow, question))
+	if (one_is_gone(flow, question, &caught.gone))
 		caught.error = -ENOENT;
 	else
 		caught.error = hub_channels_collect(flow->sequencer.channels.registry, question,

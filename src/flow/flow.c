@@ -228,17 +228,21 @@ ask_send(void *ctx, unsigned loop, const struct hub_question *question, uint64_t
 	for (size_t i = 0; i < question->pattern_count; i++)
 		text_len += question->patterns[i].len;
 	struct flow_past *past = malloc(sizeof *past +
-	    question->pattern_count * sizeof(struct span) + text_len);
+	    question->pattern_count * (sizeof(struct span) + sizeof(uint64_t)) + text_len);
 	if (!past)
 		return -ENOMEM;
 	struct span *patterns = (struct span *)(past + 1);
-	char *at = (char *)(patterns + question->pattern_count);
+	uint64_t *ids = (uint64_t *)(patterns + question->pattern_count);
+	char *at = (char *)(ids + question->pattern_count);
 	past->token = token;
 	past->question = *question;
 	past->question.patterns = patterns;
+	past->question.ids = ids;
 	past->question.tenant = span_keep(&at, question->tenant);
-	for (size_t i = 0; i < question->pattern_count; i++)
+	for (size_t i = 0; i < question->pattern_count; i++) {
 		patterns[i] = span_keep(&at, question->patterns[i]);
+		ids[i] = question->ids ? question->ids[i] : 0;
+	}
 	sequencer_submit(flow->loops[loop], &past->entry, FLOW_ASK);
 	return 0;
 }

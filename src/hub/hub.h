@@ -114,6 +114,8 @@ struct hub_question {
 	struct span tenant;
 	const struct span *patterns; /* names and patterns */
 	size_t pattern_count;
+	/* NULL, or for each pattern the id of the channel that must be there; 0: none need. */
+	const uint64_t *ids;
 	enum hub_since since;
 	int64_t from_ms;          /* HUB_SINCE_TIME: messages of this time and later */
 	uint64_t cursor;          /* HUB_SINCE_CURSOR: messages behind this seq */
@@ -130,7 +132,8 @@ struct hub_answer {
 /* How a question was answered. Its messages were delivered before. */
 struct hub_caught {
 	uint64_t token;           /* what hub_catch gave */
-	int error;                /* 0; -ENOENT: a name is digits and no channel has it; -ENOMEM */
+	int error;                /* 0; -ENOENT: a channel is not there any more; -ENOMEM */
+	size_t gone;              /* -ENOENT: which of the patterns has none */
 	struct hub_answer answer;
 	uint64_t seq;             /* the answer is of this moment */
 };

@@ -80,8 +80,10 @@ bool live_catch(struct live *live, const struct hub_question *question,
 bool live_listen(struct live *live, const struct session_subscription *subscription,
     struct live_refusal *ret_refusal);
 
-/* For the sink's caught(): true when the past is over (or there is an error). */
-bool live_caught(struct live *live, const struct hub_caught *caught);
+/* For the sink's caught(): how much of the past was answered; nothing of it on an error. A channel
+ * that is gone is no error: closed() tells of it, and the rest is asked for again. */
+enum live_caught { LIVE_CAUGHT_PART, LIVE_CAUGHT_ALL, LIVE_CAUGHT_NOTHING };
+enum live_caught live_caught(struct live *live, const struct hub_caught *caught);
 void live_drained(void *ctx);               /* net's drained() */
 void live_past_forget(struct live *live);
 void live_past_run(struct loop_task *task); /* sessions->pasts_task */

@@ -4,8 +4,11 @@
  * The past comes in pieces of at most PIECE messages. The next one is asked for when the output of
  * the piece before has mostly left, so who reads slowly is not drowned and not dropped.
  *
+ * A channel that was asked for by its id may be gone when the sequencer is asked: that is told as
+ * its end, and the rest is asked for again.
+ *
  * Invariant: a past is in its connection's chain until its last piece was answered; it is queued
- * (link) while the next piece is to be asked for.
+ * (link) while it is to be asked for again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,25 +25,36 @@ struct live_past {
 	struct list link;             /* in sessions->pasts: to go on */
 	struct live *live;
 	uint64_t token;
-	struct hub_question rest;     /* patterns and tenant lie behind */
+	size_t gone;                  /* the pattern whose channel is to be told of; NOBODY: none */
+	struct span *patterns;        /* rest's; they, ids and the tenant lie behind */
+	uint64_t *ids;
+	struct hub_question rest;
 };
+
+#define NOBODY SIZE_MAX
 
 static struct live_past *
 past_create(struct live *live, const struct hub_question *question)
 {
-	size_t bytes = question->tenant.len + question->pattern_count * sizeof(struct span);
+	size_t bytes = question->tenant.len +
+	    question->pattern_count * (sizeof(struct span) + sizeof(uint64_t));
 	for (size_t i = 0; i < question->pattern_count; i++)
 		bytes += question->patterns[i].len;
 	struct live_past *past = malloc(sizeof(*past) + bytes);
 	if (!past)
 		return NULL;
 	struct span *patterns = (struct span *)(past + 1);
-	char *at = (char *)(patterns + question->pattern_count);
-	*past = (struct live_past){.live = live, .rest = *question};
+	uint64_t *ids = (uint64_t *)(patterns + question->pattern_count);
+	char *at = (char *)(ids + question->pattern_count);
+	*past = (struct live_past){.live = live, .gone = NOBODY, .patterns = patterns, .ids = ids,
+	    .rest = *question};
 	list_init(&past->link);
-	for (size_t i = 0; i < question->pattern_count; i++)
+	for (size_t i = 0; i < question->pattern_count; i++) {
 		patterns[i] = span_keep(&at, question->patterns[i]);
+		ids[i] = question->ids ? question->ids[i] : 0;
+	}
 	past->rest.patterns = patterns;
+	past->rest.ids = ids;
 	past->rest.tenant = span_keep(&at, question->tenant);
 	past->rest.limit = PIECE;
 	return past;
@@ -63,6 +77,42 @@ live_past_forget(struct live *live)
 	}
 }
 
+static void
+leave_out(struct live_past *past, size_t at)
+{
+	past->rest.pattern_count--;
+	for (size_t i = at; i < past->rest.pattern_count; i++) {
+		past->patterns[i] = past->patterns[i + 1];
+		past->ids[i] = past->ids[i + 1];
+	}
+}
+
+static bool
+has(const struct live *live, struct span pattern)
+{
+	struct hub_subscription *pos = NULL;
+	struct span had;
+	while (hub_sink_next(&live->sink, &pos, &had)) {
+		if (span_eq(had, pattern))
+			return true;
+	}
+	return false;
+}
+
+/* Who has one of them already asks for its past anew, or for nothing new. */
+static void
+have_already(struct live *live, struct live_past *past)
+{
+	bool anew = past->rest.since != HUB_SINCE_NOW;
+	for (size_t i = 0; i < past->rest.pattern_count; i++) {
+		if (anew)
+			hub_unsubscribe(live->sessions->hub, &live->sink, past->rest.tenant,
+			    past->patterns[i]);
+		else if (has(live, past->patterns[i]))
+			leave_out(past, i--);
+	}
+}
+
 bool
 live_catch(struct live *live, const struct hub_question *question,
     struct live_refusal *ret_refusal)
@@ -73,10 +123,7 @@ live_catch(struct live *live, const struct hub_question *question,
 	struct live_past *past = past_create(live, question);
 	int error = past ? 0 : -ENOMEM;
 	if (past) {
-		/* Who has one of them already asks for its past anew. */
-		for (size_t i = 0; i < question->pattern_count; i++)
-			hub_unsubscribe(hub, &live->sink, past->rest.tenant,
-			    past->rest.patterns[i]);
+		have_already(live, past);
 		error = hub_catch(hub, &live->sink, &past->rest, true, &past->token);
 	}
 	if (error) {
@@ -100,12 +147,14 @@ live_listen(struct live *live, const struct session_subscription *subscription,
 		.tenant = live_tenant(live),
 		.patterns = subscription->patterns,
 		.pattern_count = subscription->pattern_count,
+		.ids = subscription->ids,
 		.since = subscription->since,
 		.from_ms = subscription->from_ms,
 		.cursor = subscription->cursor,
 		.until_ms = INT64_MAX,
 	};
-	if (subscription->since == HUB_SINCE_NOW || subscription->pattern_count == 0)
+	bool now = subscription->since == HUB_SINCE_NOW && !subscription->ids;
+	if (now || subscription->pattern_count == 0)
 		return live_subscribe(live, subscription->patterns, subscription->pattern_count,
 		    ret_refusal);
 	return live_catch(live, &question, ret_refusal);
@@ -137,21 +186,44 @@ find(struct live *live, uint64_t token)
 	return at;
 }
 
-bool
+static void
+go_on_later(struct live_past *past)
+{
+	list_push_back(&past->live->sessions->pasts, &past->link);
+	loop_task_queue(past->live->sessions->loop, LOOP_WORK, &past->live->sessions->pasts_task);
+}
+
+enum live_caught
 live_caught(struct live *live, const struct hub_caught *caught)
 {
 	struct live_past **at = find(live, caught->token), *past = *at;
 	check(past);
+	if (caught->error == -ENOENT) {
+		past->gone = caught->gone;
+		go_on_later(past);
+		return LIVE_CAUGHT_PART;
+	}
 	if (caught->error || !caught->answer.more) {
 		*at = past->next;
 		past_destroy(past);
-		return true;
+		return caught->error ? LIVE_CAUGHT_NOTHING : LIVE_CAUGHT_ALL;
 	}
 	past->rest.since = HUB_SINCE_CURSOR;
 	past->rest.cursor = caught->answer.seq_last;
-	list_push_back(&live->sessions->pasts, &past->link);
-	loop_task_queue(live->sessions->loop, LOOP_WORK, &live->sessions->pasts_task);
-	return false;
+	go_on_later(past);
+	return LIVE_CAUGHT_PART;
+}
+
+/* Tells of the channel that is gone. It is left out from now on. */
+static void
+tell_gone(struct live *live, struct live_past *past)
+{
+	const struct hub_target channel = {
+		.name = past->patterns[past->gone], .id = past->ids[past->gone]};
+	hub_unsubscribe(live->sessions->hub, &live->sink, past->rest.tenant, channel.name);
+	live->sink.ops->closed(&live->sink, &channel);
+	leave_out(past, past->gone);
+	past->gone = NOBODY;
 }
 
 /* Whether enough of what was sent has left for the next piece. */
@@ -171,6 +243,8 @@ live_past_run(struct loop_task *task)
 		if (!live->conn || !has_room(live))
 			continue; /* drained() comes */
 		list_remove(link);
+		if (past->gone != NOBODY)
+			tell_gone(live, past);
 		if (hub_catch_go_on(sessions->hub, &live->sink, &past->rest, &past->token))
 			net_close(live->conn, NET_CLOSE_MEMORY);
 	}

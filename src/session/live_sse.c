@@ -159,12 +159,12 @@ static void
 caught(struct sink *sink, const struct hub_caught *result)
 {
 	struct sse *sse = CONTAINER_OF(sink, struct sse, live.sink);
-	bool over = live_caught(&sse->live, result);
-	if (!result->error && over)
+	enum live_caught how = live_caught(&sse->live, result);
+	if (how == LIVE_CAUGHT_ALL)
 		try_open(sse);
-	else if (result->error && sse->open)
+	else if (how == LIVE_CAUGHT_NOTHING && sse->open)
 		finish(sse, NET_CLOSE_ERROR);
-	else if (result->error)
+	else if (how == LIVE_CAUGHT_NOTHING)
 		live_refuse(&sse->live, NET_CLOSE_ERROR);
 }
 
@@ -175,6 +175,7 @@ channel_closed(struct sink *sink, const struct hub_target *channel)
 	char text[64];
 	int len = snprintf(text, sizeof(text), "{\"closed\":[%llu]}",
 	    (unsigned long long)channel->id);
+	open_for_past(sse);
 	if (sse->open && !sse->over)
 		send_event(sse, SPAN("closed"), span_of(text, (size_t)len));
 }

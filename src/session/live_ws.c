@@ -244,10 +244,10 @@ static void
 caught(struct sink *sink, const struct hub_caught *result)
 {
 	struct live_ws *ws = CONTAINER_OF(sink, struct live_ws, live.sink);
-	bool over = live_caught(&ws->live, result);
-	if (result->error)
+	enum live_caught how = live_caught(&ws->live, result);
+	if (how == LIVE_CAUGHT_NOTHING)
 		live_ws_close(ws, LIVE_WS_CODE_FAULT, NET_CLOSE_ERROR, "the past cannot be read");
-	else if (over)
+	else if (how == LIVE_CAUGHT_ALL)
 		subscribed(sink, result->seq);
 }
 
@@ -258,6 +258,7 @@ channel_closed(struct sink *sink, const struct hub_target *channel)
 	char text[64];
 	int len = snprintf(text, sizeof(text), "{\"closed\":[%llu]}",
 	    (unsigned long long)channel->id);
+	open_for_past(ws);
 	if (ws->state == LIVE_WS_OPEN)
 		live_ws_send_text(ws, span_of(text, (size_t)len));
 }

@@ -14,6 +14,7 @@
 #include "check.h"
 #include "json.h"
 #include "live_ws.h"
+#include "num.h"
 
 enum { PUBLISHES_MAX = 256, REF_BYTES_MAX = 256, NAMES_MAX = LIVE_SUBSCRIPTIONS_MAX };
 
@@ -32,6 +33,7 @@ struct call {
 	struct span ref, data; /* JSON */
 	struct span key;       /* decoded */
 	struct span *names;    /* decoded */
+	uint64_t *ids;         /* what those names were said as that were ids; NULL: none */
 	size_t name_count, name_cap;
 	char *text;            /* where decoded strings lie: as long as the message */
 	size_t text_len;
@@ -280,6 +282,7 @@ static void
 call_finish(struct call *call)
 {
 	free(call->names);
+	free(call->ids);
 	free(call->text);
 }
 
@@ -342,6 +345,7 @@ do_subscribe(struct live_ws *ws, const struct call *call)
 	struct session_subscription subscription = call->since;
 	subscription.patterns = call->names;
 	subscription.pattern_count = call->name_count;
+	subscription.ids = call->ids;
 	if (!live_listen(&ws->live, &subscription, &refusal)) {
 		send_error(ws, call->ref, refusal.status, refusal.detail);
 		return;
@@ -557,13 +561,17 @@ look_up(struct live_ws *ws, const struct call *call, struct span text, size_t co
 	free(ids);
 }
 
-static void
+static bool
 take_names(struct call *call, const struct span *names)
 {
-	for (size_t i = 0; i < call->name_count; i++) {
-		if (hub_pattern_is_id(call->names[i]))
-			call->names[i] = *names++;
+	call->ids = calloc(call->name_count, sizeof(*call->ids));
+	for (size_t i = 0; i < call->name_count && call->ids; i++) {
+		if (!hub_pattern_is_id(call->names[i]))
+			continue;
+		num_parse_u64(call->names[i], &call->ids[i]);
+		call->names[i] = *names++;
 	}
+	return call->ids;
 }
 
 /* `names`: those of the ids in it, once they were looked up. */
@@ -583,11 +591,10 @@ hear(struct live_ws *ws, struct span text, const struct span *names)
 		send_error(ws, call.ref, 422, call.fault);
 	else if (ids && !names)
 		look_up(ws, &call, text, ids);
-	else {
-		if (ids)
-			take_names(&call, names);
+	else if (ids && !take_names(&call, names))
+		send_error(ws, call.ref, 503, "memory is out");
+	else
 		do_call(ws, &call);
-	}
 	call_finish(&call);
 }
 

@@ -183,6 +183,7 @@ enum session_slow {
 struct session_subscription {
 	const struct span *patterns;
 	size_t pattern_count;
+	const uint64_t *ids;   /* as in hub_question */
 	enum hub_since since;  /* HUB_SINCE_NOW: with what comes next */
 	int64_t from_ms;
 	uint64_t cursor;

@@ -1,5 +1,6 @@
 // Channels over HTTP: made, published to, polled, held, streamed, closed; one cursor for all.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
 import { assertProblem, Events, Server, until, within } from '../harness.mjs';
@@ -157,6 +158,41 @@ test('a channel may be called by its id on every connection, the past and what c
     await publish(['ids/1'], round);
     for (const one of await waiting) assert.deepEqual(datas(one), [round]);
   }
+});
+
+// Whoever asks by an id while the channel goes is told, by 404 or as closed.
+test('a channel that goes while it is asked for by its id leaves nobody waiting', async () => {
+  const polled = async (id) => {
+    const answer = await server.get(`${base}/subscribe?channel=${id}&mode=longpoll&since=now`);
+    return answer.status === 404 || answer.json().closed?.[0] === id;
+  };
+  const streamed = async (id, since) => {
+    const events = await Events.open(server, `${base}/subscribe?channel=${id}&since=${since}`);
+    if (events.status === 404) return true;
+    const [first] = await events.next(1);
+    events.close();
+    return first.event === 'closed' && first.json.closed[0] === id;
+  };
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}${base}/subscribe`,
+    { headers: { authorization: `Bearer ${server.key}` } });
+  const frames = [];
+  socket.on('message', (data) => frames.push(JSON.parse(data)));
+  await once(socket, 'open');
+  const told = (id) => until(() => frames.some((frame) => frame.closed?.[0] === id ||
+    (frame.ack === id && frame.error?.status === 404)), 'the WebSocket to be told');
+  for (let round = 0; round < 12; round++) {
+    const { id } = (await server.post(`${base}/channels`, { name: `brief/${round}` })).json();
+    const all = Array.from({ length: 8 }, (_, i) => (
+      i % 2 ? polled(id) : streamed(id, i % 4 ? 0 : 'now')));
+    await new Promise((wake) => setTimeout(wake, round));
+    socket.send(JSON.stringify({ subscribe: [id], ref: id }));
+    const gone = server.request('DELETE', `${base}/channels/${id}`);
+    all.push(polled(id), streamed(id, 'now'));
+    assert.equal((await gone).status, 204);
+    assert.ok((await within(Promise.all(all), 'all to hear of it')).every(Boolean));
+    await told(id);
+  }
+  socket.close();
 });
 
 test('a stream begins in the past and goes on without a seam', async () => {

@@ -38,6 +38,28 @@ ids_are_turned_into_names_before_anything_else(void **state)
 }
 
 static void
+a_channel_that_went_before_the_sequencer_was_asked(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	const struct span names[] = {SPAN("blog/7")};
+	world_open(&world);
+	world.gone_id = 17;
+	open_with(&client, &world, OPEN);
+	say(&client, "{\"subscribe\":[17,\"a\"],\"ref\":1}");
+	client_idle(&client);
+	world.lookup.done(world.lookup.ctx, 0, names);
+	expect_text(&client, "{\"closed\":[17]}");
+	expect_text(&client, "{\"ack\":1,\"ok\":true}");
+	world_message(&world, "blog/7", "1");
+	world_message(&world, "a", "2");
+	expect_text_with(&client, "\"data\":2}");
+	client_close(&client);
+	world_close(&world);
+}
+
+static void
 ids_that_nobody_knows(void **state)
 {
 	(void)state;
@@ -254,6 +276,7 @@ main(void)
 		cmocka_unit_test(compression_is_agreed_on_and_only_for_long_messages),
 		cmocka_unit_test(compressed_calls_are_heard_and_bounded),
 		cmocka_unit_test(ids_are_turned_into_names_before_anything_else),
+		cmocka_unit_test(a_channel_that_went_before_the_sequencer_was_asked),
 		cmocka_unit_test(ids_that_nobody_knows),
 		cmocka_unit_test(who_leaves_while_ids_are_looked_up),
 		cmocka_unit_test(a_closed_channel_ends_the_subscription_by_its_name),

@@ -48,8 +48,9 @@ struct world {
 	uint64_t tokens[256];
 	size_t token_count;
 	bool confirm_by_hand;
-	uint64_t questions[256];  /* tokens */
+	struct hub_caught answers[256]; /* to questions */
 	size_t question_count;
+	uint64_t gone_id;         /* the sequencer knows no such channel any more */
 	uint64_t seq;
 
 	void (*faults)(bool on); /* called around the server's own work; NULL: nothing */
@@ -316,8 +317,11 @@ world_ask(void *ctx, unsigned loop, const struct hub_question *question, uint64_
 {
 	struct world *world = ctx;
 	(void)loop;
-	assert_true(question->pattern_count > 0);
-	world->questions[world->question_count++] = token;
+	assert_true(question->pattern_count > 0 || question->ids);
+	world->answers[world->question_count++] = (struct hub_caught){
+		.token = token, .answer.gap = question->since != HUB_SINCE_NOW,
+		.error = world->gone_id && question->pattern_count &&
+		    question->ids[0] == world->gone_id ? -ENOENT : 0};
 	return 0;
 }
 
@@ -326,9 +330,8 @@ static inline void
 world_answer(struct world *world)
 {
 	for (size_t i = 0; i < world->question_count; i++) {
-		struct hub_caught caught = {.token = world->questions[i], .answer.gap = true,
-			.seq = world->seq};
-		hub_local_caught(world->local, &caught, NULL, 0);
+		world->answers[i].seq = world->seq;
+		hub_local_caught(world->local, &world->answers[i], NULL, 0);
 	}
 	world->question_count = 0;
 }
