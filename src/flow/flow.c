@@ -123,6 +123,16 @@ flow_loop_destroy(struct flow_loop *fl)
 	free(fl);
 }
 
+uint64_t
+flow_position(struct flow_loop *fl)
+{
+	/* In this order: what was handed out up to the seq is in the count. */
+	uint64_t seq = atomic_load(&fl->flow->counters.released_seq);
+	if (atomic_load(&fl->handed) == fl->taken)
+		fl->released_seq = MAX(fl->released_seq, seq);
+	return fl->released_seq;
+}
+
 struct series_partition *
 flow_partition(struct flow *flow, uint32_t number)
 {

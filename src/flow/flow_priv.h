@@ -137,8 +137,13 @@ struct sequencer {
 int sequencer_start(struct flow *flow);
 void sequencer_finish(struct flow *flow);
 
-/* Tells the origins of entries that they are through: a chain by `next`, all of one origin. */
-void sequencer_settle(struct flow_entry *chain);
+/* Tells the origin of an entry that it is through. */
+void sequencer_settle(struct flow_entry *entry);
+
+/* The same for many, chained by origin; `fl` is the loop that this is called on, whose own are told
+ * within the call. sequencer_chain puts an entry first. */
+void sequencer_chain(struct flow_entry **chains, struct flow_entry *entry);
+void sequencer_settle_chains(struct flow_loop *fl, struct flow_entry **chains);
 
 /* Takes `count` seqs: the first of them. They are reserved, or the process ends. */
 uint64_t sequencer_take(struct flow *flow, unsigned count);
@@ -165,6 +170,9 @@ void points_destroy(struct flow_loop *fl);
 
 /* A released record: its points join the heads of this loop's partitions. */
 void points_apply(struct flow_loop *fl, const struct journal_record *record);
+
+/* Records came by, of whatever partitions: all cursors are to follow some time. */
+void points_passed(struct flow_loop *fl);
 
 /* After the records of a release: flushes what became too large, arms the timer. */
 void points_settle(struct flow_loop *fl);
@@ -194,9 +202,9 @@ int release_add_closed(struct release *release, uint64_t id, struct span tenant,
     struct span name);
 int release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq);
 
-/* Mails it to every loop and gives the caller's reference up. */
+/* Hands it to every loop that it concerns, to the first one within the call, and gives the caller's
+ * reference up. */
 void release_send(struct release *release, uint64_t seq_last);
-void release_unref(struct release *release);
 
 /* ── flow.c ── */
 
@@ -232,7 +240,10 @@ struct flow_loop {
 	struct hub_local *hub;
 	unsigned index;
 	struct judge *judge;
-	uint64_t released_seq;             /* all up to it came by here */
+	uint64_t released_seq;             /* all up to it came by here; see flow_position */
+	atomic_uint_fast64_t handed;       /* releases that the sequencer gave this loop */
+	uint64_t handed_ms;                /* when it did; the sequencer's */
+	uint64_t taken;                    /* of them, those that it has worked off */
 	struct points points;
 };
 
@@ -242,6 +253,15 @@ flow_owner(const struct flow *flow, uint32_t partition)
 {
 	return flow->loops[partition % flow->options.loops];
 }
+
+static inline uint64_t
+flow_all_loops(const struct flow *flow)
+{
+	return UINT64_MAX >> (64 - flow->options.loops);
+}
+
+/* All up to this seq has been released and worked off by this loop, as far as it concerns it. */
+uint64_t flow_position(struct flow_loop *fl);
 
 static inline void
 flow_count(atomic_uint_fast64_t *counter, uint64_t by)

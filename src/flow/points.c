@@ -105,6 +105,7 @@ slot_flush(struct points_slot *slot)
 {
 	if (slot_busy(slot))
 		return true;
+	series_partition_advance(slot->partition, flow_position(slot->fl));
 	slot->flush = series_partition_freeze(slot->partition, &slot->fl->flow->next_part_id);
 	if (!slot->flush)
 		return false;
@@ -124,7 +125,7 @@ slot_erase(struct points_slot *slot)
 	    &slot->fl->flow->next_part_id, &flush);
 	if (slot->erase || !flush)
 		return;
-	series_partition_advance(slot->partition, slot->fl->released_seq);
+	series_partition_advance(slot->partition, flow_position(slot->fl));
 	slot->flush = series_partition_freeze(slot->partition, &slot->fl->flow->next_part_id);
 }
 
@@ -374,14 +375,20 @@ points_apply(struct flow_loop *fl, const struct journal_record *record)
 		uint32_t number = fl->index + i * flow->options.loops;
 		size_t count;
 		series_batch_points(batch, number, &count);
-		if (slot->advance_at_ms == 0)
-			slot->advance_at_ms = loop_mono_ms(fl->loop) +
-			    (uint64_t)flow->options.head_age_ms_max;
-		if (count == 0)
-			series_partition_advance(slot->partition, record->seq);
-		else if (series_partition_apply(slot->partition, batch, record->seq, now))
+		if (count && series_partition_apply(slot->partition, batch, record->seq, now))
 			flow->options.fatal(flow->options.ctx,
 			    "no memory for points that are acknowledged", -ENOMEM);
+	}
+}
+
+void
+points_passed(struct flow_loop *fl)
+{
+	uint64_t at_ms = loop_mono_ms(fl->loop) + (uint64_t)fl->flow->options.head_age_ms_max;
+	for (unsigned i = 0; i < fl->points.count; i++) {
+		struct points_slot *slot = &fl->points.slots[i];
+		if (slot->advance_at_ms == 0)
+			slot->advance_at_ms = at_ms;
 	}
 }
 

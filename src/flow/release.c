@@ -1,6 +1,11 @@
 /*
  * release.c: what one turn of the sequencer lets go: records, messages and confirmations in seq
- * order, one immutable object for all loops, each of which takes out what is its own.
+ * order, one immutable object for all loops that it concerns, each of which takes out what is its
+ * own.
+ *
+ * A loop that has no part in a release is not woken by it. Its position is then read off the count
+ * of what was handed to it (flow_position), and now and then it is told (LATE_MS), so that what
+ * goes by positions goes on.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,13 +16,19 @@
 /* Data of messages that are handed on together, less the last. */
 enum { RUN_BYTES_MAX = 64 * 1024 };
 
+/* So long a loop may be without any release while there are some. */
+enum { LATE_MS = 1000 };
+
 enum release_kind { RELEASE_RECORD, RELEASE_MESSAGE, RELEASE_CONFIRM, RELEASE_ANSWER,
 	RELEASE_CLOSED };
 
 struct release_item {
 	enum release_kind kind;
 	union {
-		struct journal_record *record;
+		struct {
+			struct journal_record *record;
+			uint64_t loops;
+		} record;
 		struct {
 			struct hub_message *message;
 			uint64_t loops;
@@ -51,6 +62,8 @@ struct release {
 	refcount refs;
 	struct flow *flow;
 	uint64_t seq_last;
+	uint64_t loops;            /* whom it concerns */
+	bool records;              /* it has some, whoever they are for */
 	struct release_item *items;
 	size_t count, cap;
 	struct release_mail mails[];
@@ -83,6 +96,20 @@ release_push(struct release *release)
 	return &release->items[release->count++];
 }
 
+/* The loops that own partitions of the record. */
+static uint64_t
+record_loops(const struct flow *flow, const struct journal_record *record)
+{
+	uint64_t loops = 0, all = flow_all_loops(flow);
+	for (uint32_t p = 0; p < flow->options.partitions && loops != all; p++) {
+		size_t count;
+		series_batch_points(record->parsed, p, &count);
+		if (count)
+			loops |= UINT64_C(1) << flow_owner(flow, p)->index;
+	}
+	return loops;
+}
+
 int
 release_add_record(struct release *release, struct journal_record *record)
 {
@@ -90,7 +117,10 @@ release_add_record(struct release *release, struct journal_record *record)
 	if (!item)
 		return -ENOMEM;
 	item->kind = RELEASE_RECORD;
-	item->record = journal_record_ref(record);
+	item->record.record = journal_record_ref(record);
+	item->record.loops = record_loops(release->flow, record);
+	release->loops |= item->record.loops;
+	release->records = true;
 	return 0;
 }
 
@@ -104,6 +134,7 @@ release_add_message(struct release *release, struct hub_message *message, uint64
 	item->message.message = hub_message_ref(message);
 	item->message.loops = loops;
 	item->message.publish = NULL;
+	release->loops |= loops;
 	return 0;
 }
 
@@ -126,6 +157,7 @@ release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint
 	item->confirm.loop = loop;
 	item->confirm.token = token;
 	item->confirm.seq = seq;
+	release->loops |= UINT64_C(1) << loop;
 	return 0;
 }
 
@@ -141,6 +173,7 @@ release_add_answer(struct release *release, unsigned loop, const struct hub_caug
 	item->answer.caught = *caught;
 	item->answer.messages = messages;
 	item->answer.count = count;
+	release->loops |= UINT64_C(1) << loop;
 	return 0;
 }
 
@@ -160,6 +193,7 @@ release_add_closed(struct release *release, uint64_t id, struct span tenant, str
 	item->closed.text = text;
 	memcpy(text, tenant.ptr, tenant.len);
 	memcpy(text + tenant.len, name.ptr, name.len);
+	release->loops = flow_all_loops(release->flow);
 	return 0;
 }
 
@@ -234,7 +268,8 @@ release_apply(struct flow_loop *fl, const struct release_item *item)
 {
 	switch (item->kind) {
 	case RELEASE_RECORD:
-		points_apply(fl, item->record);
+		if (item->record.loops >> fl->index & 1)
+			points_apply(fl, item->record.record);
 		break;
 	case RELEASE_MESSAGE:
 		break; /* messages_deliver's */
@@ -254,50 +289,16 @@ release_apply(struct flow_loop *fl, const struct release_item *item)
 }
 
 static void
-release_deliver(struct mail *mail)
-{
-	struct release_mail *sent = CONTAINER_OF(mail, struct release_mail, mail);
-	struct release *release = sent->release;
-	struct flow_loop *fl = sent->fl;
-	for (size_t i = 0; i < release->count;) {
-		if (release->items[i].kind == RELEASE_MESSAGE)
-			i = messages_deliver(fl, release, i);
-		else
-			release_apply(fl, &release->items[i++]);
-	}
-	hub_local_advance(fl->hub, release->seq_last);
-	fl->released_seq = release->seq_last;
-	points_settle(fl);
-	release_unref(release);
-}
-
-void
-release_send(struct release *release, uint64_t seq_last)
-{
-	struct flow *flow = release->flow;
-	release->seq_last = seq_last;
-	for (unsigned i = 0; i < flow->options.loops; i++) {
-		struct release_mail *sent = &release->mails[i];
-		sent->release = release;
-		sent->fl = flow->loops[i];
-		sent->mail.deliver = release_deliver;
-		refcount_up(&release->refs);
-		mailbox_send(sent->fl->box, &sent->mail);
-	}
-	release_unref(release);
-}
-
-static void
-item_finish(struct release_item *item)
+item_finish(struct release_item *item, struct flow_entry **chains)
 {
 	switch (item->kind) {
 	case RELEASE_RECORD:
-		journal_record_unref(item->record);
+		journal_record_unref(item->record.record);
 		break;
 	case RELEASE_MESSAGE:
 		hub_message_unref(item->message.message);
 		if (item->message.publish)
-			sequencer_settle(&item->message.publish->ticket.entry);
+			sequencer_chain(chains, &item->message.publish->ticket.entry);
 		break;
 	case RELEASE_ANSWER:
 		for (size_t i = 0; i < item->answer.count; i++)
@@ -312,13 +313,87 @@ item_finish(struct release_item *item)
 	}
 }
 
-void
-release_unref(struct release *release)
+/* `fl` is the loop that this is called on. Items end last first, so chains are in order. */
+static void
+release_unref(struct release *release, struct flow_loop *fl)
 {
+	struct flow_entry *chains[FLOW_LOOPS_MAX] = {NULL};
 	if (!refcount_down(&release->refs))
 		return;
-	for (size_t i = 0; i < release->count; i++)
-		item_finish(&release->items[i]);
+	for (size_t i = release->count; i-- > 0;)
+		item_finish(&release->items[i], chains);
 	free(release->items);
 	free(release);
+	sequencer_settle_chains(fl, chains);
+}
+
+static void
+release_take(struct release *release, struct flow_loop *fl)
+{
+	for (size_t i = 0; i < release->count;) {
+		if (release->items[i].kind == RELEASE_MESSAGE)
+			i = messages_deliver(fl, release, i);
+		else
+			release_apply(fl, &release->items[i++]);
+	}
+	hub_local_advance(fl->hub, release->seq_last);
+	fl->released_seq = release->seq_last;
+	fl->taken++;
+	if (release->records) {
+		points_passed(fl);
+		points_settle(fl);
+	}
+	release_unref(release, fl);
+}
+
+static void
+release_deliver(struct mail *mail)
+{
+	struct release_mail *sent = CONTAINER_OF(mail, struct release_mail, mail);
+	release_take(sent->release, sent->fl);
+}
+
+/* Whom it concerns, and those who have heard nothing for long. */
+static uint64_t
+release_to(struct release *release)
+{
+	struct flow *flow = release->flow;
+	uint64_t now_ms = loop_mono_ms(flow->loops[0]->loop), loops = release->loops;
+	for (unsigned i = 0; i < flow->options.loops; i++) {
+		struct flow_loop *fl = flow->loops[i];
+		if (release->records && now_ms - fl->handed_ms >= LATE_MS)
+			loops |= UINT64_C(1) << i;
+		if (loops >> i & 1)
+			fl->handed_ms = now_ms;
+	}
+	return loops;
+}
+
+void
+release_send(struct release *release, uint64_t seq_last)
+{
+	struct flow *flow = release->flow;
+	uint64_t loops = release_to(release);
+	release->seq_last = seq_last;
+	for (unsigned i = 0; i < flow->options.loops; i++) {
+		if (loops >> i & 1)
+			atomic_fetch_add(&flow->loops[i]->handed, 1);
+	}
+	/* Who sees this seq sees what was handed out up to it. */
+	atomic_store(&flow->counters.released_seq, seq_last);
+	for (unsigned i = 1; i < flow->options.loops; i++) {
+		struct release_mail *sent = &release->mails[i];
+		if (!(loops >> i & 1))
+			continue;
+		sent->release = release;
+		sent->fl = flow->loops[i];
+		sent->mail.deliver = release_deliver;
+		refcount_up(&release->refs);
+		mailbox_send(sent->fl->box, &sent->mail);
+	}
+	/* This loop takes its part at once: what is owed leaves in this turn. */
+	if (loops & 1)
+		release_take(release, flow->loops[0]);
+	else
+		release_unref(release, flow->loops[0]);
 }

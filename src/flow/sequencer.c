@@ -187,9 +187,8 @@ other_number(struct flow *flow, struct flow_entry *entry)
 }
 
 static void
-entry_take(struct mail *mail)
+entry_number(struct flow_entry *entry)
 {
-	struct flow_entry *entry = CONTAINER_OF(mail, struct flow_entry, mail);
 	struct flow *flow = entry->origin->flow;
 	struct sequencer *sequencer = &flow->sequencer;
 	if (entry->kind == FLOW_TICKET) {
@@ -204,11 +203,21 @@ entry_take(struct mail *mail)
 	loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
 }
 
+static void
+entry_take(struct mail *mail)
+{
+	entry_number(CONTAINER_OF(mail, struct flow_entry, mail));
+}
+
 void
 sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind kind)
 {
 	entry->kind = (uint8_t)kind;
 	entry->origin = fl;
+	if (fl->index == 0) {
+		entry_number(entry);
+		return;
+	}
 	entry->mail.deliver = entry_take;
 	mailbox_send(fl->flow->loops[0]->box, &entry->mail);
 }
@@ -334,9 +343,8 @@ entry_done(struct flow_entry *entry)
 
 /* On the origin's loop: a chain of entries, released together. */
 static void
-entries_done(struct mail *mail)
+entries_done(struct flow_entry *entry)
 {
-	struct flow_entry *entry = CONTAINER_OF(mail, struct flow_entry, mail);
 	while (entry) {
 		struct flow_entry *next = entry->next;
 		entry_done(entry);
@@ -344,11 +352,44 @@ entries_done(struct mail *mail)
 	}
 }
 
-void
-sequencer_settle(struct flow_entry *chain)
+static void
+chain_done(struct mail *mail)
 {
-	chain->mail.deliver = entries_done;
+	entries_done(CONTAINER_OF(mail, struct flow_entry, mail));
+}
+
+static void
+chain_send(struct flow_entry *chain)
+{
+	chain->mail.deliver = chain_done;
 	mailbox_send(chain->origin->box, &chain->mail);
+}
+
+void
+sequencer_settle(struct flow_entry *entry)
+{
+	entry->next = NULL;
+	chain_send(entry);
+}
+
+void
+sequencer_chain(struct flow_entry **chains, struct flow_entry *entry)
+{
+	struct flow_entry **chain = &chains[entry->origin->index];
+	entry->next = *chain;
+	*chain = entry;
+}
+
+/* Others first: they can begin while this loop tells its own. */
+void
+sequencer_settle_chains(struct flow_loop *fl, struct flow_entry **chains)
+{
+	unsigned own = fl->index, loops = fl->flow->options.loops;
+	for (unsigned i = 0; i < loops; i++) {
+		if (chains[i] && i != own)
+			chain_send(chains[i]);
+	}
+	entries_done(chains[own]);
 }
 
 /* Takes the ready entries off the list's head, adds what follows from them to `release`, and
@@ -367,6 +408,8 @@ entries_release(struct flow *flow, struct release *release, struct flow_entry **
 		if (!entry || !entry->ready)
 			break;
 		sequencer->head = entry->next;
+		if (!sequencer->head)
+			sequencer->tail = &sequencer->head;
 		entry->next = NULL;
 		bool gone = false;
 		uint64_t entry_seq = entry->seq;
@@ -379,8 +422,6 @@ entries_release(struct flow *flow, struct release *release, struct flow_entry **
 		*tails[entry->origin->index] = entry;
 		tails[entry->origin->index] = &entry->next;
 	}
-	if (!sequencer->head)
-		sequencer->tail = &sequencer->head;
 	return seq;
 }
 
@@ -397,13 +438,8 @@ flush_run(struct loop_task *task)
 		flow->options.fatal(flow->options.ctx, "no memory to apply what is acknowledged",
 		    -ENOMEM);
 	uint64_t seq = entries_release(flow, release, chains);
-	atomic_store_explicit(&flow->counters.released_seq, seq, memory_order_relaxed);
 	release_send(release, seq);
-	for (unsigned i = 0; i < flow->options.loops; i++) {
-		if (!chains[i])
-			continue;
-		sequencer_settle(chains[i]);
-	}
+	sequencer_settle_chains(flow->loops[0], chains);
 	if (sequencer->head && sequencer->head->ready)
 		loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
 }

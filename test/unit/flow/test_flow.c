@@ -362,6 +362,38 @@ heads_are_flushed_by_age_and_cursors_follow(void **state)
 	world_destroy(world);
 }
 
+/* Flushed so often; each question is a turn of every loop, in which timers fire. */
+static void
+await_flushes(struct world *world, uint64_t count)
+{
+	while (world_stats(world).flushes < count)
+		free(world_points(world, 0, NULL));
+}
+
+static void
+cursors_of_a_loop_that_no_record_concerns_follow(void **state)
+{
+	struct world *world = open_world(state);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(world_append(world, 0, "w,device=1 a=1 1"), 0);
+	world_close(world, true);
+	world_open(world);
+	assert_int_equal(world_stats(world).replayed, 0);
+	/* And while it lives: whenever the cursors are to follow, they do. */
+	for (int round = 1; round <= 3; round++) {
+		assert_int_equal(world_append(world, 0, "w,device=1 a=1 1"), 0);
+		free(world_points(world, 0, NULL));
+		atomic_store(&world->env.ahead_ms, 700000 * round);
+		await_flushes(world, (uint64_t)(WORLD_PARTITIONS * round));
+	}
+	world_close(world, false);
+	world_open(world);
+	assert_int_equal(world_stats(world).replayed, 0);
+	check_text(world_points(world, 0, NULL), "w.a{device=1} 1 1\n");
+	world_close(world, false);
+	world_destroy(world);
+}
+
 /* ── what has become too old ── */
 
 struct look {
@@ -521,6 +553,7 @@ main(void)
 		BOTH(what_is_under_way_is_bounded),
 		BOTH(heads_are_flushed_by_size),
 		BOTH(heads_are_flushed_by_age_and_cursors_follow),
+		BOTH(cursors_of_a_loop_that_no_record_concerns_follow),
 		BOTH(days_go_by_age_and_by_bytes_and_stay_away),
 		BOTH(a_flush_that_fails_is_tried_again),
 		BOTH(the_last_flush_leaves_nothing_to_replay),
