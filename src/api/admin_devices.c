@@ -10,6 +10,7 @@
 #include "access_change.h"
 #include "access_registry.h"
 #include "admin_devices.h"
+#include "admin_doc.h"
 #include "check.h"
 #include "erasures.h"
 #include "num.h"
@@ -91,25 +92,32 @@ admin_devices_document(struct device_call *dc, struct span *ret_document)
 
 /* ── on the store's thread ── */
 
+int
+admin_devices_keep(struct admin_call *call, const struct store_device *found,
+    uint64_t users[STORE_USERS_MAX], struct store_device *ret_device)
+{
+	struct store_device device = *found;
+
+	device.tenant = call->tenant;
+	device.id = admin_call_keep(call, found->id);
+	device.name = admin_call_keep(call, found->name);
+	device.group = admin_call_keep(call, found->group);
+	device.place = admin_call_keep(call, found->place);
+	device.config = admin_call_keep(call, found->config);
+	device.hash = admin_call_keep(call, found->hash);
+	memcpy(users, found->users, found->user_count * sizeof users[0]);
+	device.users = users;
+	*ret_device = device;
+	return call->no_memory ? -ENOMEM : 0;
+}
+
 static int
 device_each(void *ctx, const struct store_device *found)
 {
 	struct device_call *dc = ctx;
-	struct admin_call *call = &dc->call;
-	struct store_device *device = &dc->device;
 
-	*device = *found;
-	device->tenant = call->tenant;
-	device->id = admin_call_keep(call, found->id);
-	device->name = admin_call_keep(call, found->name);
-	device->group = admin_call_keep(call, found->group);
-	device->place = admin_call_keep(call, found->place);
-	device->config = admin_call_keep(call, found->config);
-	device->hash = admin_call_keep(call, found->hash);
-	memcpy(dc->users, found->users, found->user_count * sizeof dc->users[0]);
-	device->users = dc->users;
-	call->version = found->version;
-	return call->no_memory ? -ENOMEM : 0;
+	dc->call.version = found->version;
+	return admin_devices_keep(&dc->call, found, dc->users, &dc->device);
 }
 
 int
@@ -513,11 +521,7 @@ static const struct session_route_ops remove_ops = {.end = remove_end, .gone = a
 static const struct session_route_ops login_ops = {.end = login_end, .gone = admin_call_gone};
 
 #define ID_PATH {{"id", "string", "The device's id."}}
-#define IF_MATCH {{"If-Match?", "string", "The ETag of the version that is to be changed."}}
 #define NOT_THERE {404, "", "There is no such device."}
-#define NOT_VALID {422, "", "A member is unknown, or has no valid value."}
-#define CHANGED_SINCE {412, "", "It was changed since."}
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
 	.help = "It is inactive until its configuration sets state. An id or auth that is brought "

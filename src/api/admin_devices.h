@@ -27,6 +27,10 @@ int admin_devices_body(struct device_call *dc, struct span whole, bool optional,
 
 /* ── on the store's thread ── */
 
+/* Copies what was found to the call's memory, its users to `users`. 0 or -ENOMEM. */
+int admin_devices_keep(struct admin_call *call, const struct store_device *found,
+    uint64_t users[STORE_USERS_MAX], struct store_device *ret_device);
+
 /* Finds the device of this id. -ENOENT. */
 int admin_devices_look(struct device_call *dc, struct store_tx *tx);
 

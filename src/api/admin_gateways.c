@@ -9,6 +9,7 @@
 
 #include "access_change.h"
 #include "access_registry.h"
+#include "admin_doc.h"
 #include "admin_things.h"
 #include "check.h"
 #include "num.h"
@@ -447,11 +448,7 @@ static const struct session_route_ops remove_ops = {.end = remove_end, .gone = a
 static const struct session_route_ops login_ops = {.end = login_end, .gone = admin_call_gone};
 
 #define ID_PATH {{"id", "integer", "The gateway's id."}}
-#define IF_MATCH {{"If-Match?", "string", "The ETag of the version that is to be changed."}}
 #define NOT_THERE {404, "", "There is no such gateway."}
-#define NOT_VALID {422, "", "A member is unknown, or has no valid value."}
-#define CHANGED_SINCE {412, "", "It was changed since."}
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
 	.help = "An auth that is brought along is kept as it is. The body may be left out.",

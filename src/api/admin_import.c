@@ -230,25 +230,12 @@ row_insert(struct import_part *part, struct store_tx *tx, struct import_row *row
 	return 0;
 }
 
-/* The device as it is in the store, in the call's memory. */
 static int
 device_each(void *ctx, const struct store_device *found)
 {
 	struct import_part *part = ctx;
-	struct admin_call *call = &part->call;
-	struct store_device *device = &part->device;
 
-	*device = *found;
-	device->tenant = call->tenant;
-	device->id = admin_call_keep(call, found->id);
-	device->name = admin_call_keep(call, found->name);
-	device->group = admin_call_keep(call, found->group);
-	device->place = admin_call_keep(call, found->place);
-	device->config = admin_call_keep(call, found->config);
-	device->hash = admin_call_keep(call, found->hash);
-	memcpy(part->users, found->users, found->user_count * sizeof part->users[0]);
-	device->users = part->users;
-	return call->no_memory ? -ENOMEM : 0;
+	return admin_devices_keep(&part->call, found, part->users, &part->device);
 }
 
 static struct span

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin_doc.h"
 #include "admin_json.h"
 #include "check.h"
 #include "num.h"
@@ -293,7 +294,6 @@ static const struct session_route_ops get_ops = {.end = get_end, .gone = admin_c
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 
 #define ID_PATH {{"id", "integer", "The venue's id."}}
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc put_doc = {
 	.help = "A PNG, JPEG, WebP or SVG picture of at most 8 MiB; its first bytes say which.",

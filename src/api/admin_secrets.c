@@ -9,6 +9,7 @@
 
 #include "access_signing.h"
 #include "admin_call.h"
+#include "admin_doc.h"
 #include "admin_json.h"
 #include "check.h"
 
@@ -233,7 +234,6 @@ static const struct session_route_ops list_ops = {.end = list_end, .gone = admin
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 static const struct session_route_ops rotate_ops = {.end = rotate_end, .gone = admin_call_gone};
 
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
 	.help = "A subscriber's JWT is signed with HS256 and the secret's text, has `kid` = its id,"

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "admin_doc.h"
 #include "admin_json.h"
 #include "check.h"
 #include "registry.h"
@@ -209,7 +210,6 @@ static const struct session_route_ops remove_ops = {.end = remove_end, .gone = a
 
 #define TENANT_PATH {{"tenant", "Name", "The tenant's name."}}
 #define NOT_THERE {404, "", "There is no such tenant."}
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
 	.help = "For those who govern the node. Its users, devices and keys are made with "

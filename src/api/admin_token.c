@@ -20,6 +20,7 @@
 #include "access_change.h"
 #include "access_login.h"
 #include "admin_call.h"
+#include "admin_doc.h"
 #include "admin_users.h"
 #include "check.h"
 #include "json.h"
@@ -422,7 +423,6 @@ static const struct session_route_ops show_ops = {.end = show_end};
 static const struct session_route_ops end_ops = {.end = end_end, .gone = admin_call_gone};
 static const struct session_route_ops revoke_ops = {.end = revoke_end, .gone = admin_call_gone};
 
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc login_doc = {
 	.help = "Name and password as HTTP Basic; a name of another tenant than main is"

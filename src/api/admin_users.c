@@ -8,6 +8,7 @@
 
 #include "access_change.h"
 #include "access_login.h"
+#include "admin_doc.h"
 #include "admin_things.h"
 #include "admin_users.h"
 #include "check.h"
@@ -535,11 +536,7 @@ static const struct session_route_ops put_ops = {.end = put_end, .gone = admin_c
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 
 #define USER_PATH {{"user", "Name", "The user's name."}}
-#define IF_MATCH {{"If-Match?", "string", "The ETag of the version that is to be changed."}}
 #define NOT_THERE {404, "", "There is no such user."}
-#define NOT_VALID {422, "", "A member is missing, unknown, or has no valid value."}
-#define CHANGED_SINCE {412, "", "It was changed since."}
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
 	.body = {"UserNew"},

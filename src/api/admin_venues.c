@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "admin_doc.h"
 #include "admin_things.h"
 #include "check.h"
 #include "num.h"
@@ -519,11 +520,7 @@ static const struct session_route_ops put_ops = {.end = put_end, .gone = admin_c
 static const struct session_route_ops remove_ops = {.end = remove_end, .gone = admin_call_gone};
 
 #define ID_PATH {{"id", "integer", "The venue's id."}}
-#define IF_MATCH {{"If-Match?", "string", "The ETag of the version that is to be changed."}}
 #define NOT_THERE {404, "", "There is no such venue."}
-#define NOT_VALID {422, "", "A member is unknown, or has no valid value."}
-#define CHANGED_SINCE {412, "", "It was changed since."}
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc add_doc = {
 	.body = {"VenueNew"},

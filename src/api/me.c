@@ -10,6 +10,7 @@
 
 #include "access_change.h"
 #include "access_login.h"
+#include "admin_doc.h"
 #include "admin_things.h"
 #include "admin_users.h"
 #include "check.h"
@@ -226,7 +227,6 @@ put_end(struct session_request *request, struct span whole)
 static const struct session_route_ops get_ops = {.end = get_end, .gone = admin_call_gone};
 static const struct session_route_ops put_ops = {.end = put_end, .gone = admin_call_gone};
 
-#define STORE_FAILED {500, "", "The store failed."}
 
 static const struct session_doc get_doc = {
 	.answers = {{200, "Me", "The account, its version as ETag."},
