@@ -113,6 +113,23 @@ test('a line over 1 MiB is rejected, its neighbours stay', async () => {
   assert.equal((await series('wide.v'))[0].points.length, 2);
 });
 
+// [what the bad line has, it]
+const excess = [
+  ['10,000 tags', `x${Array.from({ length: 10_000 }, (_, i) => `,t${i}=1`).join('')} v=1`],
+  ['a tag value of 64 KiB', `x,t=${'v'.repeat(65_536)} v=1`],
+  ['10,000 fields', `x ${Array.from({ length: 10_000 }, (_, i) => `f${i}=1`).join()}`],
+  ['a tag twice', 'x,t=1,t=2 v=1'],
+];
+for (const [index, [what, line]] of excess.entries()) {
+  test(`${what}: the line is rejected with its number, its neighbours stay`, async () => {
+    const name = `excess${index}`;
+    const answer = await write(`${name} v=1 1\n${line}\n${name} v=2 2000000\n`);
+    assert.equal(answer.status, 400);
+    assert.match(answer.json().error, /line 2\b/);
+    assert.deepEqual((await series(`${name}.v`))[0].points, [[0, 1], [2, 2]]);
+  });
+}
+
 test('when the connection breaks, complete lines stay', async () => {
   const raw = await server.connect();
   raw.send('POST /write HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n' +
