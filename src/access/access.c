@@ -21,6 +21,7 @@
 #include "check.h"
 #include "hash.h"
 #include "map.h"
+#include "num.h"
 #include "store.h"
 
 #define PATTERNS_MAX 1000
@@ -356,6 +357,35 @@ access_authenticate(struct access *access, struct span key)
 	access_key_hash(access->secret, key, hash);
 	entry = map_get(&access->by_hash, hash_slot(hash), entry_has_hash, hash);
 	return entry ? access_principal_ref(entry->principal) : NULL;
+}
+
+static bool
+principal_is(const struct access_principal *principal, struct span tenant, struct span name)
+{
+	return span_eq(principal->tenant, tenant) &&
+	    span_eq(span_skip(principal->name, SPAN("app-").len), name);
+}
+
+struct access_principal *
+access_key_find(struct access *access, struct span which)
+{
+	const char *slash = which.len ? memchr(which.ptr, '/', which.len) : NULL;
+	struct span tenant = span_of(which.ptr, slash ? (size_t)(slash - which.ptr) : 0);
+	struct entry *entry;
+	size_t pos = 0;
+	uint64_t id;
+
+	if (num_parse_u64(which, &id) == 0) {
+		entry = map_get(&access->by_id, id_slot(id), entry_has_id, &id);
+		if (entry)
+			return access_principal_ref(entry->principal);
+	}
+	while ((entry = map_next(&access->by_id, &pos))) {
+		if (principal_is(entry->principal, SPAN("main"), which) || (slash &&
+		    principal_is(entry->principal, tenant, span_skip(which, tenant.len + 1))))
+			return access_principal_ref(entry->principal);
+	}
+	return NULL;
 }
 
 struct access_principal *

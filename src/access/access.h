@@ -86,6 +86,10 @@ void access_key_remove(struct access *access, uint64_t id);
  * Constant time in the key's bytes. */
 struct access_principal *access_authenticate(struct access *access, struct span key);
 
+/* The principal of a key by its id in digits, by its name (tenant main) or TENANT/NAME; or NULL. A
+ * reference, as above. Looks at all keys: not for every request. */
+struct access_principal *access_key_find(struct access *access, struct span which);
+
 /* The principal of the admin socket: ADMIN and all else, tenant main. A reference, as above. */
 struct access_principal *access_local(struct access *access);
 

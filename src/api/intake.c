@@ -161,11 +161,10 @@ batch_drop(void *batch)
 	series_batch_destroy(batch);
 }
 
-static int
-record_build(struct intake *intake, const struct judge_body *body, struct journal_record **ret)
+int
+intake_record(const struct access_principal *principal, const struct judge_body *body,
+    struct judge_result *result, struct journal_record **ret_record)
 {
-	const struct access_principal *principal = intake->principal;
-	struct judge_result *result = &intake->result;
 	struct journal_record like = {
 		.count = 1 + (uint32_t)series_batch_count(result->batch) + result->messages,
 		.stream = JOURNAL_REPORTS,
@@ -178,12 +177,14 @@ record_build(struct intake *intake, const struct judge_body *body, struct journa
 		.rejects = result->rejects,
 		.reject_count = result->reject_count,
 	};
-	int error = journal_record_create(&like, true, ret);
+	struct journal_record *record;
+	int error = journal_record_create(&like, true, &record);
 	if (error)
 		return error;
-	(*ret)->parsed = result->batch;
-	(*ret)->parsed_destroy = batch_drop;
+	record->parsed = result->batch;
+	record->parsed_destroy = batch_drop;
 	result->batch = NULL;
+	*ret_record = record;
 	return 0;
 }
 
@@ -197,7 +198,7 @@ record_take_body(struct intake *intake, const struct judge_body *body,
 	buf_init(&rest, 0);
 	int error = buf_append(&rest, body->bytes + body->len, whole->len - body->len);
 	if (!error)
-		error = record_build(intake, body, ret);
+		error = intake_record(intake->principal, body, &intake->result, ret);
 	if (error) {
 		buf_finish(&rest);
 		return error;

@@ -20,6 +20,11 @@ struct intake_kind {
 /* The answer to items of JSON: 202 with what was accepted and what rejected. */
 void api_readings_answer(struct session_request *request, const struct judge_result *result);
 
+/* The record of a body that was judged: its rejections and, taken over, its batch. `body` is
+ * malloc'd; the record takes it over, too. 0 or -ENOMEM: nothing is taken. */
+int intake_record(const struct access_principal *principal, const struct judge_body *body,
+    struct judge_result *result, struct journal_record **ret_record);
+
 /* From a route's begin(): the other three members of its operations must be those below. */
 void intake_begin(struct session_request *request, const struct intake_kind *kind);
 void intake_body(struct session_request *request, struct span bytes);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -242,6 +243,70 @@ socket_listen(const char *address, bool shared)
 fail:
 	close(fd);
 	return error;
+}
+
+/* ── datagrams ── */
+
+int
+socket_bind_datagrams(const char *address, bool shared, size_t buffer_bytes)
+{
+	struct address a;
+	int bytes = (int)MIN(buffer_bytes, (size_t)INT_MAX / 2);
+	int error = parse_address(address, &a);
+	if (error || a.any.sa_family == AF_UNIX)
+		return -EINVAL;
+	int fd = socket(a.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (shared)
+		error = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
+	if (!error && a.any.sa_family == AF_INET6)
+		error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (!error && setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) < 0)
+		error = -errno;
+	if (!error && bind(fd, &a.any, a.len) < 0)
+		error = -errno;
+	if (error)
+		goto fail;
+	return fd;
+
+fail:
+	close(fd);
+	return error;
+}
+
+int
+socket_receive_datagrams(int fd, char *ret_bytes, struct socket_datagram *ret_datagrams)
+{
+	struct mmsghdr messages[SOCKET_DATAGRAMS_MAX];
+	struct iovec places[SOCKET_DATAGRAMS_MAX];
+	int count;
+	for (size_t i = 0; i < SOCKET_DATAGRAMS_MAX; i++) {
+		places[i] = (struct iovec){ret_bytes + i * SOCKET_DATAGRAM_BYTES,
+		    SOCKET_DATAGRAM_BYTES};
+		messages[i] = (struct mmsghdr){.msg_hdr = {
+		    .msg_name = &ret_datagrams[i].peer,
+		    .msg_namelen = sizeof(ret_datagrams[i].peer),
+		    .msg_iov = &places[i],
+		    .msg_iovlen = 1,
+		}};
+	}
+	do {
+		count = recvmmsg(fd, messages, SOCKET_DATAGRAMS_MAX, 0, NULL);
+	} while (count < 0 && errno == EINTR);
+	for (int i = 0; i < count; i++)
+		ret_datagrams[i].len = messages[i].msg_len;
+	return count < 0 ? -errno : count;
+}
+
+uint64_t
+socket_datagrams_lost(int fd)
+{
+	uint32_t figures[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(figures);
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, figures, &len) < 0)
+		return 0;
+	return len > SK_MEMINFO_DROPS * sizeof(figures[0]) ? figures[SK_MEMINFO_DROPS] : 0;
 }
 
 int

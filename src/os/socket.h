@@ -46,6 +46,28 @@ void socket_faulty_destroy(struct socket_env faulty);
  * The descriptor (>= 0), -EADDRINUSE, -EACCES, -EINVAL when `address` is none. */
 int socket_listen(const char *address, bool shared);
 
+/* ── datagrams ── */
+
+#define SOCKET_DATAGRAM_BYTES 65536 /* none is longer */
+#define SOCKET_DATAGRAMS_MAX 16     /* received at a time */
+
+struct socket_datagram {
+	size_t len;
+	struct sockaddr_storage peer;
+};
+
+/* A UDP socket on an address as for socket_listen (but none of Unix), with SO_REUSEPORT when
+ * `shared`. The kernel keeps up to `buffer_bytes` of what is not yet received, as far as
+ * net.core.rmem_max allows. The descriptor, or as socket_listen. */
+int socket_bind_datagrams(const char *address, bool shared, size_t buffer_bytes);
+
+/* What is there, at most SOCKET_DATAGRAMS_MAX: number i in `ret_bytes` at i times
+ * SOCKET_DATAGRAM_BYTES. How many, -EAGAIN: none, or -errno. */
+int socket_receive_datagrams(int fd, char *ret_bytes, struct socket_datagram *ret_datagrams);
+
+/* How many the kernel has thrown away because the buffer was full; 0: it does not say. */
+uint64_t socket_datagrams_lost(int fd);
+
 /* The address a listener is bound to, as text ("127.0.0.1:8080"). 0 or -errno. */
 int socket_local_name(int fd, char *ret_text, size_t len);
 

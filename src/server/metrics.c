@@ -37,6 +37,7 @@ struct figures {
 	struct series_partition_stats series;
 	struct flow_stats flow;
 	uint64_t intake_bytes;
+	struct datagrams_stats udp;
 	uint64_t logins[LOGINS_RESULT_COUNT];
 	struct journal_stats journal;
 	struct retention_stats retention;
@@ -85,6 +86,24 @@ census_word(unsigned index)
 	return words[index];
 }
 
+static const char *
+line_word(unsigned index)
+{
+	return index == 0 ? "accepted" : "rejected";
+}
+
+static const char *
+drop_word(unsigned index)
+{
+	static const char *const words[DATAGRAMS_DROP_COUNT] = {
+	    [DATAGRAMS_FULL] = "full",
+	    [DATAGRAMS_KEY] = "key",
+	    [DATAGRAMS_LIMIT] = "limit",
+	    [DATAGRAMS_FAILED] = "failed",
+	};
+	return words[index];
+}
+
 struct metric {
 	const char *name;
 	enum type type;
@@ -127,6 +146,15 @@ static const struct metric metrics[] = {
     {"weir_logins_total", COUNTER, PLAIN, AT(logins), LOGINS_RESULT_COUNT, "result",
 	logins_result_word, "Logins of persons, by what became of them."},
 
+    ONE("weir_udp_datagrams_total", COUNTER, PLAIN, udp.received,
+	"Datagrams read (udp.listen)."),
+    ONE("weir_udp_bytes_total", COUNTER, PLAIN, udp.bytes, "Bytes of these."),
+    {"weir_udp_lines_total", COUNTER, PLAIN, AT(udp.accepted), 2, "result", line_word,
+	"Lines in these, once they are durable or rejected."},
+    {"weir_udp_dropped_total", COUNTER, PLAIN, AT(udp.dropped), DATAGRAMS_DROP_COUNT, "reason",
+	drop_word, "Datagrams that were not taken: they came too fast, their key may not write or"
+	" is over its limits, or they could not be stored."},
+
     ONE("weir_records_total", COUNTER, PLAIN, flow.records, "Records accepted since the start."),
     ONE("weir_records_failed_total", COUNTER, PLAIN, flow.records_failed,
 	"Records that could not be made durable and were refused."),
@@ -165,7 +193,7 @@ static const struct metric metrics[] = {
 
     ONE("weir_series", GAUGE, PLAIN, series.series, "Series known."),
     {"weir_series_refused_total", COUNTER, PLAIN, AT(flow.series_refused), CENSUS_LIMIT_COUNT,
-	"limit", census_word, "Items refused because they would make a series too many, by limit."},
+	"limit", census_word, "Items refused: they would make a series too many; by limit."},
     ONE("weir_head_points", GAUGE, PLAIN, series.head_points,
 	"Points in memory, not yet in parts."),
     ONE("weir_head_bytes", GAUGE, PLAIN, series.head_bytes, "Memory of these."),
@@ -313,6 +341,11 @@ add_loop(struct figures *sum, const struct server_loop *sl)
 	hub_local_stats(sl->hub, &hub);
 	add_counters(&sum->net, &net, sizeof net);
 	add_counters(&sum->hub, &hub, sizeof hub);
+	if (sl->datagrams) {
+		struct datagrams_stats udp;
+		datagrams_stats(sl->datagrams, &udp);
+		add_counters(&sum->udp, &udp, sizeof udp);
+	}
 	add_counters(&sum->requests, &sl->requests, sizeof sl->requests);
 	sum->mail_waiting += mailbox_count(sl->box);
 	/* Until a server is ready its partitions are the replay's. */

@@ -151,6 +151,76 @@ listen_admin(struct server *server)
 			LOG_TEXT("error", fd == -EINVAL ? "the path is too long" : strerror(-fd))));
 }
 
+/* ── UDP ── */
+
+static void
+datagrams_warn(void *ctx, const char *event, const char *peer, const char *what)
+{
+	struct server *server = ctx;
+	log_event(server->log, LOG_WARN, event,
+	    LOG_FIELDS(LOG_TEXT("what", what), LOG_TEXT("peer", peer ? peer : "any")));
+}
+
+static int
+datagrams_on(struct server_loop *sl, const char *address, bool shared, int *ret_fd)
+{
+	const struct settings *settings = &sl->server->settings;
+	struct datagrams_options options = {
+	    .al = &sl->api,
+	    .fd = socket_bind_datagrams(address, shared, settings->udp.buffer_bytes),
+	    .key = settings->udp.key,
+	    .precision = (enum lp_precision)settings->udp.precision,
+	    .warn = datagrams_warn,
+	    .ctx = sl->server,
+	};
+	if (options.fd < 0)
+		return options.fd;
+	int error = datagrams_create(&options, &sl->datagrams);
+	if (error)
+		close(options.fd);
+	*ret_fd = options.fd;
+	return error;
+}
+
+/* On every loop, as for TCP: the kernel spreads senders. */
+static int
+listen_datagrams(struct server *server, const char *address, char *ret_real)
+{
+	bool shared = server->loop_count > 1;
+	int fd, alone = socket_bind_datagrams(address, false, 0);
+	if (alone < 0)
+		return alone;
+	close(alone);
+	int error = datagrams_on(&server->loops[0], address, shared, &fd);
+	if (!error)
+		error = socket_local_name(fd, ret_real, SERVER_ADDRESS_BYTES);
+	for (unsigned i = 1; i < server->loop_count && !error; i++)
+		error = datagrams_on(&server->loops[i], ret_real, shared, &fd);
+	return error;
+}
+
+static int
+listen_udp(struct server *server, char *ret_reason)
+{
+	const char *address = server->settings.udp.listen;
+	char real[SERVER_ADDRESS_BYTES];
+	if (!*address)
+		return 0;
+	if (!*server->settings.udp.key) {
+		data_explain(ret_reason, "udp.listen needs udp.key: the application key as which "
+		    "what comes by UDP is written");
+		return -EINVAL;
+	}
+	int error = listen_datagrams(server, address, real);
+	if (error) {
+		reason_fill(address, error, ret_reason);
+		return error;
+	}
+	log_event(server->log, LOG_INFO, "listening_udp",
+	    LOG_FIELDS(LOG_TEXT("address", real), LOG_TEXT("key", server->settings.udp.key)));
+	return 0;
+}
+
 int
 server_listen(struct server *server, char *ret_reason)
 {
@@ -163,5 +233,5 @@ server_listen(struct server *server, char *ret_reason)
 		}
 	}
 	listen_admin(server);
-	return 0;
+	return listen_udp(server, ret_reason);
 }

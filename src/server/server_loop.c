@@ -186,6 +186,7 @@ server_loop_destroy(struct server_loop *sl)
 {
 	if (sl->drain_timer.fire)
 		loop_timer_cancel(sl->loop, &sl->drain_timer);
+	datagrams_destroy(sl->datagrams);
 	session_loop_destroy(sl->sessions);
 	registrar_destroy(sl->api.registrar);
 	flow_loop_destroy(sl->flow);
@@ -249,6 +250,7 @@ on_ready(struct mail *mail)
 	atomic_fetch_add(&server->ready_series, stats.series);
 	atomic_fetch_add(&server->ready_parts, stats.parts);
 	session_set_ready(sl->sessions, true);
+	datagrams_start(sl->datagrams);
 	if (sl->index == 0)
 		retention_start(server->retention);
 	if (atomic_fetch_add(&server->loops_ready, 1) + 1 == server->loop_count)
@@ -262,7 +264,8 @@ drain_look(struct loop_timer *timer)
 	struct server_loop *sl = CONTAINER_OF(timer, struct server_loop, drain_timer);
 	struct net_stats stats;
 	net_stats(sl->net, &stats);
-	if (stats.open == 0 && flow_intake_bytes(sl->server->flow) == 0) {
+	if (stats.open == 0 && flow_intake_bytes(sl->server->flow) == 0 &&
+	    !datagrams_waiting(sl->datagrams)) {
 		reply(sl);
 		return;
 	}
@@ -281,6 +284,7 @@ on_drain(struct mail *mail)
 	struct server_loop *sl = CONTAINER_OF(mail, struct server_order, mail)->sl;
 	net_stop_listening(sl->net);
 	session_drain(sl->sessions);
+	datagrams_stop(sl->datagrams);
 	sl->drain_until_ms = loop_mono_ms(sl->loop) + sl->server->settings.net.drain_ms;
 	sl->drain_timer.fire = drain_look;
 	drain_look(&sl->drain_timer);

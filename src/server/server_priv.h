@@ -11,6 +11,7 @@
 #include "access_change.h"
 #include "api.h"
 #include "data.h"
+#include "datagrams.h"
 #include "journal.h"
 #include "logins.h"
 #include "loop.h"
@@ -42,6 +43,7 @@ struct server_loop {
 	struct flow_loop *flow;
 	struct session_loop *sessions;
 	struct api_loop api;         /* what handlers get */
+	struct datagrams *datagrams; /* NULL: udp.listen is empty */
 	struct metrics_requests requests;
 
 	pthread_t thread;

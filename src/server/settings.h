@@ -57,6 +57,10 @@ struct settings {
 		uint64_t bytes_max, chunk_bytes;
 	} intake;
 	struct {
+		uint64_t precision, buffer_bytes;
+		char listen[SETTINGS_TEXT_BYTES], key[SETTINGS_TEXT_BYTES];
+	} udp;
+	struct {
 		uint64_t gather_ms;
 	} store;
 	struct {

@@ -154,6 +154,18 @@ const struct settings_entry settings_table[] = {
 	"Bodies on their way to the disk; above it clients wait or are answered 429."),
     BYTES(intake.chunk_bytes, 4 * KIB, 8 * MIB, "256KiB", RESTART,
 	"How much of a streamed body makes one record of the journal."),
+    TEXT(udp.listen, "", RESTART,
+	"Address for line protocol by UDP, like 127.0.0.1:8089 or [::1]:8089; empty: none. A"
+	" datagram is whole lines, at most 64 KiB; nobody is answered, and nothing proves who sent"
+	" it: listen where only those who may write can send. What could not be taken is in"
+	" weir_udp_dropped_total."),
+    TEXT(udp.key, "", RESTART,
+	"Name (or TENANT/NAME, or id) of the application key as which these lines are written; its"
+	" rights and limits hold."),
+    WORD(udp.precision, "ns|us|ms|s|m|h", "ns", RESTART, "Unit of times in these lines."),
+    BYTES(udp.buffer_bytes, 64 * KIB, GIB, "4MiB", RESTART,
+	"What the kernel may keep of datagrams until they are read, on each loop; no more than"
+	" net.core.rmem_max says."),
     MS(store.gather_ms, 0, MINUTES, "100ms", RESTART,
 	"How long changes of weir.db gather before they are committed together."),
     INT(rate.requests_per_s, 0, 1000000000, "0", LIVE,

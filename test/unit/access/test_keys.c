@@ -419,6 +419,46 @@ key_is_nowhere_on_disk_and_yet_known_after_a_restart(void **state)
 	env_destroy(disk.env);
 }
 
+static void
+keys_are_found_by_id_name_and_tenant(void **state)
+{
+	static const struct {
+		const char *which;
+		uint64_t id; /* 0: nobody */
+	} cases[] = {
+		{"1", 1}, {"ward", 1}, {"main/ward", 1}, {"acme/ward", 2}, {"2", 2},
+		{"acme/", 0}, {"/ward", 0}, {"ward/", 0}, {"3", 0}, {"", 0}, {"app-ward", 0},
+		{"acme/ward/x", 0}, {"a/b", 4}, {"main/a/b", 4}, {"99999999999999999999", 0},
+	};
+	struct access *access = access_make();
+	unsigned char hash[ACCESS_HASH_BYTES] = {0};
+	struct store_key key = {.id = 1, .tenant = SPAN("main"), .name = SPAN("ward"),
+	    .hash = span_of((const char *)hash, sizeof(hash))};
+
+	(void)state;
+	assert_int_equal(access_key_put(access, &key), 0);
+	key.id = 2;
+	key.tenant = SPAN("acme");
+	hash[0] = 2;
+	assert_int_equal(access_key_put(access, &key), 0);
+	key.id = 4;
+	key.tenant = SPAN("main");
+	key.name = SPAN("a/b");
+	hash[0] = 4;
+	assert_int_equal(access_key_put(access, &key), 0);
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct access_principal *principal = access_key_find(access,
+		    span_str(cases[i].which));
+
+		if (cases[i].id == 0 && principal)
+			fail_msg("\"%s\" is somebody", cases[i].which);
+		if (cases[i].id && (!principal || principal->id != cases[i].id))
+			fail_msg("\"%s\" is not key %d", cases[i].which, (int)cases[i].id);
+		access_principal_unref(principal);
+	}
+	access_destroy(access);
+}
+
 int
 main(void)
 {
@@ -435,6 +475,7 @@ main(void)
 		cmocka_unit_test(hash_depends_on_the_secret_and_on_every_byte),
 		cmocka_unit_test(secrets_are_equal_only_as_a_whole),
 		cmocka_unit_test(generated_keys_are_text_and_differ),
+		cmocka_unit_test(keys_are_found_by_id_name_and_tenant),
 		cmocka_unit_test(key_is_nowhere_on_disk_and_yet_known_after_a_restart),
 	};
 

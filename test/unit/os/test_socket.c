@@ -346,11 +346,91 @@ who_is_gone_without_a_word_is_found(void **state)
 		skip();
 }
 
+/* ── datagrams ── */
+
+static void
+datagrams_send(const char *to, const char *bytes, size_t len, unsigned count)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	address.sin_port = htons((uint16_t)atoi(strrchr(to, ':') + 1));
+	assert_int_equal(inet_pton(AF_INET, "127.0.0.1", &address.sin_addr), 1);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(sendto(fd, bytes, len, 0, (struct sockaddr *)&address,
+		    sizeof(address)), len);
+	close(fd);
+}
+
+static void
+datagrams_come_in_batches_with_their_senders(void **state)
+{
+	(void)state;
+	char name[64], peer[64];
+	char *bytes = malloc((size_t)SOCKET_DATAGRAMS_MAX * SOCKET_DATAGRAM_BYTES);
+	struct socket_datagram datagrams[SOCKET_DATAGRAMS_MAX];
+	int fd = socket_bind_datagrams("127.0.0.1:0", false, 1 << 20);
+	assert_true(fd >= 0 && bytes);
+	assert_int_equal(socket_local_name(fd, name, sizeof(name)), 0);
+	assert_int_equal(socket_receive_datagrams(fd, bytes, datagrams), -EAGAIN);
+	datagrams_send(name, "", 0, 1);
+	datagrams_send(name, "cpu v=1", 7, SOCKET_DATAGRAMS_MAX);
+	assert_int_equal(socket_receive_datagrams(fd, bytes, datagrams), SOCKET_DATAGRAMS_MAX);
+	assert_int_equal(datagrams[0].len, 0);
+	for (size_t i = 1; i < SOCKET_DATAGRAMS_MAX; i++) {
+		assert_int_equal(datagrams[i].len, 7);
+		assert_memory_equal(bytes + i * SOCKET_DATAGRAM_BYTES, "cpu v=1", 7);
+		socket_peer_name(&datagrams[i].peer, peer, sizeof(peer));
+		assert_string_equal(peer, "127.0.0.1");
+	}
+	assert_int_equal(socket_receive_datagrams(fd, bytes, datagrams), 1);
+	assert_int_equal(socket_datagrams_lost(fd), 0);
+	memset(bytes, 'x', 65507);
+	datagrams_send(name, bytes, 65507, 1);
+	assert_int_equal(socket_receive_datagrams(fd, bytes, datagrams), 1);
+	assert_int_equal(datagrams[0].len, 65507);
+	close(fd);
+	free(bytes);
+}
+
+static void
+datagrams_that_have_no_room_are_counted(void **state)
+{
+	(void)state;
+	char name[64];
+	int fd = socket_bind_datagrams("127.0.0.1:0", false, 4096);
+	assert_true(fd >= 0);
+	assert_int_equal(socket_local_name(fd, name, sizeof(name)), 0);
+	datagrams_send(name, "cpu v=1", 7, 1000);
+	assert_true(socket_datagrams_lost(fd) > 0 && socket_datagrams_lost(fd) < 1000);
+	close(fd);
+}
+
+static void
+datagram_addresses_are_checked_as_listeners_are(void **state)
+{
+	(void)state;
+	char name[64];
+	int fd = socket_bind_datagrams("[::1]:0", true, 4096);
+	assert_true(fd >= 0);
+	assert_int_equal(socket_local_name(fd, name, sizeof(name)), 0);
+	assert_int_equal(socket_bind_datagrams(name, false, 4096), -EADDRINUSE);
+	int other = socket_bind_datagrams(name, true, 4096);
+	assert_true(other >= 0);
+	close(other);
+	close(fd);
+	assert_int_equal(socket_bind_datagrams("unix:/tmp/x", false, 4096), -EINVAL);
+	assert_int_equal(socket_bind_datagrams("nowhere", false, 4096), -EINVAL);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(bytes_go_over_ipv4),
+	    cmocka_unit_test(datagrams_come_in_batches_with_their_senders),
+	    cmocka_unit_test(datagrams_that_have_no_room_are_counted),
+	    cmocka_unit_test(datagram_addresses_are_checked_as_listeners_are),
 	    cmocka_unit_test(bytes_go_over_ipv6),
 	    cmocka_unit_test(bytes_go_over_a_unix_socket_that_only_we_may_use),
 	    cmocka_unit_test(stale_unix_socket_is_replaced_a_live_one_is_not),
