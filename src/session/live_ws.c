@@ -117,15 +117,51 @@ arm(struct live_ws *ws)
 	net_set_deadline(ws->live.conn, ping_at(ws));
 }
 
+/* ── what is said ── */
+
+struct live_ws_talk *
+live_ws_talk_get(struct live_ws *ws)
+{
+	if (ws->talk)
+		return ws->talk;
+	struct live_ws_talk *talk = calloc(1, sizeof(*talk));
+	if (!talk)
+		return NULL;
+	list_init(&talk->errands);
+	ws->talk = talk;
+	return talk;
+}
+
+void
+live_ws_talk_trim(struct live_ws *ws)
+{
+	const struct live_ws_talk *talk = ws->talk;
+	if (!talk || talk->opening || talk->input.here || talk->acks ||
+	    !list_empty(&talk->errands))
+		return;
+	check(talk->publish_count == 0 && !talk->looking);
+	free(ws->talk);
+	ws->talk = NULL;
+}
+
 /* ── opening ── */
 
 static void
 forget_opening(struct live_ws *ws)
 {
-	if (ws->opening)
-		free(ws->opening->patterns);
-	free(ws->opening);
-	ws->opening = NULL;
+	struct live_ws_opening *opening = ws->talk ? ws->talk->opening : NULL;
+	if (!opening)
+		return;
+	free(opening->patterns);
+	free(opening);
+	ws->talk->opening = NULL;
+}
+
+static void
+send_head(struct live_ws *ws)
+{
+	const struct live_ws_opening *opening = ws->talk->opening;
+	live_send(&ws->live, span_of(opening->head, opening->head_len));
 }
 
 void
@@ -133,6 +169,7 @@ live_ws_opened(struct live_ws *ws)
 {
 	ws->state = LIVE_WS_OPEN;
 	forget_opening(ws);
+	live_ws_talk_trim(ws);
 	arm(ws);
 	net_retry_input(ws->live.conn);
 }
@@ -143,7 +180,7 @@ try_open(struct live_ws *ws)
 	struct live *live = &ws->live;
 	if (ws->state != LIVE_WS_WAIT || !live->conn || live->sink.waiting)
 		return;
-	live_send(live, span_of(ws->opening->head, ws->opening->head_len));
+	send_head(ws);
 	live_ws_opened(ws);
 }
 
@@ -153,7 +190,7 @@ start(struct live *live)
 	struct live_ws *ws = live_ws_of(live);
 	net_set_deadline(live->conn, live->sent_ms + live->sessions->settings.head_ms);
 	if (ws->state == LIVE_WS_TOKEN) {
-		live_send(live, span_of(ws->opening->head, ws->opening->head_len));
+		send_head(ws);
 		net_set_deadline(live->conn, live->sent_ms + TOKEN_MS);
 	} else {
 		try_open(ws);
@@ -167,7 +204,7 @@ open_for_past(struct live_ws *ws)
 	struct live *live = &ws->live;
 	if (ws->state != LIVE_WS_WAIT || !live->conn || !live->pasts)
 		return;
-	live_send(live, span_of(ws->opening->head, ws->opening->head_len));
+	send_head(ws);
 	live_ws_opened(ws);
 }
 
@@ -294,41 +331,50 @@ take_control(struct live_ws *ws, const struct ws_frame *frame, struct span maske
 		send_frame(ws, WS_PONG, span_of(payload, masked.len));
 }
 
+/* What is arriving; NULL: nothing is. */
+static struct live_ws_input *
+input_of(const struct live_ws *ws)
+{
+	return ws->talk && ws->talk->input.here ? &ws->talk->input : NULL;
+}
+
 static void
 forget_input(struct live_ws *ws)
 {
-	if (ws->input)
-		buf_finish(&ws->input->message);
-	free(ws->input);
-	ws->input = NULL;
+	struct live_ws_input *arriving = input_of(ws);
+	if (!arriving)
+		return;
+	buf_finish(&arriving->message);
+	*arriving = (struct live_ws_input){0};
 }
 
-static bool
+/* NULL: memory is out, and the connection is closed. */
+static struct live_ws_input *
 ensure_input(struct live_ws *ws)
 {
-	if (ws->input)
-		return true;
-	ws->input = calloc(1, sizeof(*ws->input));
-	if (!ws->input) {
+	struct live_ws_talk *talk = live_ws_talk_get(ws);
+	if (!talk) {
 		net_close(ws->live.conn, NET_CLOSE_MEMORY);
-		return false;
+		return NULL;
 	}
-	buf_init(&ws->input->message, 0);
-	ws->input->utf8 = UTF8_START;
-	return true;
+	if (talk->input.here)
+		return &talk->input;
+	talk->input = (struct live_ws_input){.here = true, .utf8 = UTF8_START};
+	buf_init(&talk->input.message, 0);
+	return &talk->input;
 }
 
 /* What is wrong with a data frame here: a close code, or 0. */
 static unsigned
 fault_of(const struct live_ws *ws, const struct ws_frame *frame)
 {
-	bool arriving = ws->input != NULL;
+	const struct live_ws_input *arriving = input_of(ws);
 	size_t limit = ws->live.sessions->settings.ws_message_bytes_max;
 	if (frame->opcode == WS_BINARY)
 		return LIVE_WS_CODE_BINARY;
-	if (arriving != (frame->opcode == WS_CONTINUATION))
+	if (!arriving != (frame->opcode != WS_CONTINUATION))
 		return LIVE_WS_CODE_PROTOCOL;
-	if (frame->len > limit || (arriving && ws->input->message.len > limit - frame->len))
+	if (frame->len > limit || (arriving && arriving->message.len > limit - frame->len))
 		return LIVE_WS_CODE_TOO_BIG;
 	return 0;
 }
@@ -357,7 +403,7 @@ take_deflated(struct live_ws *ws, struct span packed)
 static size_t
 take_payload(struct live_ws *ws, struct span bytes)
 {
-	struct live_ws_input *input = ws->input;
+	struct live_ws_input *input = input_of(ws);
 	size_t len = (size_t)MIN((uint64_t)bytes.len, input->frame.len - input->got);
 	struct buf *message = &input->message;
 	if (buf_append(message, bytes.ptr, len)) {
@@ -379,13 +425,15 @@ take_payload(struct live_ws *ws, struct span bytes)
 	if (frame_over)
 		input->in_frame = false;
 	if (over) {
-		ws->input = NULL;
-		if (input->deflated)
-			take_deflated(ws, buf_span(message));
+		struct buf whole = *message;
+		bool deflated = input->deflated;
+		*input = (struct live_ws_input){0};
+		if (deflated)
+			take_deflated(ws, buf_span(&whole));
 		else
-			live_ws_message(ws, buf_span(message));
-		buf_finish(message);
-		free(input);
+			live_ws_message(ws, buf_span(&whole));
+		buf_finish(&whole);
+		live_ws_talk_trim(ws);
 	}
 	return len;
 }
@@ -414,13 +462,14 @@ take_frame(struct live_ws *ws, struct span bytes)
 		    ? "the message is too big" : "this frame cannot come here");
 		return bytes.len + (size_t)head;
 	}
-	if (!ensure_input(ws))
+	struct live_ws_input *arriving = ensure_input(ws);
+	if (!arriving)
 		return bytes.len + (size_t)head;
 	if (frame.opcode != WS_CONTINUATION)
-		ws->input->deflated = frame.rsv1;
-	ws->input->frame = frame;
-	ws->input->got = 0;
-	ws->input->in_frame = true;
+		arriving->deflated = frame.rsv1;
+	arriving->frame = frame;
+	arriving->got = 0;
+	arriving->in_frame = true;
 	return (size_t)head + take_payload(ws, bytes);
 }
 
@@ -433,7 +482,8 @@ input(void *ctx, struct span bytes)
 	if (ws->state == LIVE_WS_OVER)
 		return bytes.len;
 	ws->pinged = false;
-	if (ws->input && ws->input->in_frame)
+	const struct live_ws_input *arriving = input_of(ws);
+	if (arriving && arriving->in_frame)
 		return take_payload(ws, bytes);
 	return take_frame(ws, bytes);
 }
@@ -485,6 +535,7 @@ free_ws(struct live *live)
 	live_ws_forget(ws);
 	forget_input(ws);
 	forget_opening(ws);
+	free(ws->talk);
 	slab_put(&live->sessions->ws_slab, ws);
 }
 
@@ -614,6 +665,15 @@ keep_patterns(struct live_ws_opening *opening, const struct session_subscription
 	return true;
 }
 
+static struct live_ws_opening *
+opening_create(struct live_ws *ws)
+{
+	struct live_ws_talk *talk = live_ws_talk_get(ws);
+	if (talk)
+		talk->opening = calloc(1, sizeof(*talk->opening));
+	return talk ? talk->opening : NULL;
+}
+
 void
 live_ws_init(struct session_loop *sessions)
 {
@@ -633,23 +693,22 @@ session_become_ws(struct session_request *request,
 	}
 	*ws = (struct live_ws){0};
 	live_init(&ws->live, &ws_ops, &ws_sink_ops, request);
-	list_init(&ws->errands);
 	ws->rights = request->route->rights;
 	bool known = request->principal || ws->rights == 0;
 	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
 	struct live_refusal refusal = {503, "memory is out"};
-	ws->opening = calloc(1, sizeof(*ws->opening));
-	bool good = ws->opening && !live_slow_set(&ws->live, subscription->slow) &&
+	struct live_ws_opening *opening = opening_create(ws);
+	bool good = opening && !live_slow_set(&ws->live, subscription->slow) &&
 	    (known ? live_listen(&ws->live, subscription, &refusal) :
-	    keep_patterns(ws->opening, subscription));
+	    keep_patterns(opening, subscription));
 	if (!good) {
 		session_problem(request, refusal.status, NULL, "%s", refusal.detail);
 		live_destroy(&ws->live);
 		return;
 	}
 	ws->deflate = takes_deflate(request);
-	snprintf(ws->opening->from, sizeof(ws->opening->from), "%s", session_peer(request));
-	write_head(ws->opening, request, ws->deflate);
+	snprintf(opening->from, sizeof(opening->from), "%s", session_peer(request));
+	write_head(opening, request, ws->deflate);
 	request->status = 101;
 	live_take(&ws->live, request);
 }

@@ -26,6 +26,7 @@ enum {
 struct live_ws_input {
 	struct ws_frame frame;
 	uint64_t got;          /* of the frame's payload */
+	bool here;             /* one is */
 	bool in_frame;
 	bool deflated;
 	uint32_t utf8;         /* of what is not compressed */
@@ -43,18 +44,23 @@ struct live_ws_opening {
 
 struct live_ws_ack;
 
-struct live_ws {
-	struct live live;
+/* What a client that only listens does not need. */
+struct live_ws_talk {
 	struct live_ws_opening *opening;
-	struct live_ws_input *input;
+	struct live_ws_input input;
 	struct live_ws_ack *acks;    /* oldest first: subscriptions to be confirmed */
 	struct list errands;         /* of live_ws_errand.link: publishes and lookups under way */
 	uint32_t publish_count;
+	bool looking;                /* for the names of ids: input waits */
+};
+
+struct live_ws {
+	struct live live;
+	struct live_ws_talk *talk;   /* NULL: all of it is empty; always there until it is open */
 	uint32_t rights;             /* what the route needs */
 	uint8_t state;               /* enum live_ws_state */
 	bool pinged;                 /* and nothing heard since */
 	bool deflate;                /* compression was agreed on */
-	bool looking;                /* for the names of ids: input waits */
 };
 
 static inline struct live_ws *
@@ -68,6 +74,10 @@ void live_ws_send_text(struct live_ws *ws, struct span text);
 void live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason,
     const char *text);
 void live_ws_opened(struct live_ws *ws); /* the token was good */
+
+/* Where what it says is put. NULL: memory is out. It is given back when nothing is in it. */
+struct live_ws_talk *live_ws_talk_get(struct live_ws *ws);
+void live_ws_talk_trim(struct live_ws *ws);
 
 /* live_ws_json.c */
 void live_ws_message(struct live_ws *ws, struct span text);

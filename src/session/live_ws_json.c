@@ -80,33 +80,39 @@ send_error(struct live_ws *ws, struct span ref, unsigned status, const char *det
 void
 live_ws_confirmed(struct live_ws *ws)
 {
-	while (ws->acks) {
-		struct live_ws_ack *ack = ws->acks;
-		ws->acks = ack->next;
+	while (ws->talk && ws->talk->acks) {
+		struct live_ws_ack *ack = ws->talk->acks;
+		ws->talk->acks = ack->next;
 		send_ok(ws, span_of(ack->ref, ack->len));
 		free(ack);
 	}
+	live_ws_talk_trim(ws);
 }
 
 /* Acknowledges as soon as every subscription is in force. */
 static void
 acknowledge_later(struct live_ws *ws, struct span ref)
 {
-	if (ref.len) {
-		struct live_ws_ack *ack = malloc(sizeof(*ack) + ref.len), **at = &ws->acks;
-		if (!ack) {
-			net_close(ws->live.conn, NET_CLOSE_MEMORY);
-			return;
-		}
-		ack->next = NULL;
-		ack->len = ref.len;
-		memcpy(ack->ref, ref.ptr, ref.len);
-		while (*at)
-			at = &(*at)->next;
-		*at = ack;
-	}
-	if (ws->live.sink.waiting == 0)
+	if (ws->live.sink.waiting == 0) {
 		live_ws_confirmed(ws);
+		send_ok(ws, ref);
+		return;
+	}
+	if (!ref.len)
+		return;
+	struct live_ws_talk *talk = live_ws_talk_get(ws);
+	struct live_ws_ack *ack = talk ? malloc(sizeof(*ack) + ref.len) : NULL;
+	if (!ack) {
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+		return;
+	}
+	ack->next = NULL;
+	ack->len = ref.len;
+	memcpy(ack->ref, ref.ptr, ref.len);
+	struct live_ws_ack **at = &talk->acks;
+	while (*at)
+		at = &(*at)->next;
+	*at = ack;
 }
 
 /* ── reading ── */
@@ -300,8 +306,9 @@ authenticate(const struct live_ws *ws, struct span credential)
 {
 	const struct session_loop *sessions = ws->live.sessions;
 	struct access_limits *limits = sessions->settings.limits;
+	const struct live_ws_opening *opening = ws->talk ? ws->talk->opening : NULL;
 	struct span address =
-	    span_str(ws->opening ? ws->opening->from : net_peer(ws->live.conn));
+	    span_str(opening ? opening->from : net_peer(ws->live.conn));
 	uint64_t now_ns = env_mono_ns(loop_env(sessions->loop));
 	if (access_limits_failures(limits, address, now_ns))
 		return NULL;
@@ -326,7 +333,7 @@ do_token(struct live_ws *ws, const struct call *call)
 	if (ws->state == LIVE_WS_TOKEN) {
 		struct live_refusal refusal;
 		live_identify(live, principal);
-		if (!live_listen(live, &ws->opening->asked, &refusal)) {
+		if (!live_listen(live, &ws->talk->opening->asked, &refusal)) {
 			send_error(ws, call->ref, refusal.status, refusal.detail);
 			live_ws_close(ws, LIVE_WS_CODE_POLICY, NET_CLOSE_PROTOCOL, refusal.detail);
 			return;
@@ -375,7 +382,8 @@ struct live_ws_errand {
 static struct live_ws_errand *
 errand_create(struct live_ws *ws, struct span text, struct span ref)
 {
-	struct live_ws_errand *errand = malloc(sizeof(*errand) + text.len);
+	struct live_ws_talk *talk = live_ws_talk_get(ws);
+	struct live_ws_errand *errand = talk ? malloc(sizeof(*errand) + text.len) : NULL;
 	if (!errand) {
 		send_error(ws, ref, 503, "memory is out");
 		return NULL;
@@ -384,14 +392,16 @@ errand_create(struct live_ws *ws, struct span text, struct span ref)
 	errand->len = text.len;
 	if (text.len)
 		memcpy(errand->text, text.ptr, text.len);
-	list_push_back(&ws->errands, &errand->link);
+	list_push_back(&talk->errands, &errand->link);
 	return errand;
 }
 
 static void
 pause_input(struct live_ws *ws)
 {
-	net_pause_input(ws->live.conn, ws->looking || ws->publish_count >= PUBLISHES_MAX);
+	const struct live_ws_talk *talk = ws->talk;
+	net_pause_input(ws->live.conn,
+	    talk && (talk->looking || talk->publish_count >= PUBLISHES_MAX));
 }
 
 static unsigned
@@ -416,7 +426,7 @@ publish_done(void *ctx, int error, struct span id_or_detail)
 	struct buf text;
 	list_remove(&publish->link);
 	buf_init(&text, 0);
-	if (ws && ws->publish_count-- == PUBLISHES_MAX)
+	if (ws && ws->talk->publish_count-- == PUBLISHES_MAX)
 		pause_input(ws);
 	if (ws && error) {
 		buf_append_span(&text, id_or_detail);
@@ -428,6 +438,8 @@ publish_done(void *ctx, int error, struct span id_or_detail)
 	}
 	buf_finish(&text);
 	free(publish);
+	if (ws)
+		live_ws_talk_trim(ws);
 }
 
 /* Why it may not be published; NULL: it may. */
@@ -470,7 +482,7 @@ do_publish(struct live_ws *ws, const struct call *call)
 	struct live_ws_errand *publish = errand_create(ws, call->ref, call->ref);
 	if (!publish)
 		return;
-	if (++ws->publish_count == PUBLISHES_MAX)
+	if (++ws->talk->publish_count == PUBLISHES_MAX)
 		pause_input(ws);
 	struct session_loop *sessions = ws->live.sessions;
 	sessions->hooks.publish(sessions->app, ws->live.principal, call->names, call->name_count,
@@ -522,7 +534,7 @@ lookup_done(void *ctx, int error, const struct span *names)
 	struct call call;
 	list_remove(&lookup->link);
 	if (ws) {
-		ws->looking = false;
+		ws->talk->looking = false;
 		pause_input(ws);
 	}
 	if (ws && ws->state == LIVE_WS_OPEN && !error) {
@@ -534,6 +546,8 @@ lookup_done(void *ctx, int error, const struct span *names)
 		call_finish(&call);
 	}
 	free(lookup);
+	if (ws)
+		live_ws_talk_trim(ws);
 }
 
 /* Looks the names up, and hears the message again when they are known. */
@@ -553,7 +567,7 @@ look_up(struct live_ws *ws, const struct call *call, struct span text, size_t co
 			ids[at++] = call->names[i];
 	}
 	if (lookup) {
-		ws->looking = true;
+		ws->talk->looking = true;
 		pause_input(ws);
 		sessions->hooks.names(sessions->app, live_tenant(&ws->live), ids, count,
 		    lookup_done, lookup);
@@ -607,13 +621,14 @@ live_ws_message(struct live_ws *ws, struct span text)
 void
 live_ws_forget(struct live_ws *ws)
 {
-	while (ws->acks) {
-		struct live_ws_ack *ack = ws->acks;
-		ws->acks = ack->next;
+	struct live_ws_talk *talk = ws->talk;
+	while (talk && talk->acks) {
+		struct live_ws_ack *ack = talk->acks;
+		talk->acks = ack->next;
 		free(ack);
 	}
-	while (!list_empty(&ws->errands)) {
-		struct list *link = ws->errands.next;
+	while (talk && !list_empty(&talk->errands)) {
+		struct list *link = talk->errands.next;
 		CONTAINER_OF(link, struct live_ws_errand, link)->ws = NULL;
 		list_remove(link);
 	}
