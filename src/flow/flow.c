@@ -51,6 +51,10 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 		return -ENOMEM;
 	flow->options = *options;
 	flow->next_part_id = 1;
+	flow->floors.highest = INT64_MIN;
+	flow->floors.of = flow->floor_of;
+	for (uint32_t p = 0; p < FLOW_PARTITIONS_MAX; p++)
+		flow->floor_of[p] = INT64_MIN;
 	pthread_mutex_init(&flow->tombs_lock, NULL);
 	int error = hub_create(options->loops, &flow->hub);
 	if (!error)
@@ -164,6 +168,17 @@ flow_count_series(struct flow *flow)
 	return error;
 }
 
+void
+flow_floor_raise(struct flow *flow, uint32_t partition)
+{
+	int64_t floor_ms = series_partition_floor(flow->partitions[partition]);
+	int64_t highest = atomic_load(&flow->floors.highest);
+	atomic_store(&flow->floor_of[partition], floor_ms);
+	while (highest < floor_ms &&
+	    !atomic_compare_exchange_weak(&flow->floors.highest, &highest, floor_ms))
+		continue;
+}
+
 int
 flow_maker_restore(struct flow *flow, uint64_t series, uint64_t maker)
 {
@@ -174,6 +189,8 @@ int
 flow_start(struct flow *flow)
 {
 	int error = flow_count_series(flow);
+	for (uint32_t p = 0; p < flow->options.partitions; p++)
+		flow_floor_raise(flow, p);
 	if (!error && flow->makers)
 		error = makers_settle(flow->makers, flow->census);
 	return error ? error : sequencer_start(flow);
@@ -186,6 +203,7 @@ flow_loop_set_times(struct flow_loop *fl, int64_t future_ms, int64_t past_ms, in
 		.future_ms = future_ms,
 		.past_ms = past_ms,
 		.kept_ms = kept_ms,
+		.floors = &fl->flow->floors,
 		.census = fl->flow->census,
 	};
 	judge_set_limits(fl->judge, &limits);

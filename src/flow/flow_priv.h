@@ -208,6 +208,9 @@ void release_send(struct release *release, uint64_t seq_last);
 
 /* ── flow.c ── */
 
+/* The floor of a partition has risen: judges are to know. On its owner. */
+void flow_floor_raise(struct flow *flow, uint32_t partition);
+
 /* At start: all series of the partitions count. Once. 0 or -ENOMEM. */
 int flow_count_series(struct flow *flow);
 
@@ -231,6 +234,8 @@ struct flow {
 	struct census *census;             /* NULL: there is no limit on series */
 	struct makers *makers;             /* NULL: there is none on those of a principal */
 	bool counted;                      /* the census has all that parts have */
+	struct judge_floors floors;
+	_Atomic int64_t floor_of[FLOW_PARTITIONS_MAX];
 };
 
 struct flow_loop {

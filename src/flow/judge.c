@@ -183,6 +183,16 @@ judge_time(const struct judge_run *run, int64_t ms)
 	return limits->kept_ms && ms < now - limits->kept_ms ? VERDICT_TOO_OLD : 0;
 }
 
+bool
+judge_points_kept(const struct judge_run *run)
+{
+	const struct judge_point *points = run->judge->points;
+	for (size_t i = 0; i < run->judge->point_count; i++)
+		if (!judge_kept(run, points[i].partition, points[i].time_ms))
+			return false;
+	return true;
+}
+
 int
 judge_points_allow(struct judge_run *run)
 {

@@ -8,6 +8,7 @@
 #ifndef WEIR_JUDGE_H
 #define WEIR_JUDGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,10 +59,17 @@ void judge_result_too_long(struct judge_result *result);
 int judge_create(uint32_t partitions, struct judge **ret_judge);
 void judge_destroy(struct judge *judge);
 
+/* What retention has given up: points of a partition before its floor are not kept. Any thread. */
+struct judge_floors {
+	_Atomic int64_t highest;    /* none lies above it */
+	_Atomic int64_t *of;        /* by partition; INT64_MIN: nothing is gone */
+};
+
 /* Which times and series are taken, live. 0 and NULL: any. */
 struct judge_limits {
 	int64_t future_ms, past_ms; /* from the arrival */
 	int64_t kept_ms;            /* older points are not kept: too_old */
+	const struct judge_floors *floors; /* likewise; the caller's, as the census */
 	struct census *census;      /* the caller's; of the judge's life */
 };
 void judge_set_limits(struct judge *judge, const struct judge_limits *limits);

@@ -296,7 +296,18 @@ reading_scan(struct item *item, bool seconds, struct reading *reading)
 }
 
 static int
-reading_store(struct item *item, const struct reading *reading)
+reading_reject(struct item *item, int32_t index, const struct reading *reading)
+{
+	char text[128];
+	if (!reading->culprit.ptr)
+		return judge_reject(item->run, index, reading->code, 0, NULL, NULL);
+	snprintf(text, sizeof text, "\"%.*s\": %s", (int)MIN(reading->culprit.len, 40u),
+	    reading->culprit.ptr, verdict_text(reading->code));
+	return judge_reject(item->run, index, reading->code, 0, NULL, text);
+}
+
+static int
+reading_store(struct item *item, int32_t index, struct reading *reading)
 {
 	struct judge_run *run = item->run;
 	struct judge *judge = run->judge;
@@ -304,6 +315,10 @@ reading_store(struct item *item, const struct reading *reading)
 	uint32_t partition =
 	    series_partition_of(run->body->tenant, item->device.id, judge->partitions);
 	int64_t time_ms = reading->has_time ? reading->time_ms : run->body->arrival_ms;
+	if (!judge_kept(run, partition, time_ms)) {
+		reading_blame(reading, VERDICT_TOO_OLD, SPAN("time"));
+		return reading_reject(item, index, reading);
+	}
 	for (size_t i = 0; i < reading->count; i++) {
 		int len = series_key_build(judge->key, sizeof judge->key, run->body->tenant,
 		    reading->metrics[i].name, &tag, 1);
@@ -316,17 +331,6 @@ reading_store(struct item *item, const struct reading *reading)
 	}
 	item->accepted++;
 	return 0;
-}
-
-static int
-reading_reject(struct item *item, int32_t index, const struct reading *reading)
-{
-	char text[128];
-	if (!reading->culprit.ptr)
-		return judge_reject(item->run, index, reading->code, 0, NULL, NULL);
-	snprintf(text, sizeof text, "\"%.*s\": %s", (int)MIN(reading->culprit.len, 40u),
-	    reading->culprit.ptr, verdict_text(reading->code));
-	return judge_reject(item->run, index, reading->code, 0, NULL, text);
 }
 
 /* One reading whose first token was read. */
@@ -352,7 +356,8 @@ reading_take(struct item *item, enum json_token token, bool seconds)
 		return 0;
 	if (!reading.code && reading.count == 0)
 		reading.code = VERDICT_NO_VALUES;
-	return reading.code ? reading_reject(item, index, &reading) : reading_store(item, &reading);
+	return reading.code ? reading_reject(item, index, &reading) :
+			      reading_store(item, index, &reading);
 }
 
 /* The value of "readings" or "reading", whose first token was read; the device is known. */

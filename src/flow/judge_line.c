@@ -115,10 +115,11 @@ line_judge(struct judge_run *run, struct span text, struct lp_line *line)
 		if (error)
 			return error;
 	}
-	int error = judge_points_allow(run);
-	if (error == -EDQUOT) {
+	int error = judge_points_kept(run) ? judge_points_allow(run) : -EDOM;
+	if (error == -EDOM || error == -EDQUOT) {
 		judge_points_drop(run);
-		return judge_reject(run, -1, VERDICT_TOO_MANY_SERIES, 0, NULL, run->judge->why);
+		return error == -EDOM ? judge_reject(run, -1, VERDICT_TOO_OLD, 0, NULL, NULL) :
+		    judge_reject(run, -1, VERDICT_TOO_MANY_SERIES, 0, NULL, run->judge->why);
 	}
 	if (error)
 		return error;
@@ -199,6 +200,16 @@ quick_end(const struct judge_run *run, const char **at, const char *end, int64_t
 	return true;
 }
 
+static bool
+quick_kept(const struct judge_run *run, const struct line_shape *shape, size_t count,
+    int64_t time_ms)
+{
+	bool kept = true;
+	for (size_t i = 0; i < count; i++)
+		kept &= judge_kept(run, shape->fields[i].partition, time_ms);
+	return kept;
+}
+
 /* 1: the line at *at was taken, *at is behind it. 0: it was not. -ENOMEM. */
 static int
 line_quick(struct judge_run *run, const char **at, const char *end)
@@ -214,7 +225,8 @@ line_quick(struct judge_run *run, const char **at, const char *end)
 	double values[LINE_CACHE_FIELDS_MAX];
 	int64_t time_ms;
 	size_t count = shape ? quick_values(shape, &p, end, values) : 0;
-	if (count == 0 || !quick_end(run, &p, end, &time_ms))
+	if (count == 0 || !quick_end(run, &p, end, &time_ms) ||
+	    !quick_kept(run, shape, count, time_ms))
 		return 0;
 	for (size_t i = 0; i < count; i++) {
 		struct line_field *field = &shape->fields[i];

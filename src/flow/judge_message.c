@@ -179,6 +179,8 @@ line_settle(struct line *line)
 		error = metrics_take(line);
 	if (!line->code && gate && line->has_gateway)
 		line->code = gate->gateway(gate->ctx, &line->gateway);
+	if (!error && !judge_points_kept(run))
+		line_blame(line, VERDICT_TOO_OLD, NULL);
 	if (!error && !line->code)
 		error = judge_points_allow(run);
 	if (error == -EDQUOT)

@@ -77,6 +77,19 @@ struct span judge_device_id(const struct json_reader *reader, enum json_token to
 /* 0 or the verdict on a point's time. At replay only what no calendar knows is refused. */
 uint32_t judge_time(const struct judge_run *run, int64_t ms);
 
+/* Whether points of then are kept in this partition. At replay all are. */
+static inline bool
+judge_kept(const struct judge_run *run, uint32_t partition, int64_t time_ms)
+{
+	const struct judge_floors *floors = run->result ? run->judge->limits.floors : NULL;
+	return !floors ||
+	    time_ms >= atomic_load_explicit(&floors->highest, memory_order_relaxed) ||
+	    time_ms >= atomic_load_explicit(&floors->of[partition], memory_order_relaxed);
+}
+
+/* Whether all points of the item under way are. */
+bool judge_points_kept(const struct judge_run *run);
+
 /* Whether the points of the item under way may join their series. 0, -ENOMEM, or -EDQUOT: judge.why
  * says why not. */
 int judge_points_allow(struct judge_run *run);

@@ -42,6 +42,14 @@ slot_busy(const struct points_slot *slot)
 	    slot->erase;
 }
 
+/* Of its partition. */
+static uint32_t
+slot_number(const struct points_slot *slot)
+{
+	const struct flow_loop *fl = slot->fl;
+	return fl->index + (uint32_t)(slot - fl->points.slots) * fl->flow->options.loops;
+}
+
 /* ── the way of one piece of work ── */
 
 static void
@@ -217,6 +225,7 @@ slot_done(struct mail *mail)
 		slot_count(slot, &flow->counters.retired, "giving up what is too old");
 		series_partition_retired(slot->partition, slot->retire, slot->error);
 		slot->retire = NULL;
+		flow_floor_raise(flow, slot_number(slot));
 	} else {
 		slot_count(slot, &flow->counters.merges, "merging parts");
 		series_partition_merged(slot->partition, slot->merge, slot->error);

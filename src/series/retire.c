@@ -27,6 +27,12 @@ series_partition_set_floor(struct series_partition *partition, int64_t floor_ms)
 	partition->floor_ms = MAX(partition->floor_ms, floor_ms);
 }
 
+int64_t
+series_partition_floor(const struct series_partition *partition)
+{
+	return partition->floor_ms;
+}
+
 /* ── choosing ── */
 
 static bool

@@ -138,6 +138,8 @@ void series_partition_rolled(struct series_partition *partition, struct series_r
  * At start, before parts are attached. */
 void series_partition_set_floor(struct series_partition *partition, int64_t floor_ms);
 
+int64_t series_partition_floor(const struct series_partition *partition); /* INT64_MIN: none */
+
 struct series_retire;
 /* Days of points that end at or before `points_before_ms` and are rolled up (see
  * series_partition_roll_before), files of roll-ups likewise. NULL: none. */

@@ -138,7 +138,8 @@ const struct settings_entry settings_table[] = {
 	"Points are kept so long after their time, then go by whole UTC days, once roll-ups hold"
 	" them; older ones are rejected as too_old; 0: for ever."),
     BYTES(retention.points_bytes, 0, EIB, "0", LIVE,
-	"Part files of points may take so much disk, then the oldest days go; 0: no limit."),
+	"Part files of points may take so much disk, then the oldest days go; what comes below them"
+	" is rejected as too_old; 0: no limit."),
     S("retention.rollups_s", retention.rollups_ms, 0, 100 * 365 * 24 * HOURS, "0", LIVE,
 	"Roll-ups are kept so long after their time, then go by whole files (those of hours: 32"
 	" days; of days: 1,024); 0: for ever."),

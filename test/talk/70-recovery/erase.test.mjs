@@ -103,6 +103,34 @@ test('points go by the day, their roll-ups stay; what comes too late is told so'
   assert.deepEqual(await counts(server, 'w.a'), [['1', [1000, 3]]]);
 });
 
+test('points go by bytes; what comes below what is gone is refused, all else is shown', async (t) => {
+  const now = Date.now();
+  const old = Math.floor(now / day) * day - 3 * day;
+  const server = await serve(t, { args: looking });
+  await write(server, `${lines('1', old, 1000)}\n${lines('1', now - 5000, 2)}`);
+  await server.stop();
+  await server.again([...looking, '--set', 'retention.points_bytes=1']);
+  const raw = async (device) => (await series(server,
+    `/api/v1/query?metric=w.a&device=${device}&from=${old}&to=${now + day}`))[0]?.points ?? [];
+  await until(async () => (await raw(1)).length === 2, 'retention');
+  for (let life = 0; life < 2; life++) {
+    const late = await write(server,
+      `w,device=1 a=1 ${old + 2000 + life}\nw,device=1 a=1 ${now - 1 - life}`, 400);
+    assert.deepEqual(late.json().rejected.map(({ line, code }) => [line, code]), [[1, 'too_old']]);
+    assert.equal((await raw(1)).length, 3 + life);
+    const item = (id) => ({ device: { id }, readings: [{ time: old + 3000 + life, 'w.a': 1 }] });
+    const answer = (await server.post('/api/v1/readings', [item('1')])).json();
+    assert.deepEqual([answer.accepted, answer.rejected[0].code], [0, 'too_old']);
+    // Of any other device: shown, or refused.
+    for (const id of ['2', '3', '4', '5', '6', '7', '8', '9']) {
+      const { accepted } = (await server.post('/api/v1/readings', [item(id)])).json();
+      assert.equal((await raw(id)).length, accepted * (life + 1), id);
+    }
+    await server.kill9();
+    await server.again();
+  }
+});
+
 test('new series beyond the limit are refused, old ones go on, also after a restart', async (t) => {
   const server = await serve(t, { args: ['--set', 'series.max=2', '--set', 'time.future_s=1h'] });
   await write(server, 'w,device=1 a=1,b=2 1000');

@@ -15,6 +15,7 @@
 
 #include "buf.h"
 #include "check.h"
+#include "flow_priv.h"
 #include "world.h"
 
 static struct world *
@@ -472,7 +473,11 @@ days_go_by_age_and_by_bytes_and_stay_away(void **state)
 	world_close(world, false);
 	world_open(world);
 	check_text(world_points(world, 0, NULL), "w.a{device=1} 259200000 3\n");
-	/* Behind what is kept, however it came to be accepted: not shown, not rolled up. */
+	assert_int_equal(world_append_by(world, 0, "app-a",
+	    "w,device=1 a=9 259199999\nw,device=1 a=3 259200000"), 1);
+	/* Behind what is kept, however it came to be accepted (judged just before): not shown, not
+	 * rolled up. */
+	atomic_store(&world->flow->floors.highest, INT64_MIN);
 	assert_int_equal(world_append(world, 0, "w,device=1 a=9 86400001"), 0);
 	check_text(world_points(world, 0, NULL), "w.a{device=1} 259200000 3\n");
 	world_close(world, true);

@@ -71,6 +71,48 @@ readings_with_times_too_far_off_are_rejected(void **state)
 	judging_check_cases(*state, JOURNAL_FORMAT_JSON, LP_MS, cases, ARRAY_COUNT(cases));
 }
 
+/* Of one partition all before 1000 is gone, of another before 3000. */
+static void
+points_below_the_floor_of_their_partition_are_rejected(void **state)
+{
+	static const struct judging_case lines[] = {
+		{"the first kept", "w,device=a v=1 1000", "w.v{device=a} 1000 1\n", "", NULL},
+		{"a millisecond older, its names known", "w,device=a v=1 999", "",
+		    "0 -1 too_old\n", NULL},
+		{"a millisecond older, its names new", "w,device=a u=1 999", "",
+		    "0 -1 too_old\n", NULL},
+		{"elsewhere nothing is gone", "w,device=e v=1 1\nw,device=e v=2 2",
+		    "w.v{device=e} 1 1\nw.v{device=e} 2 2\n", "", NULL},
+		{"others of the body go on", "w,device=d v=1 2999\nw,device=d v=1 3000",
+		    "w.v{device=d} 3000 1\n", "0 -1 too_old\n", NULL},
+	};
+	static const struct judging_case items[] = {
+		{"one of two readings",
+		    "[{\"device\":{\"id\":\"d\"},\"readings\":[{\"time\":2999,\"t\":1},"
+		    "{\"time\":3000,\"t\":2}]}]",
+		    "t{device=d} 3000 2\n", "0 0 too_old\n", NULL},
+		{"readings before their device",
+		    "[{\"readings\":[{\"time\":999,\"t\":1}],\"device\":{\"id\":\"a\"}},"
+		    "{\"readings\":[{\"time\":999,\"t\":1}],\"device\":{\"id\":\"e\"}}]",
+		    "t{device=e} 999 1\n", "0 0 too_old\n", NULL},
+	};
+	struct judging *judging = *state;
+	_Atomic int64_t of[JUDGING_PARTITIONS];
+	struct judge_floors floors = {.highest = 3000, .of = of};
+	struct judge_limits limits = {.floors = &floors};
+	uint32_t a = series_partition_of(SPAN("main"), SPAN("a"), JUDGING_PARTITIONS);
+	uint32_t d = series_partition_of(SPAN("main"), SPAN("d"), JUDGING_PARTITIONS);
+	uint32_t e = series_partition_of(SPAN("main"), SPAN("e"), JUDGING_PARTITIONS);
+	assert_true(a != d && d != e && a != e);
+	for (uint32_t p = 0; p < JUDGING_PARTITIONS; p++)
+		of[p] = INT64_MIN;
+	of[a] = 1000;
+	of[d] = 3000;
+	judge_set_limits(judging->judge, &limits);
+	judging_check_cases(judging, JOURNAL_FORMAT_LINE, LP_MS, lines, ARRAY_COUNT(lines));
+	judging_check_cases(judging, JOURNAL_FORMAT_JSON, LP_MS, items, ARRAY_COUNT(items));
+}
+
 static void
 new_series_beyond_the_limit_are_rejected_and_old_ones_go_on(void **state)
 {
@@ -385,6 +427,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(lines_with_times_too_far_off_are_rejected),
 		CASE(readings_with_times_too_far_off_are_rejected),
+		CASE(points_below_the_floor_of_their_partition_are_rejected),
 		CASE(new_series_beyond_the_limit_are_rejected_and_old_ones_go_on),
 		cmocka_unit_test(each_tenant_has_its_own_limit_and_all_have_one),
 		cmocka_unit_test(each_principal_has_its_own_limit),
