@@ -77,10 +77,10 @@ list_bytes(struct json_object *list)
 /* One block: the struct, its patterns, their text. */
 struct access_principal *
 access_principal_create(struct span tenant, struct span prefix, struct span name,
-    struct json_object *patterns, struct json_object *publish)
+    struct json_object *patterns, struct json_object *publish, struct span info)
 {
 	struct access_principal *principal = calloc(1, sizeof(*principal) + tenant.len +
-	    prefix.len + name.len + list_bytes(patterns) + list_bytes(publish));
+	    prefix.len + name.len + info.len + list_bytes(patterns) + list_bytes(publish));
 	struct span *spans;
 	char *place;
 
@@ -99,6 +99,7 @@ access_principal_create(struct span tenant, struct span prefix, struct span name
 	spans += principal->pattern_count;
 	principal->publish_count = copy_list(&place, spans, publish);
 	principal->publish = principal->publish_count ? spans : NULL;
+	principal->info = span_keep(&place, info);
 	return principal;
 }
 
@@ -184,7 +185,8 @@ access_create(const unsigned char secret[32], struct access **ret_access)
 	memcpy(access->secret, secret, ACCESS_SECRET_BYTES);
 	sodium_mprotect_readonly(access->secret);
 	access_registry_init(access);
-	access->local = access_principal_create(SPAN("main"), SPAN(""), SPAN("local"), NULL, NULL);
+	access->local = access_principal_create(SPAN("main"), SPAN(""), SPAN("local"), NULL, NULL,
+	    SPAN(""));
 	if (access->local == NULL)
 		goto fail;
 	access->local->kind = ACCESS_LOCAL;
@@ -295,7 +297,7 @@ entry_create(const struct store_key *key, struct entry **ret_entry)
 	entry = calloc(1, sizeof(*entry));
 	if (entry)
 		entry->principal = access_principal_create(key->tenant, SPAN("app-"), key->name,
-		    patterns, NULL);
+		    patterns, NULL, SPAN(""));
 	json_object_put(patterns);
 	if (entry == NULL || entry->principal == NULL) {
 		entry_destroy(entry);

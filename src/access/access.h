@@ -41,6 +41,8 @@ enum access_kind {
 /* "read,write,publish,subscribe" in any order. 0 or -EINVAL (with the offending word). */
 int access_rights_parse(struct span text, uint32_t *ret_rights, struct span *ret_bad);
 
+#define ACCESS_INFO_BYTES_MAX 256
+
 struct access_principal {
 	refcount refs;
 	struct span tenant;  /* "main" */
@@ -58,6 +60,7 @@ struct access_principal {
 					subscriber: those it may subscribe to, none: none */
 	unsigned publish_count;      /* a subscriber's only */
 	const struct span *publish;
+	struct span info;            /* JSON that a subscriber's token shows of him; empty: none */
 };
 
 struct access_principal *access_principal_ref(struct access_principal *principal);

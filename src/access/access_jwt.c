@@ -136,7 +136,8 @@ access_tokens_device(struct access *access, struct span tenant, struct span id)
 
 	if (token)
 		return access_principal_ref(token->principal);
-	principal = access_principal_create(tenant, SPAN("device-"), id, NULL, NULL);
+	principal = access_principal_create(tenant, SPAN("device-"), id, NULL, NULL,
+	    SPAN(""));
 	if (principal == NULL)
 		return NULL;
 	principal->kind = ACCESS_DEVICE;
@@ -401,7 +402,7 @@ person_create(struct access *access, struct json_object *claims)
 	if (user == NULL || user->generation != generation)
 		return NULL;
 	principal = access_principal_create(span_of(user->tenant, user->tenant_len), SPAN("user-"),
-	    span_of(user->name, user->name_len), NULL, NULL);
+	    span_of(user->name, user->name_len), NULL, NULL, SPAN(""));
 	if (principal == NULL)
 		return NULL;
 	principal->kind = ACCESS_PERSON;
@@ -441,6 +442,21 @@ patterns_of(struct json_object *weir, const char *name, struct json_object **ret
 	return access_patterns_valid(*ret_patterns);
 }
 
+/* What it shows of him to others; empty where that is too long. */
+static struct span
+info_of(struct json_object *weir)
+{
+	struct json_object *info;
+	const char *text;
+	size_t len;
+
+	if (!json_object_object_get_ex(weir, "info", &info))
+		return SPAN("");
+	text = json_object_to_json_string_length(info,
+	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	return text && len <= ACCESS_INFO_BYTES_MAX ? span_of(text, len) : SPAN("");
+}
+
 static struct access_principal *
 subscriber_create(const struct access_secret *secret, struct json_object *claims)
 {
@@ -454,7 +470,7 @@ subscriber_create(const struct access_secret *secret, struct json_object *claims
 	    !patterns_of(weir, "subscribe", &subscribe) || !patterns_of(weir, "publish", &publish))
 		return NULL;
 	principal = access_principal_create(span_of(secret->tenant, secret->tenant_len),
-	    SPAN("sub-"), sub, subscribe, publish);
+	    SPAN("sub-"), sub, subscribe, publish, info_of(weir));
 	if (principal == NULL)
 		return NULL;
 	principal->kind = ACCESS_SUBSCRIBER;

@@ -4,6 +4,8 @@
  */
 #include "access_may.h"
 
+#include <string.h>
+
 #include "access_priv.h"
 #include "access_registry.h"
 #include "check.h"
@@ -19,6 +21,8 @@ enum rule {
 	READING, WRITING, /* with that right of a key */
 	LISTENING, PUBLISHING, /* with that right, within its patterns */
 };
+
+#define PRESENCE "$presence/" /* and a channel: where it is told who is subscribed to it */
 
 /* A row per principal; limited persons are a kind of their own. */
 enum role { APPLICATION, LOCAL, STAFF, USER, GATEWAY, DEVICE, SUBSCRIBER, ROLE_COUNT };
@@ -209,7 +213,16 @@ bool
 access_is_view(struct span channel)
 {
 	return span_starts(channel, SPAN("readings/")) ||
-	    span_starts(channel, SPAN("alerts/")) || span_starts(channel, SPAN("gateways/"));
+	    span_starts(channel, SPAN("alerts/")) || span_starts(channel, SPAN("gateways/")) ||
+	    span_starts(channel, SPAN(PRESENCE));
+}
+
+/* Who may hear a channel may hear who is there. */
+static struct span
+heard_of(struct span channel)
+{
+	return span_starts(channel, SPAN(PRESENCE)) ? span_skip(channel, strlen(PRESENCE)) :
+	    channel;
 }
 
 enum access_sight
@@ -245,13 +258,19 @@ access_may(const struct access *access, const struct access_principal *principal
     enum access_verb verb, const struct access_object *object)
 {
 	uint32_t rights = principal->rights;
+	struct access_object heard = *object;
 
 	check(verb < ACCESS_VERB_COUNT && object->what < ACCESS_WHAT_COUNT);
 	if (object->what != ACCESS_A_NODE && !(rights & ACCESS_NODE) &&
 	    !span_eq(object->tenant, principal->tenant))
 		return ACCESS_UNSEEN;
-	if (verb == ACCESS_PUBLISH_TO && access_is_view(object->id))
-		return ACCESS_NO;
+	if (object->what == ACCESS_A_CHANNEL) {
+		if ((verb == ACCESS_PUBLISH_TO || verb == ACCESS_CHANGE) &&
+		    access_is_view(object->id))
+			return ACCESS_NO;
+		heard.id = heard_of(object->id);
+		object = &heard;
+	}
 	switch ((enum rule)rules[role_of(principal)][object->what][verb]) {
 	case NEVER:
 		return ACCESS_NO;

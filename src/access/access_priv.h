@@ -48,7 +48,8 @@ bool access_patterns_valid(struct json_object *patterns);
 /* A principal of kind 0 without rights, in one block. The lists are valid ones, or NULL.
  * NULL: memory is out. */
 struct access_principal *access_principal_create(struct span tenant, struct span prefix,
-    struct span name, struct json_object *patterns, struct json_object *publish);
+    struct span name, struct json_object *patterns, struct json_object *publish,
+    struct span info);
 
 /* What of an address (text without a port) counts: the four bytes of an IPv4 one, the first eight
  * of an IPv6 one. How many; 0: it is none. */

@@ -411,7 +411,7 @@ gateway_create(const struct store_gateway *row, struct gateway **ret_gateway)
 	if (gateway == NULL)
 		return -ENOMEM;
 	gateway->principal = access_principal_create(row->tenant, SPAN("gateway-"),
-	    span_of(id, num_format_u64(id, row->id)), NULL, NULL);
+	    span_of(id, num_format_u64(id, row->id)), NULL, NULL, SPAN(""));
 	if (gateway->principal == NULL) {
 		gateway_destroy(gateway);
 		return -ENOMEM;

@@ -48,6 +48,7 @@ struct api {
 	struct workers *hashers;        /* threads for passwords: as many hashes at once */
 	struct logins *logins;
 	uint64_t token_ms;              /* how long a person's token is valid */
+	bool presence;                  /* channels show who is there, unless they say otherwise */
 	size_t series_max;              /* series one question may touch */
 	size_t chunk_bytes;             /* of a streamed body that make one record */
 	const struct openapi *openapi;  /* what GET /api/v1/openapi.json answers */

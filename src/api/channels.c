@@ -1,5 +1,5 @@
 /*
- * channels.c: /api/v1/channels: made, shown, renewed, closed.
+ * channels.c: /api/v1/channels: made, shown, renewed, closed, and who is there.
  *
  * What is done to a channel that is said by its id asks for its name first, for rights are given
  * for names. A call outlives its request: what was begun is finished.
@@ -27,6 +27,7 @@ struct channel_call {
 	struct api_loop *al;
 	struct access_principal *principal;
 	enum flow_channel_op then;       /* after the name is known */
+	size_t limit;                    /* PRESENCE: then */
 	struct buf text, meta;           /* what op's spans point to */
 	struct span asked;               /* names[0] of NAMES */
 	struct flow_channel_info *infos;
@@ -106,8 +107,9 @@ info_write(struct buf *out, const struct flow_channel_info *info, struct span me
 		buf_append_str(out, ",\"meta\":");
 		buf_append_span(out, meta);
 	}
-	buf_printf(out, ",\"durable\":%s,\"subscribers\":%llu,\"messages\":%llu,\"bytes\":%llu,"
-	    "\"last_id\":", info->durable ? "true" : "false",
+	buf_printf(out, ",\"durable\":%s,\"presence\":%s,\"subscribers\":%llu,"
+	    "\"messages\":%llu,\"bytes\":%llu,\"last_id\":",
+	    info->durable ? "true" : "false", info->presence ? "true" : "false",
 	    (unsigned long long)info->subscribers, (unsigned long long)info->messages,
 	    (unsigned long long)info->bytes);
 	if (info->last_seq)
@@ -155,6 +157,23 @@ answer_list(const struct channel_call *call)
 }
 
 static void
+answer_presence(const struct channel_call *call)
+{
+	const struct flow_presence *presence = &call->op.presence;
+	struct buf out;
+	buf_init(&out, 0);
+	buf_append_str(&out, "{\"items\":[");
+	buf_append_span(&out, buf_span(&call->meta));
+	buf_printf(&out, "],\"members\":%zu,\"unlisted\":%llu,\"next\":", presence->members,
+	    (unsigned long long)presence->unlisted);
+	if (presence->more)
+		buf_printf(&out, "\"%llu\"}", (unsigned long long)presence->number_last);
+	else
+		buf_append_str(&out, "null}");
+	api_answer_buf(call->request, 200, "application/json", &out);
+}
+
+static void
 answer_done(const struct channel_call *call)
 {
 	struct session_request *request = call->request;
@@ -173,6 +192,9 @@ answer_done(const struct channel_call *call)
 	case FLOW_CHANNEL_REMOVE:
 		session_answer(request, 204, NULL, span_of(NULL, 0));
 		return;
+	case FLOW_CHANNEL_PRESENCE:
+		answer_presence(call);
+		return;
 	default:
 		info_write(&out, call->infos,
 		    span_of(call->meta.ptr, call->infos[0].meta_len));
@@ -190,6 +212,9 @@ answer_error(const struct channel_call *call, int error)
 		answer_taken(call);
 	else if (error == -ENOENT)
 		session_problem(request, 404, NULL, "there is no such channel");
+	else if (error == -ENODATA)
+		session_problem(request, 404, NULL, "the channel does not show who is there: "
+		    "it was made without presence");
 	else if (error == -ENOSPC)
 		session_problem(request, 503, NULL, "the disk is full");
 	else if (error == -EIO)
@@ -241,17 +266,26 @@ channels_gone(struct session_request *request, bool broken)
 
 /* ── one that is there ── */
 
+/* 0; -ENOENT: nor may it know of it; -EACCES. */
+static int
+named_fault(const struct channel_call *call, struct span name)
+{
+	bool changes = call_may(call, ACCESS_CHANGE, name);
+	if (call->then == FLOW_CHANNEL_PRESENCE)
+		return call_may(call, ACCESS_LISTEN, name) ? 0 : -ENOENT;
+	if (!changes && !call_may(call, ACCESS_SEE, name))
+		return -ENOENT;
+	return changes || call->then == FLOW_CHANNEL_GET ? 0 : -EACCES;
+}
+
 /* Its name is known: may it be done? */
 static void
 named_done(struct flow_channel *op, int error)
 {
 	struct channel_call *call = CONTAINER_OF(op, struct channel_call, op);
 	const struct flow_channel_info *info = call->infos;
-	struct span name = span_of(info->name, info->name_len);
-	if (!error && !call_may(call, ACCESS_SEE, name) && !call_may(call, ACCESS_CHANGE, name))
-		error = -ENOENT; /* nor may it know of it */
-	else if (!error && call->then != FLOW_CHANNEL_GET && !call_may(call, ACCESS_CHANGE, name))
-		error = -EACCES;
+	if (!error)
+		error = named_fault(call, span_of(info->name, info->name_len));
 	if (error) {
 		call_end(call, error);
 		return;
@@ -259,6 +293,7 @@ named_done(struct flow_channel *op, int error)
 	call->op.op = call->then;
 	call->op.name = call->asked;
 	call->op.meta = &call->meta;
+	call->op.limit = call->limit;
 	call->op.done = op_done;
 	flow_channel(call->al->flow, &call->op);
 }
@@ -370,7 +405,8 @@ name_take(struct body *body, struct channel_call *call)
 	if (hub_name_check(name, &reason))
 		refuse(body, "/name", reason);
 	else if (access_is_view(name))
-		refuse(body, "/name", "names below readings, alerts and gateways are the server's");
+		refuse(body, "/name",
+		    "names below readings, alerts, gateways and $presence are the server's");
 	call->text.len = name.len;
 	call->op.spec.name = name;
 }
@@ -434,12 +470,14 @@ create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
 		history_take(body, &spec->limits);
 	} else if (json_text_eq(reader, SPAN("durable"))) {
 		flag_take(body, "/durable", &spec->durable);
+	} else if (json_text_eq(reader, SPAN("presence"))) {
+		flag_take(body, "/presence", &spec->presence);
 	} else if (json_text_eq(reader, SPAN("meta"))) {
 		meta_take(body, call);
 	} else {
 		json_skip(reader, json_next(reader));
-		refuse(body, NULL, "a channel has name, ttl_s, history, durable,"
-		    " meta and nothing else");
+		refuse(body, NULL, "a channel has name, ttl_s, history, durable, presence, meta"
+		    " and nothing else");
 	}
 }
 
@@ -472,12 +510,15 @@ create_end(struct session_request *request, struct span whole)
 		.bytes = HUB_CHANNEL_BYTES,
 		.messages = HUB_CHANNEL_MESSAGES,
 	};
+	call->op.spec.presence = call->al->api->presence;
 	if (!body_open(&body, request, whole)) {
 		call_destroy(call);
 		return;
 	}
 	while (json_next(&body.reader) == JSON_KEY)
 		create_member(&body, call, &ttl_s);
+	if (call->op.spec.presence && call->op.spec.name.len > FLOW_PRESENCE_NAME_BYTES_MAX)
+		refuse(&body, "/name", "with presence a name has at most 245 bytes");
 	call->op.spec.ttl_ms = (int64_t)ttl_s * 1000;
 	if (!body.answered && !call_may(call, ACCESS_CHANGE, call->op.spec.name.len ?
 	    call->op.spec.name : SPAN("#"))) {
@@ -533,6 +574,22 @@ list_end(struct session_request *request, struct span whole)
 	call_run(call, FLOW_CHANNEL_LIST);
 }
 
+static void
+presence_end(struct session_request *request, struct span whole)
+{
+	uint64_t limit = LIST_DEFAULT, after = 0;
+	(void)whole;
+	if (!api_query_number(request, "limit", 1, LIST_MAX, &limit) ||
+	    !api_query_number(request, "cursor", 0, UINT64_MAX, &after))
+		return;
+	struct channel_call *call = one_create(request);
+	if (!call)
+		return;
+	call->limit = (size_t)limit;
+	call->op.after_id = after;
+	one_run(call, FLOW_CHANNEL_PRESENCE);
+}
+
 /* ── routes ── */
 
 #define OPS(name) static const struct session_route_ops name##_ops = { \
@@ -542,6 +599,7 @@ OPS(renew);
 OPS(remove);
 OPS(get);
 OPS(list);
+OPS(presence);
 
 #define CHANNEL_PATH {{"channel", "string", "Its id, or its name percent-encoded."}}
 
@@ -571,6 +629,23 @@ static const struct session_doc get_doc = {
 	.answers = {{200, "Channel", "The channel."}, {404, "", "There is none."}},
 };
 
+static const struct session_doc presence_doc = {
+	.help = "Of a channel that was made with presence: who is subscribed by its name over a "
+	    "WebSocket, an event stream or a held poll, in the order of their coming, and for some "
+	    "seconds (channels.presence_linger_s) who was. Who may listen to the channel may ask. "
+	    "That somebody came or left is told on $presence/NAME, which no pattern means that "
+	    "begins with a wild card: data is {\"joined\":[…],\"left\":[…],\"members\":N}.",
+	.path = CHANNEL_PATH,
+	.query = {
+		{"limit?", "integer", "1 to 1,000; 100 without."},
+		{"cursor?", "string", "The next of the page before."},
+	},
+	.answers = {
+		{200, "Presence", "A page."},
+		{404, "", "There is no such channel, or it does not show who is there."},
+	},
+};
+
 static const struct session_doc remove_doc = {
 	.help = "Who is subscribed is told.",
 	.path = CHANNEL_PATH,
@@ -598,6 +673,8 @@ const struct session_route api_channels_routes[] = {
 	    "What is known of a channel"),
 	CHANNEL_ROUTE("/api/v1/channels/{channel}", SESSION_DELETE, ACCESS_PUBLISH, remove,
 	    "Closes a channel"),
+	CHANNEL_ROUTE("/api/v1/channels/{channel}/presence", SESSION_GET, ACCESS_SUBSCRIBE,
+	    presence, "Who is subscribed to a channel"),
 	CHANNEL_ROUTE("/api/v1/channels/{channel}/renew", SESSION_POST, ACCESS_PUBLISH, renew,
 	    "Sets when a channel ends"),
 	{.path = NULL},

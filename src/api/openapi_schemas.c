@@ -11,14 +11,16 @@ const struct openapi_schema openapi_schemas[] = {
 	    "A change. before and after are what there was and is, without secrets, or null."},
 	{"Channel",
 	    "{id: integer, name: string, expires_at: Time|null, durable: boolean, "
-	    "subscribers: integer, messages: integer, bytes: integer, last_id: string|null, "
+	    "presence: boolean, subscribers: integer, messages: integer, bytes: integer, last_id: string|null, "
 	    "meta?: any}",
 	    "subscribers: on this node, by its name. meta: of one that is asked for by itself."},
 	{"ChannelMade", "{id: integer, name: string, expires_at: Time|null}", NULL},
 	{"ChannelNew",
 	    "{name?: string, ttl_s?: integer|null, history?: {seconds?: integer, "
-	    "messages?: integer, bytes?: integer}, durable?: boolean, meta?: any}",
-	    "history: 300 s, 1,000 messages, 1 MiB without. meta: at most 4,096 bytes."},
+	    "messages?: integer, bytes?: integer}, durable?: boolean, presence?: boolean, "
+	    "meta?: any}",
+	    "history: 300 s, 1,000 messages, 1 MiB without. presence: whether it shows who is "
+	    "there; as channels.presence says without. meta: at most 4,096 bytes."},
 	{"DemoKey", "{key: string}", NULL},
 	{"Device",
 	    "{id: integer|string, auth?: string|integer}",
@@ -115,6 +117,13 @@ const struct openapi_schema openapi_schemas[] = {
 	{"Polled",
 	    "{messages: [Message], next: string, gap?: boolean, closed?: [integer]}",
 	    "gap: something that was asked for is gone. closed: channels that are no more."},
+	{"Presence",
+	    "{items: [Present], members: integer, unlisted: integer, next: string|null}",
+	    "members: how many there are. unlisted: subscriptions of those there was no room for."},
+	{"Present",
+	    "{name: string, sub?: string, info?: any, connections: integer, since: Time}",
+	    "sub, info: what the token of a subscriber says (info: in the claim weir, at most 256 "
+	    "bytes). connections: 0 of who was there a moment ago."},
 	{"Problem",
 	    "{type: string, title: string, status: integer, detail: string, pointer?: string}",
 	    "What went wrong (RFC 9457). pointer: the member of the body that is meant."},

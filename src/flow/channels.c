@@ -138,6 +138,7 @@ channels_end(struct flow *flow, struct hub_channel *channel)
 	closed->id = channel->id;
 	closed->tenant = span_of(text, tenant.len);
 	closed->name = span_of(text + tenant.len, name.len);
+	presence_end(flow, channel);
 	hub_channels_remove(flow->sequencer.channels.registry, channel);
 	sequencer_submit(flow->loops[0], &closed->entry, FLOW_CLOSED);
 }
@@ -175,20 +176,23 @@ channels_create(struct flow *flow)
 	channels->look.fire = look_fire;
 	channels->viewed_seq = journal_next_seq(flow->options.journal) - 1;
 	channels->viewed_ms = env_now_ms(flow->options.env);
-	return hub_channels_create(flow->options.ring_bytes_max, channels->viewed_seq,
-	    channels->viewed_ms, &channels->registry);
+	int error = presences_create(flow);
+	return error ? error : hub_channels_create(flow->options.ring_bytes_max,
+	    channels->viewed_seq, channels->viewed_ms, &channels->registry);
 }
 
-void
+int
 channels_start(struct flow *flow)
 {
 	look_at(flow, loop_now_ms(flow->loops[0]->loop));
+	return presences_start(flow);
 }
 
 void
 channels_finish(struct flow *flow)
 {
 	struct channels *channels = &flow->sequencer.channels;
+	presences_destroy(channels->presences);
 	if (!channels->registry)
 		return;
 	while (!list_empty(&channels->keys_by_age))
@@ -493,6 +497,7 @@ info_fill(struct flow_channel *op, const struct hub_channel *channel)
 		.name_len = (uint8_t)name.len,
 		.expires_ms = channel->expires_ms,
 		.durable = channel->durable,
+		.presence = channel->presence,
 		.messages = channel->history.count,
 		.bytes = hub_history_bytes(&channel->history),
 		.last_seq = channel->history.seq_last,
@@ -503,14 +508,37 @@ info_fill(struct flow_channel *op, const struct hub_channel *channel)
 	info->meta_len = channel->meta_len;
 }
 
+unsigned
+channels_takes(const struct flow_channel *op)
+{
+	if (op->op != FLOW_CHANNEL_ADD)
+		return 0;
+	return op->spec.presence ? 2 : 1;
+}
+
+/* One that shows who is there: where that is told has the id behind its own. 0 or -ENOMEM. */
+static int
+presence_show(struct flow *flow, struct hub_channel *channel, struct release *release)
+{
+	int error = presence_begin(flow, channel, message_time(flow));
+	if (!error)
+		return release_add_present(release, UINT64_MAX, channel->id,
+		    hub_channel_tenant(channel), hub_channel_name(channel));
+	hub_channels_remove(flow->sequencer.channels.registry, channel);
+	return error;
+}
+
 /* 0, -errno; 1: it goes on by itself. */
 static int
-op_add(struct flow *flow, struct flow_channel *op)
+op_add(struct flow *flow, struct flow_channel *op, struct release *release)
 {
 	struct hub_channel *channel;
-	int error = hub_channels_add(flow->sequencer.channels.registry, op->entry.seq, &op->spec,
+	uint64_t id = op->entry.seq + 1 - channels_takes(op);
+	int error = hub_channels_add(flow->sequencer.channels.registry, id, &op->spec,
 	    message_time(flow), &channel);
 	if (error && error != -EEXIST)
+		return error;
+	if (!error && channel->presence && (error = presence_show(flow, channel, release)))
 		return error;
 	info_fill(op, channel);
 	if (!error && channel->ttl_ms)
@@ -531,8 +559,9 @@ op_list(struct flow *flow, struct flow_channel *op)
 		    after);
 		if (!channel)
 			break;
-		info_fill(op, channel);
 		after = channel->id;
+		if (!span_starts(hub_channel_name(channel), SPAN(PRESENCE_TREE)))
+			info_fill(op, channel);
 	}
 	return 0;
 }
@@ -573,6 +602,8 @@ op_one(struct flow *flow, struct flow_channel *op, struct release *release)
 	if (op->op == FLOW_CHANNEL_RENEW && !channel->durable)
 		channels_renew(flow, channel, op->ttl_ms);
 	info_fill(op, channel);
+	if (op->op == FLOW_CHANNEL_PRESENCE)
+		return presence_list(flow, channel, op);
 	if (channel->durable && op->op != FLOW_CHANNEL_GET) {
 		channels_kept_change(flow, op, channel);
 		return 1;
@@ -580,6 +611,7 @@ op_one(struct flow *flow, struct flow_channel *op, struct release *release)
 	if (op->op == FLOW_CHANNEL_REMOVE) {
 		error = release_add_closed(release, channel->id, hub_channel_tenant(channel),
 		    hub_channel_name(channel));
+		presence_end(flow, channel);
 		hub_channels_remove(registry, channel);
 	}
 	return error;
@@ -609,7 +641,7 @@ channels_apply(struct flow *flow, struct flow_channel *op, struct release *relea
 	int result;
 	op->info_count = 0;
 	if (op->op == FLOW_CHANNEL_ADD)
-		result = op_add(flow, op);
+		result = op_add(flow, op, release);
 	else if (op->op == FLOW_CHANNEL_LIST)
 		result = op_list(flow, op);
 	else if (op->op == FLOW_CHANNEL_NAMES)

@@ -87,6 +87,7 @@ channels_kept_add(struct flow *flow, struct flow_channel *op, const struct hub_c
 		.history_ms = channel->limits.history_ms,
 		.history_bytes = channel->limits.bytes,
 		.history_messages = channel->limits.messages,
+		.presence = channel->presence,
 	};
 	unit_submit(flow, op, add_apply, add_stored);
 }
@@ -207,10 +208,12 @@ flow_channel_restore(struct flow *flow, const struct store_channel *row)
 			.bytes = row->history_bytes,
 			.messages = row->history_messages,
 		},
-		.durable = true,
+		.durable = true, .presence = row->presence,
 	};
 	struct hub_channel *channel;
 	int error = hub_channels_add(channels->registry, row->id, &spec, row->created_ms, &channel);
+	if (!error && row->presence)
+		error = presence_begin(flow, channel, row->created_ms);
 	if (error)
 		return error;
 	hub_channels_renew(channels->registry, channel, row->ttl_ms,

@@ -120,8 +120,10 @@ flow_loop_destroy(struct flow_loop *fl)
 {
 	if (!fl)
 		return;
-	if (fl->index == 0)
+	if (fl->index == 0) {
 		loop_timer_cancel(fl->loop, &fl->flow->sequencer.channels.look);
+		presences_stop(fl->flow);
+	}
 	points_destroy(fl);
 	judge_destroy(fl->judge);
 	free(fl);
@@ -294,10 +296,19 @@ want_send(void *ctx, unsigned loop, struct span tenant, struct span pattern, boo
 	return 0;
 }
 
+static void
+present_send(void *ctx, unsigned loop, uint64_t channel, const struct hub_member *member, bool here)
+{
+	(void)loop;
+	presence_sighted(ctx, channel, member, here);
+}
+
 const struct hub_hooks *
 flow_hub_hooks(void)
 {
-	static const struct hub_hooks hooks = {.want = want_send, .ask = ask_send};
+	static const struct hub_hooks hooks = {
+		.want = want_send, .ask = ask_send, .present = present_send,
+	};
 	return &hooks;
 }
 
@@ -318,6 +329,8 @@ flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
 		.erased = counters->erased,
 		.records_failed = counters->records_failed,
 		.replayed = counters->replayed,
+		.present = counters->present,
+		.presence_told = counters->presence_told,
 	};
 	if (flow->census)
 		census_refused(flow->census, ret_stats->series_refused);

@@ -48,6 +48,8 @@ struct flow_options {
 	/* Beyond it new series are refused; 0: no limit. In all, of a tenant, made by a principal,
 	 * with different values of a tag of a tenant. */
 	uint64_t series_max, tenant_series_max, principal_series_max, tag_values_max;
+	uint64_t presence_linger_ms;  /* who is away no longer than that has not left */
+	uint64_t presence_members_max; /* listed by all channels that show who is there */
 
 	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
 	 * was acknowledged. Does not return to normal work. */
@@ -167,30 +169,44 @@ struct flow_channel_info {
 	uint8_t name_len;
 	char name[HUB_NAME_BYTES_MAX];
 	int64_t expires_ms;             /* INT64_MAX: never */
-	bool durable;
+	bool durable, presence;
 	uint32_t meta_len;              /* GET: in `meta` */
 	uint64_t subscribers;           /* on this node, by its name; GET and LIST */
 	uint64_t messages, bytes, last_seq;
 };
 
 enum flow_channel_op { FLOW_CHANNEL_ADD, FLOW_CHANNEL_RENEW, FLOW_CHANNEL_REMOVE,
-	FLOW_CHANNEL_GET, FLOW_CHANNEL_LIST, FLOW_CHANNEL_NAMES };
+	FLOW_CHANNEL_GET, FLOW_CHANNEL_LIST, FLOW_CHANNEL_NAMES, FLOW_CHANNEL_PRESENCE };
+
+/* Longest name of a channel that shows who is there: it has another one, `$presence/NAME`, where
+ * that is told. */
+#define FLOW_PRESENCE_NAME_BYTES_MAX (HUB_NAME_BYTES_MAX - 10)
+
+/* Of those who are at a channel. */
+struct flow_presence {
+	size_t members;
+	uint64_t unlisted;              /* subscriptions that there was no room for */
+	bool more;                      /* behind number_last, the last one listed */
+	uint64_t number_last;
+};
 
 /* Something about channels. The caller's, flow's from flow_channel until done(). */
 struct flow_channel {
 	struct flow_entry entry;        /* flow's */
 	enum flow_channel_op op;
 	struct hub_channel_spec spec;   /* ADD; of the others the tenant */
-	struct span name;               /* RENEW, REMOVE, GET: which one, name or id */
+	struct span name;               /* RENEW, REMOVE, GET, PRESENCE: which one, name or id */
 	const struct span *names;       /* NAMES: which ones; `limit` of them */
 	int64_t ttl_ms;                 /* RENEW; 0: it stays */
-	uint64_t after_id;              /* LIST: those behind it */
-	size_t limit;                   /* LIST: how many; room in `infos` */
+	uint64_t after_id;              /* LIST: those behind it; PRESENCE: behind this number */
+	size_t limit;                   /* LIST: how many; room in `infos`. PRESENCE: how many */
 	struct flow_channel_info *infos; /* room for one, or for `limit`; the caller's */
-	struct buf *meta;               /* GET: takes the meta data; the caller's */
+	struct buf *meta;               /* GET: takes the meta data; PRESENCE: who is there, JSON
+					objects with commas between; the caller's */
+	struct flow_presence presence;
 	size_t info_count;              /* how many there are; NAMES: the index of the unknown */
-	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM; of a
-	 * durable one -ENOSPC and -EIO: it is not on disk, and as before. */
+	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM; -ENODATA: the
+	 * channel does not show who is there; of a durable one -ENOSPC and -EIO: it is not on disk, and as before. */
 	void (*done)(struct flow_channel *op, int error);
 	struct mail mail;               /* flow's, as all below */
 	struct store_unit unit;
@@ -322,6 +338,7 @@ struct flow_stats {
 	uint64_t erased;                /* steps of erasing */
 	uint64_t records_failed, replayed;
 	uint64_t series_refused[CENSUS_LIMIT_COUNT]; /* points of new series, by limit */
+	uint64_t present, presence_told; /* members listed now; messages about them */
 };
 void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */
 

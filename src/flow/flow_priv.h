@@ -66,8 +66,20 @@ void committer_send(struct committer *committer, struct commit_batch *batch);
 
 struct release;
 
+/* presence.c's. */
+struct presences {
+	struct flow *flow;
+	struct map places;                 /* of struct place: channels that show who is there */
+	struct list away;                  /* of member.away: nobody of them is subscribed now */
+	struct list untold;                /* of place.untold */
+	struct loop_task tell;
+	struct loop_timer timer;           /* after who is away for too long */
+	uint64_t number_last;
+};
+
 struct channels {
 	struct hub_channels *registry;
+	struct presences *presences;
 	struct map keys;                   /* of struct key */
 	struct list keys_by_age;
 	uint64_t viewed_seq;               /* up to which views may have shown something */
@@ -80,7 +92,7 @@ struct channels {
 };
 
 int channels_create(struct flow *flow);  /* 0 or -ENOMEM */
-void channels_start(struct flow *flow);  /* on the first loop, when all is restored */
+int channels_start(struct flow *flow);   /* when all is restored; 0 or -ENOMEM */
 void channels_finish(struct flow *flow);
 
 /* A message gets its seq, its time, its channels; those that are not there yet are made. Whether
@@ -92,11 +104,14 @@ int channels_release(struct flow *flow, struct flow_publish *publish, struct rel
 
 int channels_answer(struct flow *flow, struct flow_past *past, struct release *release);
 
+/* How many seqs it takes: a channel that is made one, its id. */
+unsigned channels_takes(const struct flow_channel *op);
+
 /* 0: it is through, entry.error says how; 1: it goes on by itself. */
 int channels_apply(struct flow *flow, struct flow_channel *op, struct release *release);
 int channels_close(struct flow *flow, struct flow_closed *closed, struct release *release);
 
-/* Removes it, and tells who is subscribed. */
+/* Removes it, and tells who is subscribed. Another one may go with it. */
 void channels_end(struct flow *flow, struct hub_channel *channel);
 
 /* When it ends from now on. */
@@ -104,6 +119,31 @@ int64_t channels_renew(struct flow *flow, struct hub_channel *channel, int64_t t
 
 /* Remembers the message's key, if it has one. 0 or -ENOMEM. */
 int channels_key_keep(struct flow *flow, const struct flow_publish *publish);
+
+/* ── presence.c: on the first loop ── */
+
+#define PRESENCE_TREE "$presence/"
+
+int presences_create(struct flow *flow);   /* 0 or -ENOMEM */
+int presences_start(struct flow *flow);    /* when there are loops; 0 or -ENOMEM */
+void presences_stop(struct flow *flow);    /* on the first loop */
+void presences_destroy(struct presences *presences);
+
+/* A channel shows who is there from now on: takes the id behind its own. 0 or -ENOMEM. */
+int presence_begin(struct flow *flow, const struct hub_channel *channel, int64_t now_ms);
+void presence_end(struct flow *flow, const struct hub_channel *channel); /* if it does */
+
+/* A loop wants a pattern: whether that is a name of one is told it. 0 or -ENOMEM. */
+int presence_wanted(struct flow *flow, unsigned loop, struct span tenant, struct span pattern,
+    struct release *release);
+
+/* 0; -ENODATA: it does not show it; -ENOMEM. */
+int presence_list(const struct flow *flow, const struct hub_channel *channel,
+    struct flow_channel *op);
+
+/* Somebody came or left. Any loop. */
+void presence_sighted(struct flow *flow, uint64_t channel, const struct hub_member *member,
+    bool here);
 
 /* ── channels_kept.c: on the first loop ── */
 
@@ -200,6 +240,9 @@ int release_add_answer(struct release *release, unsigned loop, const struct hub_
     struct hub_message **messages, size_t count); /* takes the array and its references over */
 int release_add_closed(struct release *release, uint64_t id, struct span tenant,
     struct span name);
+/* A channel, which shows who is there, for these loops. */
+int release_add_present(struct release *release, uint64_t loops, uint64_t id, struct span tenant,
+    struct span name);
 int release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq);
 
 /* Hands it to every loop that it concerns, to the first one within the call, and gives the caller's
@@ -217,6 +260,7 @@ int flow_count_series(struct flow *flow);
 struct flow_counters {
 	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
 	atomic_uint_fast64_t merges, rolls, retired, erased, records_failed, replayed;
+	atomic_uint_fast64_t present, presence_told;
 };
 
 struct flow {

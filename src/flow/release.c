@@ -20,7 +20,7 @@ enum { RUN_BYTES_MAX = 64 * 1024 };
 enum { LATE_MS = 1000 };
 
 enum release_kind { RELEASE_RECORD, RELEASE_MESSAGE, RELEASE_CONFIRM, RELEASE_ANSWER,
-	RELEASE_CLOSED };
+	RELEASE_CLOSED, RELEASE_PRESENT };
 
 struct release_item {
 	enum release_kind kind;
@@ -45,10 +45,10 @@ struct release_item {
 			size_t count;
 		} answer;
 		struct {
-			uint64_t id;
+			uint64_t id, loops;
 			uint8_t tenant_len, name_len;
 			char *text; /* tenant, name */
-		} closed;
+		} channel; /* that is closed, or shows who is there */
 	};
 };
 
@@ -177,8 +177,9 @@ release_add_answer(struct release *release, unsigned loop, const struct hub_caug
 	return 0;
 }
 
-int
-release_add_closed(struct release *release, uint64_t id, struct span tenant, struct span name)
+static int
+release_add_channel(struct release *release, enum release_kind kind, uint64_t loops, uint64_t id,
+    struct span tenant, struct span name)
 {
 	struct release_item *item = release_push(release);
 	char *text = malloc(tenant.len + name.len);
@@ -186,26 +187,45 @@ release_add_closed(struct release *release, uint64_t id, struct span tenant, str
 		free(text);
 		return -ENOMEM;
 	}
-	item->kind = RELEASE_CLOSED;
-	item->closed.id = id;
-	item->closed.tenant_len = (uint8_t)tenant.len;
-	item->closed.name_len = (uint8_t)name.len;
-	item->closed.text = text;
+	item->kind = kind;
+	item->channel.id = id;
+	item->channel.loops = loops;
+	item->channel.tenant_len = (uint8_t)tenant.len;
+	item->channel.name_len = (uint8_t)name.len;
+	item->channel.text = text;
 	memcpy(text, tenant.ptr, tenant.len);
 	memcpy(text + tenant.len, name.ptr, name.len);
 	release->loops = flow_all_loops(release->flow);
 	return 0;
 }
 
-static void
-closed_tell(struct flow_loop *fl, const struct release_item *item)
+int
+release_add_closed(struct release *release, uint64_t id, struct span tenant, struct span name)
 {
-	struct span tenant = span_of(item->closed.text, item->closed.tenant_len);
+	return release_add_channel(release, RELEASE_CLOSED, UINT64_MAX, id, tenant, name);
+}
+
+int
+release_add_present(struct release *release, uint64_t loops, uint64_t id, struct span tenant,
+    struct span name)
+{
+	return release_add_channel(release, RELEASE_PRESENT, loops, id, tenant, name);
+}
+
+static void
+channel_tell(struct flow_loop *fl, const struct release_item *item)
+{
+	struct span tenant = span_of(item->channel.text, item->channel.tenant_len);
 	struct hub_target target = {
-		.name = span_of(item->closed.text + tenant.len, item->closed.name_len),
-		.id = item->closed.id,
+		.name = span_of(item->channel.text + tenant.len, item->channel.name_len),
+		.id = item->channel.id,
 	};
-	hub_local_closed(fl->hub, tenant, &target);
+	if (!(item->channel.loops >> fl->index & 1))
+		return;
+	if (item->kind == RELEASE_CLOSED)
+		hub_local_closed(fl->hub, tenant, &target);
+	else
+		hub_local_present(fl->hub, tenant, &target);
 }
 
 /* The next item from *at on that is for this loop, NULL when it is no message or there is none;
@@ -283,7 +303,8 @@ release_apply(struct flow_loop *fl, const struct release_item *item)
 			    item->answer.count);
 		break;
 	case RELEASE_CLOSED:
-		closed_tell(fl, item);
+	case RELEASE_PRESENT:
+		channel_tell(fl, item);
 		break;
 	}
 }
@@ -306,7 +327,8 @@ item_finish(struct release_item *item, struct flow_entry **chains)
 		free(item->answer.messages);
 		break;
 	case RELEASE_CLOSED:
-		free(item->closed.text);
+	case RELEASE_PRESENT:
+		free(item->channel.text);
 		break;
 	case RELEASE_CONFIRM:
 		break;

@@ -175,13 +175,14 @@ publish_number(struct flow *flow, struct flow_publish *publish)
 		batch_add(flow, &publish->ticket);
 }
 
-/* A channel that is made takes a seq, which is its id. */
 static void
 other_number(struct flow *flow, struct flow_entry *entry)
 {
-	bool makes = entry->kind == FLOW_CHANNEL &&
-	    CONTAINER_OF(entry, struct flow_channel, entry)->op == FLOW_CHANNEL_ADD;
-	entry->seq = makes ? sequencer_take(flow, 1) : flow->sequencer.next_seq - 1;
+	unsigned takes = entry->kind == FLOW_CHANNEL ?
+	    channels_takes(CONTAINER_OF(entry, struct flow_channel, entry)) : 0;
+	if (takes)
+		sequencer_take(flow, takes);
+	entry->seq = flow->sequencer.next_seq - 1;
 	entry->ready = true;
 	entry_push(&flow->sequencer, entry);
 }
@@ -262,9 +263,11 @@ want_release(struct flow *flow, const struct flow_want *want, struct release *re
 {
 	unsigned loop = want->entry.origin->index;
 	int error = hub_want(flow->hub, loop, want->tenant, want->pattern, want->wanted);
-	if (error || !want->wanted)
-		return error;
-	return release_add_confirm(release, loop, want->token, want->entry.seq);
+	if (!error && want->wanted)
+		error = release_add_confirm(release, loop, want->token, want->entry.seq);
+	if (!error && want->wanted)
+		error = presence_wanted(flow, loop, want->tenant, want->pattern, release);
+	return error;
 }
 
 /* 0 or -ENOMEM; *ret_gone: the entry is somebody else's from now on. */
@@ -453,8 +456,9 @@ sequencer_start(struct flow *flow)
 	sequencer->tail = &sequencer->head;
 	sequencer->filling = &sequencer->batches[0];
 	sequencer->next_seq = journal_next_seq(flow->options.journal);
-	channels_start(flow);
-	int error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
+	int error = channels_start(flow);
+	if (!error)
+		error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
 	    &flow->committer);
 	return error ? error : reserve_append(flow);
 }

@@ -30,6 +30,7 @@ int hub_pattern_check(struct span pattern, const char **ret_reason);
 bool hub_pattern_is_name(struct span pattern); /* no wild cards */
 bool hub_pattern_is_id(struct span pattern);   /* all digits */
 bool hub_pattern_matches(struct span pattern, struct span name);
+bool hub_name_is_hidden(struct span name); /* from patterns that begin with a wild card: "$…" */
 
 /* Percent-encodes `/ + # %` and controls into a level; an empty part becomes "-". */
 int hub_level_encode(struct buf *out, struct span part);
@@ -138,6 +139,12 @@ struct hub_caught {
 	uint64_t seq;             /* the answer is of this moment */
 };
 
+/* Somebody at a channel that shows who is there. */
+struct hub_member {
+	struct span name;         /* empty: not to be shown */
+	struct span info;         /* JSON of its own; empty: none */
+};
+
 /* All that channels know of a receiver. Called on the loop's thread; none may subscribe,
  * unsubscribe, ask or destroy anything now (record the fact, act in LOOP_WRITE or LOOP_REAP). */
 struct sink;
@@ -159,6 +166,9 @@ struct sink_ops {
 	/* A channel that it subscribed to by name is no more, nor is that subscription: a channel
 	 * that is made by this name later is another one. May be NULL. */
 	void (*closed)(struct sink *sink, const struct hub_target *channel);
+	/* Who it is, where a channel shows who is there; without a name it is not shown. The same
+	 * while it has subscriptions. May be NULL. */
+	void (*who)(const struct sink *sink, struct hub_member *ret_member);
 };
 
 struct sink {
@@ -182,6 +192,10 @@ struct hub_hooks {
 	/* Asks the sequencer, behind all wants told so far; answered by hub_local_caught(…, token,
 	 * …) through the loop's queue. Copies the question. 0 or -ENOMEM. */
 	int (*ask)(void *ctx, unsigned loop, const struct hub_question *question, uint64_t token);
+	/* A sink came to (or left) the channel of this id, by its name; each that leaves came
+	 * before. Copies. NULL where no channel shows who is there. */
+	void (*present)(void *ctx, unsigned loop, uint64_t channel,
+	    const struct hub_member *member, bool here);
 };
 
 int hub_local_create(struct loop *loop, const struct hub_hooks *hooks, void *ctx,
@@ -219,6 +233,11 @@ void hub_local_confirmed(struct hub_local *local, uint64_t token, uint64_t seq);
 void hub_local_caught(struct hub_local *local, const struct hub_caught *caught,
     struct hub_message *const *messages, size_t count);
 void hub_local_closed(struct hub_local *local, struct span tenant,
+    const struct hub_target *channel);
+
+/* The channel of this id shows who is there: tells of all that are subscribed to its name, and from
+ * now on of each that comes or leaves, until it is closed. */
+void hub_local_present(struct hub_local *local, struct span tenant,
     const struct hub_target *channel);
 
 /* Returns how many sinks got it. */

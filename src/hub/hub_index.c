@@ -265,6 +265,9 @@ hub_index_match(const struct hub_index *index, struct span tenant, struct span n
 	if (index->pattern_count == 0)
 		return;
 	const struct hub_node *root = node_get(index, NULL, tenant);
+	struct span level;
+	if (root && hub_name_is_hidden(name) && hub_level_next(&name, &level))
+		root = node_get(index, root, level); /* past what begins with a wild card */
 	if (root)
 		walk_down(&(struct walk){index, visit, ctx}, root, name);
 }

@@ -32,6 +32,7 @@ struct topic {
 	struct list live, waiting; /* of hub_subscription.link */
 	struct list link;
 	uint64_t token;            /* of the want that is not confirmed yet; else 0 */
+	uint64_t shown;            /* the id of the channel that shows who is there; 0: none */
 	char text[];
 };
 
@@ -137,6 +138,7 @@ topic_create(struct hub_local *local, struct span tenant, struct span pattern,
 	if (!topic)
 		return -ENOMEM;
 	topic->count = 0;
+	topic->shown = 0;
 	list_init(&topic->live);
 	list_init(&topic->waiting);
 	list_init(&topic->link);
@@ -169,6 +171,19 @@ topic_release(struct hub_local *local, struct topic *topic)
 	tell_want(local, topic, false, 0);
 	hub_index_remove(&local->topics, &topic->entry);
 	free(topic);
+}
+
+/* Tells that a sink came to what shows who is there, or left it. */
+static void
+tell_present(struct hub_local *local, const struct topic *topic, const struct sink *sink,
+    bool here)
+{
+	struct hub_member member = {{NULL, 0}, {NULL, 0}};
+	if (sink->ops->who)
+		sink->ops->who(sink, &member);
+	if (member.name.len)
+		local->hooks->present(local->ctx, loop_index(local->loop), topic->shown, &member,
+		    here);
 }
 
 static struct hub_subscription **
@@ -219,6 +234,8 @@ subscribe(struct hub_local *local, struct sink *sink, struct span tenant, struct
 	sink->waiting++;
 	topic->count++;
 	list_push_back(&topic->waiting, &subscription->link);
+	if (topic->shown)
+		tell_present(local, topic, sink, true);
 	return 0;
 }
 
@@ -241,6 +258,8 @@ drop_subscription(struct hub_local *local, struct hub_subscription **at)
 	local->stats.subscriptions--;
 	if (!subscription->sink->subscriptions)
 		local->stats.sinks--;
+	if (topic->shown)
+		tell_present(local, topic, subscription->sink, false);
 	slab_put(&local->subscriptions, subscription);
 	topic_release(local, topic);
 }
@@ -670,6 +689,8 @@ hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_t
 	    (struct topic *)hub_index_get(&local->topics, tenant, channel->name);
 	struct hub_subscription *subscription;
 	bool last = !topic;
+	if (topic && topic->shown == channel->id)
+		topic->shown = 0; /* who was there ends with it */
 	while (!last && (subscription = find_in_force(topic))) {
 		struct sink *sink = subscription->sink;
 		last = topic->count == 1; /* it takes the topic with it */
@@ -677,6 +698,28 @@ hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_t
 		if (sink->ops->closed)
 			sink->ops->closed(sink, channel);
 	}
+}
+
+static void
+tell_all_present(struct hub_local *local, const struct topic *topic, const struct list *list)
+{
+	LIST_FOREACH(link, list) {
+		const struct hub_subscription *subscription =
+		    CONTAINER_OF(link, struct hub_subscription, link);
+		tell_present(local, topic, subscription->sink, true);
+	}
+}
+
+void
+hub_local_present(struct hub_local *local, struct span tenant, const struct hub_target *channel)
+{
+	struct topic *topic =
+	    (struct topic *)hub_index_get(&local->topics, tenant, channel->name);
+	if (!topic || topic->shown == channel->id)
+		return; /* a want of before asked for it, too */
+	topic->shown = channel->id;
+	tell_all_present(local, topic, &topic->live);
+	tell_all_present(local, topic, &topic->waiting);
 }
 
 size_t

@@ -1,7 +1,8 @@
 /*
  * hub_name.c: what a channel's name and a subscription's pattern may look like, and which names a
  * pattern means. Levels are what lies between slashes; '+' fills one level, '#' the last ones,
- * none included ("a/#" means "a" too), as in MQTT 5 section 4.7.
+ * none included ("a/#" means "a" too), as in MQTT 5 section 4.7; there, too, a pattern that begins
+ * with a wild card means no name that begins with '$' (4.7.2).
  */
 #include <errno.h>
 
@@ -102,9 +103,17 @@ hub_pattern_is_name(struct span pattern)
 }
 
 bool
+hub_name_is_hidden(struct span name)
+{
+	return name.len && name.ptr[0] == '$';
+}
+
+bool
 hub_pattern_matches(struct span pattern, struct span name)
 {
 	struct span want, level;
+	if (hub_name_is_hidden(name) && pattern.len && memchr("+#", pattern.ptr[0], 2))
+		return false;
 	while (hub_level_next(&pattern, &want)) {
 		if (span_eq(want, SPAN("#")))
 			return true;

@@ -206,6 +206,10 @@ static const struct metric metrics[] = {
     ONE("weir_subscriptions", GAUGE, PLAIN, hub.subscriptions, "Live subscriptions."),
     ONE("weir_subscribers", GAUGE, PLAIN, hub.sinks, "Clients that have any."),
     ONE("weir_delivered_total", COUNTER, PLAIN, hub.delivered, "Messages handed to subscribers."),
+    ONE("weir_present", GAUGE, PLAIN, flow.present,
+	"Members that channels list which show who is there."),
+    ONE("weir_presence_told_total", COUNTER, PLAIN, flow.presence_told,
+	"Messages about who came and who left."),
 
     ONE("weir_disk_used_bytes", GAUGE, PLAIN, retention.disk_bytes,
 	"Journal, part files and weir.db, as of the last look of retention."),

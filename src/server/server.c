@@ -78,6 +78,7 @@ api_init(struct server *server)
 	    .hashers = server->hashers,
 	    .logins = server->logins,
 	    .token_ms = settings->access.token_ms,
+	    .presence = settings->channels.presence,
 	    .series_max = settings->series.query_series_max,
 	    .chunk_bytes = settings->intake.chunk_bytes,
 	    .demo_key = server->options.demo_key,

@@ -243,6 +243,8 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 		return error;
 	struct flow_options options = {
 	    .ring_bytes_max = settings->hub.ring_bytes_max,
+	    .presence_linger_ms = settings->channels.presence_linger_ms,
+	    .presence_members_max = settings->channels.presence_members_max,
 	    .env = server->env,
 	    .journal = server->journal,
 	    .store = server->writer,

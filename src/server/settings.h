@@ -67,6 +67,9 @@ struct settings {
 		uint64_t ring_bytes_max;
 	} hub;
 	struct {
+		uint64_t presence, presence_linger_ms, presence_members_max;
+	} channels;
+	struct {
 		uint64_t requests_per_s, readings_per_s, bytes_per_s, burst_ms, failures_per_s;
 	} rate;
 	struct {

@@ -184,6 +184,13 @@ const struct settings_entry settings_table[] = {
 	" above it 429 for right ones too, but on connections that are known; 0: no limit."),
     BYTES(hub.ring_bytes_max, 0, 64 * GIB, "64MiB", RESTART,
 	"How much of what is published is kept for patterns that ask for the past."),
+    BOOL(channels.presence, "no", RESTART,
+	"Whether channels show who is subscribed that were made without saying so."),
+    S("channels.presence_linger_s", channels.presence_linger_ms, 0, HOURS, "10s", RESTART,
+	"Who is away from such a channel no longer than that, as between two polls or while a"
+	" connection is made anew, has not left it."),
+    INT(channels.presence_members_max, 0, 100000000, "100000", RESTART,
+	"How many are listed by all such channels together; beyond it they are only counted."),
     WORD(log.format, "text|json", "text", LIVE, "How log lines look: key=value, or JSON."),
     WORD(log.level, "debug|info|warn|error", "info", LIVE,
 	"The least that is logged; debug has a line for each request."),

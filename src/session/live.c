@@ -93,6 +93,14 @@ live_tenant(const struct live *live)
 	return live->principal ? live->principal->tenant : SPAN("main");
 }
 
+void
+live_who(const struct sink *sink, struct hub_member *ret_member)
+{
+	const struct live *live = CONTAINER_OF(sink, struct live, sink);
+	if (live->principal)
+		*ret_member = (struct hub_member){live->principal->name, live->principal->info};
+}
+
 static bool
 check_pattern(const struct live *live, struct span pattern, struct live_refusal *ret_refusal)
 {

@@ -56,6 +56,9 @@ bool live_may_listen(const struct live *live, struct span pattern);
 
 struct span live_tenant(const struct live *live);
 
+/* The sink's who(). */
+void live_who(const struct sink *sink, struct hub_member *ret_member);
+
 /* Why a subscription is refused: a status and a sentence. */
 struct live_refusal {
 	unsigned status;

@@ -285,6 +285,7 @@ static const struct live_ops poll_ops = {
 
 static const struct sink_ops poll_sink_ops = {
 	.deliver = deliver, .gap = gap, .caught = caught, .closed = channel_closed,
+	.who = live_who,
 };
 
 void

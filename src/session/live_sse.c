@@ -252,7 +252,7 @@ static const struct live_ops sse_ops = {
 static const struct sink_ops sse_sink_ops = {
 	.deliver = deliver, .deliver_run = deliver_run,
 	.subscribed = subscribed, .gap = gap, .caught = caught,
-	.closed = channel_closed,
+	.closed = channel_closed, .who = live_who,
 };
 
 void

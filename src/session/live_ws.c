@@ -552,7 +552,7 @@ static const struct live_ops ws_ops = {
 static const struct sink_ops ws_sink_ops = {
 	.deliver = deliver, .deliver_run = deliver_run,
 	.subscribed = subscribed, .gap = gap, .caught = caught,
-	.closed = channel_closed,
+	.closed = channel_closed, .who = live_who,
 };
 
 /* ── the handshake ── */

@@ -123,6 +123,7 @@ struct store_channel {
 	int64_t history_ms;
 	uint64_t history_bytes;
 	uint32_t history_messages;
+	bool presence;           /* shows who is there */
 };
 
 /* One of the same tenant and name that is there still takes its leave. */

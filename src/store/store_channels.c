@@ -23,6 +23,7 @@ store_channel_add(struct store_tx *tx, const struct store_channel *channel)
 	bind_i64(statement, 7, channel->history_ms);
 	bind_u64(statement, 8, channel->history_bytes);
 	bind_u64(statement, 9, channel->history_messages);
+	bind_u64(statement, 10, channel->presence);
 	return store_step(tx->store, statement);
 }
 
@@ -74,6 +75,7 @@ channel_row(void *ctx, sqlite3_stmt *statement)
 		.history_ms = sqlite3_column_int64(statement, 6),
 		.history_bytes = column_u64(statement, 7),
 		.history_messages = (uint32_t)column_u64(statement, 8),
+		.presence = column_u64(statement, 9) != 0,
 	};
 
 	return reader->each(reader->ctx, &channel);

@@ -206,6 +206,10 @@ static const char *const steps[] = {
 	"  maker INTEGER NOT NULL"
 	") STRICT;"
 	"PRAGMA user_version = 5;",
+
+	/* 6: channels that show who is there. */
+	"ALTER TABLE channel ADD COLUMN presence INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version = 6;",
 };
 
 #define APPLICATION_ID 1464158546

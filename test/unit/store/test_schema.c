@@ -92,7 +92,7 @@ must_be_channel(void *ctx, const struct store_channel *channel)
 	assert_true(span_eq(channel->meta, SPAN("{}")));
 	assert_true(channel->created_ms == 5 && channel->ttl_ms == 6);
 	assert_true(channel->history_ms == 7 && channel->history_bytes == 8);
-	assert_true(channel->history_messages == 9);
+	assert_true(channel->history_messages == 9 && !channel->presence);
 	++*(unsigned *)ctx;
 	return 0;
 }
@@ -122,6 +122,23 @@ find_version_5(struct store *store)
 
 	find_version_4(store);
 	assert_int_equal(store_makers_load(store, must_be_maker, &count), 0);
+	assert_int_equal(count, 1);
+}
+
+static int
+must_show_who_is_there(void *ctx, const struct store_channel *channel)
+{
+	assert_true(channel->id == 70 && channel->presence);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static void
+find_version_6(struct store *store)
+{
+	unsigned count = 0;
+
+	assert_int_equal(store_channels_load(store, must_show_who_is_there, &count), 0);
 	assert_int_equal(count, 1);
 }
 
@@ -160,6 +177,8 @@ static const struct {
 	 "INSERT INTO cursor VALUES ('series', 3, 77);"
 	 "INSERT INTO channel VALUES (70, 'acme', 'blog/7', '{}', 5, 6, 7, 8, 9);"
 	 "INSERT INTO maker VALUES (-1, 7);", find_version_5},
+	{"INSERT INTO channel VALUES (70, 'acme', 'blog/7', '{}', 5, 6, 7, 8, 9, 1);",
+	 find_version_6},
 };
 
 static void
