@@ -11,8 +11,8 @@ const struct openapi_schema openapi_schemas[] = {
 	    "A change. before and after are what there was and is, without secrets, or null."},
 	{"Channel",
 	    "{id: integer, name: string, expires_at: Time|null, durable: boolean, "
-	    "presence: boolean, subscribers: integer, messages: integer, bytes: integer, last_id: string|null, "
-	    "meta?: any}",
+	    "presence: boolean, subscribers: integer, messages: integer, bytes: integer, "
+	    "last_id: string|null, meta?: any}",
 	    "subscribers: on this node, by its name. meta: of one that is asked for by itself."},
 	{"ChannelMade", "{id: integer, name: string, expires_at: Time|null}", NULL},
 	{"ChannelNew",

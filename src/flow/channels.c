@@ -176,7 +176,7 @@ channels_create(struct flow *flow)
 	channels->look.fire = look_fire;
 	channels->viewed_seq = journal_next_seq(flow->options.journal) - 1;
 	channels->viewed_ms = env_now_ms(flow->options.env);
-	int error = presences_create(flow);
+	int error = presence_create(flow);
 	return error ? error : hub_channels_create(flow->options.ring_bytes_max,
 	    channels->viewed_seq, channels->viewed_ms, &channels->registry);
 }
@@ -185,14 +185,14 @@ int
 channels_start(struct flow *flow)
 {
 	look_at(flow, loop_now_ms(flow->loops[0]->loop));
-	return presences_start(flow);
+	return presence_start(flow);
 }
 
 void
 channels_finish(struct flow *flow)
 {
 	struct channels *channels = &flow->sequencer.channels;
-	presences_destroy(channels->presences);
+	presence_destroy(channels->presences);
 	if (!channels->registry)
 		return;
 	while (!list_empty(&channels->keys_by_age))

@@ -122,7 +122,7 @@ flow_loop_destroy(struct flow_loop *fl)
 		return;
 	if (fl->index == 0) {
 		loop_timer_cancel(fl->loop, &fl->flow->sequencer.channels.look);
-		presences_stop(fl->flow);
+		presence_stop(fl->flow);
 	}
 	points_destroy(fl);
 	judge_destroy(fl->judge);

@@ -206,7 +206,8 @@ struct flow_channel {
 	struct flow_presence presence;
 	size_t info_count;              /* how many there are; NAMES: the index of the unknown */
 	/* On the loop that asked. 0; -EEXIST (infos[0] has it), -ENOENT, -ENOMEM; -ENODATA: the
-	 * channel does not show who is there; of a durable one -ENOSPC and -EIO: it is not on disk, and as before. */
+	 * channel does not show who is there; of a durable one -ENOSPC and -EIO: it is not on disk,
+	 * and as before. */
 	void (*done)(struct flow_channel *op, int error);
 	struct mail mail;               /* flow's, as all below */
 	struct store_unit unit;

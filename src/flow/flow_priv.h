@@ -124,10 +124,10 @@ int channels_key_keep(struct flow *flow, const struct flow_publish *publish);
 
 #define PRESENCE_TREE "$presence/"
 
-int presences_create(struct flow *flow);   /* 0 or -ENOMEM */
-int presences_start(struct flow *flow);    /* when there are loops; 0 or -ENOMEM */
-void presences_stop(struct flow *flow);    /* on the first loop */
-void presences_destroy(struct presences *presences);
+int presence_create(struct flow *flow);   /* 0 or -ENOMEM */
+int presence_start(struct flow *flow);    /* when there are loops; 0 or -ENOMEM */
+void presence_stop(struct flow *flow);    /* on the first loop */
+void presence_destroy(struct presences *presences);
 
 /* A channel shows who is there from now on: takes the id behind its own. 0 or -ENOMEM. */
 int presence_begin(struct flow *flow, const struct hub_channel *channel, int64_t now_ms);

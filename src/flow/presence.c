@@ -1,9 +1,9 @@
 /*
  * presence.c: who is subscribed to the channels that show it, on the first loop.
  *
- * Loops tell of each subscription that comes or goes; here they are counted by who it is. Who comes
- * is told at once, who left only when he was away for a while: a poll that comes back for more, or a
- * connection that is made again, is no departure. What a turn brings is told in one message, on a
+ * Loops tell of each subscription that comes or goes; here they are counted by who it is. Who
+ * comes is told at once, who left only when he was away for a while: a poll that comes back for
+ * more, or a connection that is made again, is no departure. What a turn brings is told in one message, on a
  * channel of its own (the *feed*, `$presence/NAME`), which has numbers, a history and an end like
  * any other, but is published to by nobody else.
  *
@@ -477,7 +477,7 @@ presence_list(const struct flow *flow, const struct hub_channel *channel, struct
 /* ── life ── */
 
 int
-presences_create(struct flow *flow)
+presence_create(struct flow *flow)
 {
 	struct presences *presences = calloc(1, sizeof *presences);
 	if (!presences)
@@ -493,14 +493,14 @@ presences_create(struct flow *flow)
 }
 
 int
-presences_start(struct flow *flow)
+presence_start(struct flow *flow)
 {
 	return loop_timer_set(flow->loops[0]->loop, &flow->sequencer.channels.presences->timer,
 	    UINT64_MAX);
 }
 
 void
-presences_stop(struct flow *flow)
+presence_stop(struct flow *flow)
 {
 	struct presences *presences = flow->sequencer.channels.presences;
 	loop_timer_cancel(flow->loops[0]->loop, &presences->timer);
@@ -508,7 +508,7 @@ presences_stop(struct flow *flow)
 }
 
 void
-presences_destroy(struct presences *presences)
+presence_destroy(struct presences *presences)
 {
 	size_t pos = 0;
 	struct place *place;

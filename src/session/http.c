@@ -464,6 +464,7 @@ http_unfold(struct session_loop *sessions, struct net_conn *conn,
 	http->state = HTTP_WAIT;
 	http_cors_write(sessions, folded->origin, &request->added);
 	net_set_owner(conn, &http_conn_ops, http);
+	net_pause_input(conn, true);
 	net_set_deadline(conn, 0);
 	return request;
 }

@@ -227,7 +227,8 @@ channel_closed(struct sink *sink, const struct hub_target *channel)
 
 /* ── the connection ── */
 
-/* What follows waits until the answer is out. */
+/* What follows waits until the answer is out; the end of it is the end of the poll: a client that
+ * has gone would be held, counted and shown for the rest of its time. */
 static size_t
 input(void *ctx, struct span bytes)
 {
@@ -251,7 +252,7 @@ closed(void *ctx, enum net_close_reason reason)
 static void
 start(struct live *live)
 {
-	net_pause_input(live->conn, true);
+	net_pause_input(live->conn, false);
 }
 
 static void

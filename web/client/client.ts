@@ -11,7 +11,7 @@ import { LongPollLink, SseLink } from './streams';
 import { safely, Sub } from './subscription';
 import { WebSocketLink } from './websocket';
 import type {
-  Client, Events, Message, Options, Published, PublishOptions, State, SubscribeOptions,
+  Client, Events, Member, Message, Options, Published, PublishOptions, State, SubscribeOptions,
   Subscription, TransportName,
 } from './weir';
 
@@ -111,6 +111,19 @@ class WeirClient implements Client {
         await this.#sleep(attempt, failure.pauseMs);
       }
     }
+  }
+
+  async presence(channel: string | number): Promise<Member[]> {
+    const path = `/channels/${encodeURIComponent(channel)}/presence?limit=1000`;
+    const members: Member[] = [];
+    let next: string | null = '0';
+    while (next !== null) {
+      const page: { items: Member[]; next: string | null } =
+        await this.#http.ask(`${path}&cursor=${next}`, {}, this.#stop.signal);
+      members.push(...page.items);
+      next = page.next;
+    }
+    return members;
   }
 
   on<K extends keyof Events>(name: K, call: (event: Events[K]) => void): () => void {

@@ -1,8 +1,9 @@
 // Channel names, patterns, and the order of ids.
 
-/** As the server: `+` is one level, `#` the rest, which may be none. */
+/** As the server: `+` is one level, `#` the rest, which may be none; neither begins with `$`. */
 export function matches(pattern: string, name: string): boolean {
   if (pattern === name) return true;
+  if (name.startsWith('$') && /^[+#]/.test(pattern)) return false;
   const levels = name.split('/');
   const wants = pattern.split('/');
   for (let i = 0; i < wants.length; i++) {

@@ -105,6 +105,23 @@ export interface Options {
   storage?: Pick<Storage, 'getItem' | 'setItem'> | null;
 }
 
+/** Somebody at a channel: a subscriber by the `sub` of its token, with the token's `info`. */
+export interface Member {
+  name: string;
+  sub?: string;
+  info?: unknown;
+  /** 0 of who was there a moment ago. */
+  connections: number;
+  /** Milliseconds since the epoch. */
+  since: number;
+}
+
+export interface Presence {
+  joined: Pick<Member, 'name' | 'sub' | 'info'>[];
+  left: Pick<Member, 'name' | 'sub' | 'info'>[];
+  members: number;
+}
+
 export interface Client {
   readonly state: State;
   /** The transport in use. */
@@ -124,6 +141,9 @@ export interface Client {
   publish(
     channels: string | number | (string | number)[], data: unknown, options?: PublishOptions,
   ): Promise<Published>;
+  /** Who is subscribed to a channel that shows it. That somebody comes or leaves is told on the
+   * channel `$presence/NAME`, whose data is `Presence`. */
+  presence(channel: string | number): Promise<Member[]>;
   /** Calls back at each event; what it returns stops that. */
   on<K extends keyof Events>(name: K, call: (event: Events[K]) => void): () => void;
   /** Ends every subscription; the client is of no use after it. */

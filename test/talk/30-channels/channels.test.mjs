@@ -276,3 +276,21 @@ test('a key for some channels makes, sees and polls only those, by id too', asyn
   const list = (await server.get(`${base}/channels`, { key })).json();
   assert.deepEqual(list.items.map((item) => item.name), ['mine/1']);
 });
+
+test('a held poll ends with its client; what was sent behind it is answered after it', async () => {
+  await server.post(`${base}/channels`, { name: 'behind' });
+  const head = (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.key}\r\n\r\n`;
+  const subscribers = async (count) => until(async () =>
+    (await server.get(`${base}/channels/behind`)).json().subscribers === count, `${count} of them`);
+  const raw = await server.connect();
+  raw.send(head(`${base}/subscribe?channel=behind&mode=longpoll&since=now`) + head('/version'));
+  await subscribers(1);
+  await publish(['behind'], 'first');
+  assert.deepEqual(datas(JSON.parse((await raw.answer()).body)), ['first']);
+  assert.equal(JSON.parse((await raw.answer()).body).name, 'weir');
+  raw.send(head(`${base}/subscribe?channel=behind&mode=longpoll&since=now`) + head('/version'));
+  await subscribers(1);
+  raw.socket.end();
+  await subscribers(0);
+  assert.equal((await publish(['behind'], 'nobody')).delivered, 0);
+});

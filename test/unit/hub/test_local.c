@@ -27,6 +27,7 @@ struct world {
 	uint64_t tokens[4096];
 	size_t token_count, wants, unwants;
 	int want_error;
+	char present[256]; /* what was told of who is there */
 };
 
 struct ear {
@@ -113,9 +114,20 @@ want(void *ctx, unsigned loop, struct span tenant, struct span pattern, bool wan
 }
 
 static void
+present(void *ctx, unsigned loop, uint64_t channel, const struct hub_member *member, bool here)
+{
+	struct world *world = ctx;
+	size_t len = strlen(world->present);
+	assert_int_equal(loop, 3);
+	assert_true(span_eq(member->info, SPAN("{}")));
+	snprintf(world->present + len, sizeof world->present - len, "%c%llu%.*s ",
+	    here ? '+' : '-', (unsigned long long)channel, SPAN_ARG(member->name));
+}
+
+static void
 world_open(struct world *world)
 {
-	static const struct hub_hooks hooks = {.want = want};
+	static const struct hub_hooks hooks = {.want = want, .present = present};
 	*world = (struct world){.env = env_create()};
 	assert_int_equal(loop_create(world->env, 3, &world->loop), 0);
 	assert_int_equal(hub_create(4, &world->hub), 0);
@@ -329,10 +341,102 @@ a_want_that_cannot_be_told_leaves_nothing(void **state)
 	world_close(&world);
 }
 
+/* ── who is there ── */
+
+struct person {
+	struct ear ear;
+	const char *name;
+};
+
+static void
+person_who(const struct sink *sink, struct hub_member *ret_member)
+{
+	const struct person *person = CONTAINER_OF(sink, struct person, ear.sink);
+	if (person->name)
+		*ret_member = (struct hub_member){span_str(person->name), SPAN("{}")};
+}
+
+static const struct sink_ops person_ops = {
+	.deliver = ear_deliver, .subscribed = ear_subscribed, .who = person_who,
+};
+
+static void
+persons_init(struct person *persons, size_t count)
+{
+	static const char *const called[] = {"ann", "bob", NULL};
+	for (size_t i = 0; i < count; i++) {
+		persons[i] = (struct person){.name = called[i]};
+		hub_sink_init(&persons[i].ear.sink, &person_ops);
+	}
+}
+
+static void
+tell(struct world *world, uint64_t id)
+{
+	hub_local_present(world->local, MAIN, &(struct hub_target){SPAN("room"), id});
+}
+
+static void
+who_is_there_is_told_from_when_it_is_shown(void **state)
+{
+	(void)state;
+	struct world world;
+	struct person persons[3];
+	world_open(&world);
+	persons_init(persons, 3);
+	tell(&world, 7); /* nobody of this loop */
+	assert_int_equal(hub_subscribe(world.local, &persons[0].ear.sink, MAIN, SPAN("room")), 0);
+	assert_int_equal(hub_subscribe(world.local, &persons[2].ear.sink, MAIN, SPAN("room")), 0);
+	assert_int_equal(hub_subscribe(world.local, &persons[1].ear.sink, MAIN, SPAN("#")), 0);
+	assert_string_equal(world.present, "");
+	tell(&world, 7); /* who waits to be confirmed counts; without a name nobody does */
+	assert_string_equal(world.present, "+7ann ");
+	confirm(&world, 1);
+	tell(&world, 7);
+	assert_string_equal(world.present, "+7ann ");
+	assert_int_equal(hub_subscribe(world.local, &persons[1].ear.sink, MAIN, SPAN("room")), 0);
+	hub_unsubscribe_all(world.local, &persons[0].ear.sink);
+	assert_string_equal(world.present, "+7ann +7bob -7ann ");
+	/* Its end ends all of it at once. */
+	hub_local_closed(world.local, MAIN, &(struct hub_target){SPAN("room"), 7});
+	assert_string_equal(world.present, "+7ann +7bob -7ann ");
+	assert_int_equal(hub_subscribe(world.local, &persons[0].ear.sink, MAIN, SPAN("room")), 0);
+	tell(&world, 9);
+	assert_string_equal(world.present, "+7ann +7bob -7ann +9ann ");
+	for (size_t i = 0; i < 3; i++)
+		hub_unsubscribe_all(world.local, &persons[i].ear.sink);
+	assert_string_equal(world.present, "+7ann +7bob -7ann +9ann -9ann ");
+	loop_turn(world.loop, 0);
+	world_close(&world);
+}
+
+static void
+who_could_not_subscribe_was_not_there(void **state)
+{
+	(void)state;
+	struct world world;
+	struct person persons[2];
+	world_open(&world);
+	persons_init(persons, 2);
+	assert_int_equal(hub_subscribe(world.local, &persons[0].ear.sink, MAIN, SPAN("room")), 0);
+	tell(&world, 7);
+	world.want_error = -ENOMEM;
+	const struct span patterns[] = {SPAN("room"), SPAN("new")};
+	const struct hub_question question = {.tenant = MAIN, .patterns = patterns,
+		.pattern_count = 2};
+	uint64_t token;
+	assert_int_equal(hub_catch(world.local, &persons[1].ear.sink, &question, true, &token),
+	    -ENOMEM);
+	assert_string_equal(world.present, "+7ann +7bob -7bob ");
+	hub_unsubscribe_all(world.local, &persons[0].ear.sink);
+	world_close(&world);
+}
+
 enum { EARS = 12, STEPS = 30000 };
 
-static const char *const patterns[] = {"a", "a/b", "a/+", "+/b", "a/#", "#", "c/+/d", "c/x/d"};
-static const char *const names[] = {"a", "a/b", "a/c", "c/b", "c/x/d", "c/y/d", "z"};
+static const char *const patterns[] = {"a", "a/b", "a/+", "+/b", "a/#", "#", "c/+/d", "c/x/d",
+	"$a/b", "$a/#"};
+static const char *const names[] = {"a", "a/b", "a/c", "c/b", "c/x/d", "c/y/d", "z", "$a/b", "$a"};
 
 /* What the model knows of one ear: since when each of its subscriptions is in force. */
 struct model {
@@ -419,6 +523,8 @@ main(void)
 		cmocka_unit_test(a_message_comes_once_over_several_subscriptions),
 		cmocka_unit_test(a_want_given_up_and_taken_again),
 		cmocka_unit_test(a_want_that_cannot_be_told_leaves_nothing),
+		cmocka_unit_test(who_is_there_is_told_from_when_it_is_shown),
+		cmocka_unit_test(who_could_not_subscribe_was_not_there),
 		cmocka_unit_test(random_subscribers_hear_what_they_should),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
