@@ -3,9 +3,9 @@
  *
  * Loops tell of each subscription that comes or goes; here they are counted by who it is. Who
  * comes is told at once, who left only when he was away for a while: a poll that comes back for
- * more, or a connection that is made again, is no departure. What a turn brings is told in one message, on a
- * channel of its own (the *feed*, `$presence/NAME`), which has numbers, a history and an end like
- * any other, but is published to by nobody else.
+ * more, or a connection that is made again, is no departure. What a turn brings is told in one
+ * message, on a channel of its own (the *feed*, `$presence/NAME`), which has numbers, a history and
+ * an end like any other, but is published to by nobody else.
  *
  * Invariants: a member lies in its channel's map and list, and in `away` exactly while nobody of it
  * is subscribed; a channel lies in `untold` exactly while it has news.
