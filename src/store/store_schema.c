@@ -208,7 +208,8 @@ static const char *const steps[] = {
 	"PRAGMA user_version = 5;",
 
 	/* 6: channels that show who is there. */
-	"ALTER TABLE channel ADD COLUMN presence INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE channel"
+	"  ADD COLUMN presence INTEGER NOT NULL DEFAULT 0;"
 	"PRAGMA user_version = 6;",
 };
 
