@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "num.h"
 
 static uint64_t
@@ -96,6 +98,28 @@ integers_are_written_to_their_limits(void **state)
 		size_t len = num_format_i64(text, value);
 		assert_int_equal(num_parse_i64(span_of(text, len), &again), 0);
 		assert_true(again == value);
+	}
+}
+
+/* Digits are stored several at a time: never behind the last. */
+static void
+integers_of_every_length_end_where_they_say(void **state)
+{
+	(void)state;
+	uint64_t value = 0;
+	for (int digits = 1; digits <= 20; digits++) {
+		for (int step = 0; step < 2; step++) {
+			char text[NUM_TEXT_BYTES_MAX], expected[NUM_TEXT_BYTES_MAX];
+			uint64_t number = step ? value * 10 : value * 10 + (uint64_t)(digits % 10);
+			memset(text, '?', sizeof(text));
+			size_t len = num_format_u64(text, number);
+			snprintf(expected, sizeof(expected), "%" PRIu64, number);
+			assert_int_equal(len, strlen(expected));
+			assert_memory_equal(text, expected, len);
+			for (size_t i = len; i < sizeof(text); i++)
+				assert_int_equal(text[i], '?');
+		}
+		value = value * 10 + (uint64_t)(digits % 10);
 	}
 }
 
@@ -337,6 +361,44 @@ averages_of_sensors_come_back(void **state)
 	}
 }
 
+/* Short and long ones, with zeros behind the point and digits that end in zeros when scaled. */
+static void
+small_fractions_come_back(void **state)
+{
+	(void)state;
+	uint64_t seed = 8;
+	double power = 1;
+	for (int zeros = 0; zeros < 14; zeros++, power *= 10) {
+		assert_round_trip(1 / power, true);
+		assert_round_trip(3 / power, true);
+		assert_round_trip(-12345678 / power, true);
+		for (int i = 0; i < 3000; i++) {
+			uint64_t random = next_random(&seed) >> 11;
+			assert_round_trip((double)random * 0x1p-53 / power, i % 5 == 0);
+			assert_round_trip((double)(random % 1000000) / power, i % 5 == 0);
+		}
+	}
+}
+
+/* Between the shortest the nearest is written, as printf's rounding has it. */
+static void
+the_nearest_of_the_shortest_is_written(void **state)
+{
+	(void)state;
+	uint64_t seed = 7;
+	for (int i = 0; i < 30000; i++) {
+		char text[NUM_TEXT_BYTES_MAX + 1], printed[64];
+		double value = (double)(next_random(&seed) % 1000000) / (double)(1 + i % 997);
+		size_t len = num_format_double(text, value);
+		text[len] = '\0';
+		int digits = MAX(count_digits(text, len), 1);
+		snprintf(printed, sizeof(printed), "%.*e", digits - 1, value);
+		assert_true(strtod(text, NULL) == strtod(printed, NULL));
+		assert_true(fabsl(strtold(text, NULL) - strtold(printed, NULL)) <=
+		    fabsl(strtold(text, NULL)) * 0x1p-60L);
+	}
+}
+
 /* Halves and quarters of the last place: ties that 128 bits must see. */
 static void
 long_decimals_near_ties_are_read_as_strtod_reads_them(void **state)
@@ -408,6 +470,7 @@ main(void)
 	    cmocka_unit_test(unsigned_integers_are_read_to_their_limits),
 	    cmocka_unit_test(signed_integers_are_read_to_their_limits),
 	    cmocka_unit_test(integers_are_written_to_their_limits),
+	    cmocka_unit_test(integers_of_every_length_end_where_they_say),
 	    cmocka_unit_test(doubles_follow_the_grammar),
 	    cmocka_unit_test(doubles_at_the_ends_of_the_range),
 	    cmocka_unit_test(doubles_are_rounded_correctly_at_ties),
@@ -417,6 +480,8 @@ main(void)
 	    cmocka_unit_test(random_bit_patterns_come_back),
 	    cmocka_unit_test(decimals_of_sensors_come_back),
 	    cmocka_unit_test(averages_of_sensors_come_back),
+	    cmocka_unit_test(small_fractions_come_back),
+	    cmocka_unit_test(the_nearest_of_the_shortest_is_written),
 	    cmocka_unit_test(long_decimals_near_ties_are_read_as_strtod_reads_them),
 	    cmocka_unit_test(powers_of_two_and_their_neighbours_come_back),
 	    cmocka_unit_test(sizes_are_read_with_units),
