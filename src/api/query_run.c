@@ -7,33 +7,63 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "json.h"
 #include "num.h"
 
 struct writer {
 	const struct question *question;
 	struct stream *stream;
-	struct buf out;          /* flushed to the stream as it fills */
+	struct buf out;          /* what is not rows; these are written where they are sent from */
 	bool any_series, any_row;
 	size_t columns;
 	unsigned damaged;
 	struct series_damage damage; /* the first */
+	struct buf columns_text; /* JSON: from the tags to the rows */
+	/* The time before: the next is mostly equal but for its last digits. */
+	int64_t time_high;
+	size_t time_len;
+	char time_text[NUM_TEXT_BYTES_MAX];
 	/* CSV: the union of all tag names, ascending; the series' own values in that order. */
 	struct series_tag names[SERIES_TAGS_MAX];
 	size_t name_count;
 	struct buf prefix;       /* "temp,123," of the series under way */
 };
 
+/* What a row's text takes at most, but for CSV's prefix. */
+static size_t
+row_bytes_max(const struct writer *writer)
+{
+	return (writer->columns + 2) * (NUM_TEXT_BYTES_MAX + 3);
+}
+
+/* `out` joins what was sent. */
 static int
-writer_flush(struct writer *writer, size_t at_least)
+writer_flush(struct writer *writer)
 {
 	if (!buf_ok(&writer->out))
 		return -ENOMEM;
-	if (writer->out.len < at_least)
-		return 0;
 	int error = stream_write(writer->stream, buf_span(&writer->out));
 	buf_clear(&writer->out);
 	return error;
+}
+
+/* A time into `text`, which has room for NUM_TEXT_BYTES_MAX: its length. */
+static inline size_t
+write_time(struct writer *writer, char *text, int64_t time_ms)
+{
+	if (time_ms < 0)
+		return num_format_i64(text, time_ms);
+	int64_t high = time_ms / NUM_EIGHT_DIGITS;
+	if (high != writer->time_high || high == 0) {
+		if (high == 0)
+			return num_format_i64(text, time_ms);
+		writer->time_high = high;
+		writer->time_len = num_format_i64(writer->time_text, high);
+	}
+	memcpy(text, writer->time_text, 16);
+	num_format_eight(text + writer->time_len, (uint32_t)(time_ms % NUM_EIGHT_DIGITS));
+	return writer->time_len + 8;
 }
 
 static void
@@ -58,7 +88,6 @@ static int
 json_series_begin(void *ctx, struct span key)
 {
 	struct writer *writer = ctx;
-	const struct series_query *query = &writer->question->query;
 	struct span tenant, metric;
 	struct series_tag tags[SERIES_TAGS_MAX];
 	size_t count = SERIES_TAGS_MAX;
@@ -70,17 +99,26 @@ json_series_begin(void *ctx, struct span key)
 	json_write_string(&writer->out, metric);
 	buf_append_str(&writer->out, ",\"tags\":");
 	api_tags_write(&writer->out, tags, count);
+	buf_append_span(&writer->out, buf_span(&writer->columns_text));
+	return writer_flush(writer);
+}
+
+static void
+json_columns(struct writer *writer)
+{
+	const struct series_query *query = &writer->question->query;
+	struct buf *out = &writer->columns_text;
 	if (query->agg_count) {
-		buf_append_str(&writer->out, ",\"columns\":[\"time\"");
+		buf_append_str(out, ",\"columns\":[\"time\"");
 		for (size_t i = 0; i < query->agg_count; i++)
-			buf_printf(&writer->out, ",\"%s\"", query_agg_words[query->aggs[i]]);
-		buf_append_byte(&writer->out, ']');
+			buf_printf(out, ",\"%s\"", query_agg_words[query->aggs[i]]);
+		buf_append_byte(out, ']');
 	}
-	return buf_append_str(&writer->out, ",\"points\":[");
+	buf_append_str(out, ",\"points\":[");
 }
 
 /* A value's text; what is not finite is a string. */
-static size_t
+static inline size_t
 json_value(char *text, double value)
 {
 	if (isfinite(value))
@@ -91,13 +129,16 @@ json_value(char *text, double value)
 }
 
 /* One row into `text`, which has room for it: its length. */
-static size_t
-json_row(char *text, int64_t time_ms, const double *values, size_t columns, bool empty)
+static inline size_t
+json_row(struct writer *writer, char *text, int64_t time_ms, const double *values, bool empty)
 {
 	char *at = text;
+	*at = ',';
+	at += writer->any_row;
+	writer->any_row = true;
 	*at++ = '[';
-	at += num_format_i64(at, time_ms);
-	for (size_t k = 0; k < columns; k++) {
+	at += write_time(writer, at, time_ms);
+	for (size_t k = 0; k < writer->columns; k++) {
 		*at++ = ',';
 		if (empty) {
 			memcpy(at, "null", 4);
@@ -114,40 +155,36 @@ static int
 json_rows(void *ctx, const struct series_rows *rows)
 {
 	struct writer *writer = ctx;
-	struct buf *out = &writer->out;
-	for (size_t i = 0; i < rows->count; i++) {
-		const double *values = &rows->values[i * writer->columns];
-		if (buf_reserve(out, (writer->columns + 2) * (NUM_TEXT_BYTES_MAX + 3)) != 0)
-			return -ENOMEM;
-		if (writer->any_row)
-			out->ptr[out->len++] = ',';
-		writer->any_row = true;
-		out->len += json_row(out->ptr + out->len, rows->times_ms[i], values,
-		    writer->columns, rows->empty && rows->empty[i]);
-		if (out->len >= 16384) {
-			int error = writer_flush(writer, 0);
-			if (error)
-				return error;
-		}
+	size_t row_max = row_bytes_max(writer), done = 0;
+	while (done < rows->count) {
+		size_t count = MIN(rows->count - done, STREAM_RESERVE_MAX / row_max);
+		char *text;
+		int error = stream_reserve(writer->stream, count * row_max, &text);
+		if (error)
+			return error;
+		size_t len = 0;
+		for (; count > 0; count--, done++)
+			len += json_row(writer, text + len, rows->times_ms[done],
+			    &rows->values[done * writer->columns],
+			    rows->empty && rows->empty[done]);
+		stream_advance(writer->stream, len);
 	}
-	return buf_ok(out) ? 0 : -ENOMEM;
+	return 0;
 }
 
 static int
 json_series_end(void *ctx)
 {
 	struct writer *writer = ctx;
-	buf_append_str(&writer->out, "]}");
-	return writer_flush(writer, 16384);
+	return buf_append_str(&writer->out, "]}");
 }
 
 static int
 writer_run(struct writer *writer, const struct series_query_sink *sink)
 {
 	const struct question *question = writer->question;
-	return series_query_run(&question->query,
-	    (struct series_snapshot *const *)question->ask.snapshots,
-	    question->ask.snapshot_count, sink, writer);
+	return series_query_run(&question->query, question->snapshots,
+	    question->snapshot_count, sink, writer);
 }
 
 static void
@@ -156,6 +193,7 @@ writer_init(struct writer *writer, const struct question *question, struct strea
 	*writer = (struct writer){.question = question, .stream = stream};
 	writer->columns = question->query.agg_count ? question->query.agg_count : 1;
 	buf_init(&writer->out, 0);
+	buf_init(&writer->columns_text, 0);
 	buf_init(&writer->prefix, 0);
 }
 
@@ -163,6 +201,7 @@ static void
 writer_finish(struct writer *writer)
 {
 	buf_finish(&writer->out);
+	buf_finish(&writer->columns_text);
 	buf_finish(&writer->prefix);
 }
 
@@ -177,6 +216,7 @@ query_run_json(void *ctx, struct stream *stream)
 	};
 	struct writer writer;
 	writer_init(&writer, ctx, stream);
+	json_columns(&writer);
 	buf_append_str(&writer.out, "{\"series\":[");
 	int error = writer_run(&writer, &sink);
 	buf_append_byte(&writer.out, ']');
@@ -187,7 +227,7 @@ query_run_json(void *ctx, struct stream *stream)
 	}
 	buf_append_byte(&writer.out, '}');
 	if (!error)
-		error = writer_flush(&writer, 0);
+		error = writer_flush(&writer);
 	writer_finish(&writer);
 	return error;
 }
@@ -287,29 +327,35 @@ csv_series_begin(void *ctx, struct span key)
 	return buf_append_byte(&writer->prefix, ',');
 }
 
+/* What follows the prefix. */
+static size_t
+csv_row(struct writer *writer, char *text, int64_t time_ms, const double *values, bool empty)
+{
+	char *at = text + write_time(writer, text, time_ms);
+	for (size_t k = 0; k < writer->columns; k++) {
+		*at++ = ',';
+		if (!empty)
+			at += num_format_double(at, values[k]);
+	}
+	*at++ = '\n';
+	return (size_t)(at - text);
+}
+
 static int
 csv_rows(void *ctx, const struct series_rows *rows)
 {
 	struct writer *writer = ctx;
-	struct buf *out = &writer->out;
 	for (size_t i = 0; i < rows->count; i++) {
-		buf_append_span(out, buf_span(&writer->prefix));
-		buf_append_i64(out, rows->times_ms[i]);
-		for (size_t k = 0; k < writer->columns; k++) {
-			char text[NUM_TEXT_BYTES_MAX];
-			buf_append_byte(out, ',');
-			if (!rows->empty || !rows->empty[i])
-				buf_append(out, text, num_format_double(text,
-				    rows->values[i * writer->columns + k]));
-		}
-		buf_append_byte(out, '\n');
-		if (out->len >= 16384) {
-			int error = writer_flush(writer, 0);
-			if (error)
-				return error;
-		}
+		char *text;
+		int error = stream_write(writer->stream, buf_span(&writer->prefix));
+		if (!error)
+			error = stream_reserve(writer->stream, row_bytes_max(writer), &text);
+		if (error)
+			return error;
+		stream_advance(writer->stream, csv_row(writer, text, rows->times_ms[i],
+		    &rows->values[i * writer->columns], rows->empty && rows->empty[i]));
 	}
-	return buf_ok(out) ? 0 : -ENOMEM;
+	return 0;
 }
 
 static int
@@ -332,20 +378,22 @@ query_run_csv(void *ctx, struct stream *stream)
 	struct writer writer;
 	int error = 0;
 	writer_init(&writer, question, stream);
-	for (size_t i = 0; i < question->ask.snapshot_count && !error; i++)
-		error = series_snapshot_keys(question->ask.snapshots[i], names_series_begin,
+	for (size_t i = 0; i < question->snapshot_count && !error; i++)
+		error = series_snapshot_keys(question->snapshots[i], names_series_begin,
 		    &writer);
 	if (!error) {
 		csv_head(&writer);
-		error = writer_run(&writer, &sink);
+		error = writer_flush(&writer);
 	}
+	if (!error)
+		error = writer_run(&writer, &sink);
 	if (writer.damaged) {
 		buf_append_str(&writer.out, "# ");
 		damage_text(&writer, &writer.out);
 		buf_append_byte(&writer.out, '\n');
 	}
 	if (!error)
-		error = writer_flush(&writer, 0);
+		error = writer_flush(&writer);
 	writer_finish(&writer);
 	return error;
 }

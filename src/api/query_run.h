@@ -14,7 +14,10 @@ struct question {
 	struct api_selector selector;
 	struct series_query query;
 	struct flow_ask ask;
+	struct series_snapshot *const *snapshots; /* what is answered from */
+	size_t snapshot_count;
 	bool csv;
+	bool answered;        /* on the owner's loop; what is left is to send it */
 };
 
 /* stream_work.run: ctx is the question. */

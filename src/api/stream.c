@@ -33,6 +33,7 @@ struct stream {
 	struct workers *queries;
 	struct job job;
 	bool submitted;
+	bool now;                        /* run() may not wait, and fills one block */
 	bool begun;                      /* the head of the answer left */
 	bool worker_ended;               /* the last block arrived, or there is no worker */
 	struct stream_block *head, **tail;
@@ -218,24 +219,66 @@ block_send(struct stream *stream)
 	return cancelled ? -ECANCELED : 0;
 }
 
+/* A block that takes as many bytes more. */
+static int
+block_fill(struct stream *stream, size_t bytes)
+{
+	if (stream->filling && STREAM_BLOCK_BYTES - stream->filling->len < bytes) {
+		int error = stream->now ? -EAGAIN : block_send(stream);
+		if (error)
+			return error;
+	}
+	if (!stream->filling)
+		stream->filling = block_create(stream);
+	return stream->filling ? 0 : -ENOMEM;
+}
+
 int
 stream_write(struct stream *stream, struct span bytes)
 {
 	while (bytes.len) {
-		if (!stream->filling && !(stream->filling = block_create(stream)))
-			return -ENOMEM;
+		int error = block_fill(stream, 1);
+		if (error)
+			return error;
 		struct stream_block *block = stream->filling;
 		size_t len = MIN(bytes.len, STREAM_BLOCK_BYTES - block->len);
 		memcpy(block->bytes + block->len, bytes.ptr, len);
 		block->len += len;
 		bytes = span_skip(bytes, len);
-		if (block->len == STREAM_BLOCK_BYTES) {
-			int error = block_send(stream);
-			if (error)
-				return error;
-		}
 	}
 	return 0;
+}
+
+int
+stream_reserve(struct stream *stream, size_t bytes, char **ret_at)
+{
+	check(bytes <= STREAM_RESERVE_MAX);
+	int error = block_fill(stream, bytes);
+	if (error == 0)
+		*ret_at = stream->filling->bytes + stream->filling->len;
+	return error;
+}
+
+void
+stream_advance(struct stream *stream, size_t bytes)
+{
+	check(bytes <= STREAM_BLOCK_BYTES - stream->filling->len);
+	stream->filling->len += bytes;
+}
+
+int
+stream_run_now(struct stream *stream, const struct stream_work *work)
+{
+	stream->now = true;
+	int error = work->run(work->ctx, stream);
+	stream->now = false;
+	if (error == 0)
+		error = block_fill(stream, 0);
+	if (error) {
+		free(stream->filling);
+		stream->filling = NULL;
+	}
+	return error;
 }
 
 static void
@@ -315,6 +358,17 @@ stream_submit(struct stream *stream, const struct stream_work *work)
 	if (work->done)
 		work->done(work->ctx);
 	stream_refuse(stream, error);
+}
+
+void
+stream_finish_now(struct stream *stream, const struct stream_work *work)
+{
+	struct stream_block *last = stream->filling;
+	stream->work = *work;
+	stream->filling = NULL;
+	stream->under_way = last->len;
+	last->last = true;
+	block_deliver(&last->mail);
 }
 
 void

@@ -11,7 +11,7 @@
 struct stream;
 
 struct stream_work {
-	/* On a query worker. Returns 0 or a negative errno: before the first block left, the answer
+	/* On a query worker (or see stream_run_now). Returns 0 or a negative errno: before the first block left, the answer
 	 * is a problem (-EIO 500, -ENOMEM 503); later the body is cut off. */
 	int (*run)(void *ctx, struct stream *stream);
 	/* On the loop, once, after run() or when it will never run. */
@@ -30,8 +30,20 @@ void stream_submit(struct stream *stream, const struct stream_work *work);
 /* No work: the answer is a problem that fits the negative errno. On the loop. */
 void stream_refuse(struct stream *stream, int error);
 
-/* On the worker, within run(): 0, or -ECANCELED when the client left (return it). May block. */
+/* Runs the work now, on any thread, for an answer that is no more than a block: run() must not wait.
+ * 0: stream_finish_now sends it, on the loop. Else nothing has happened: then stream_submit. */
+int stream_run_now(struct stream *stream, const struct stream_work *work);
+void stream_finish_now(struct stream *stream, const struct stream_work *work);
+
+/* Within run(): 0, or -ECANCELED when the client left (return it). May block on a worker, never
+ * where the work is run now. */
 int stream_write(struct stream *stream, struct span bytes);
+
+/* Within run(): room for `bytes`, of which stream_advance says how many were written there. As
+ * stream_write. */
+#define STREAM_RESERVE_MAX 16384u
+int stream_reserve(struct stream *stream, size_t bytes, char **ret_at);
+void stream_advance(struct stream *stream, size_t bytes);
 
 /* Members of the operations of routes that use streams. */
 void stream_writable(struct session_request *request);

@@ -4,11 +4,11 @@
  * Digits are made eight at a time, side by side in one word, and stay in registers until they are
  * stored: a point is put between two stores of the same digits.
  *
- * Doubles: a sensor's 21.4 is an integer of few digits over a power of ten; the least such power
- * that gives the value back gives the shortest text, since up to 15 digits no two texts read as
- * the same double. After a few powers a value of common size, as averages are, is scaled and
- * compared exactly in 128 bits. What is left tries the other powers, then printf's 15, 16 and 17
- * digits.
+ * Doubles: a sensor's 21.4 is an integer of few digits over a power of ten; if it gives
+ * the value back its digits, without zeros at the end, are the shortest text, since up to 15 digits
+ * no two texts read as the same double. A value of common size that has more, as averages have, is
+ * scaled and compared exactly in 128 bits. What is left tries other powers, then printf's 15, 16
+ * and 17 digits.
  */
 #include <endian.h>
 #include <float.h>
@@ -25,12 +25,12 @@
 enum {
 	DIGITS_EXACT_MAX = 15, /* every decimal of so many digits survives a double */
 	DIGITS_MAX = 17,       /* so many tell any two doubles apart */
-	POWER_FEW = 4,         /* decimals tried before 128 bits are */
+	POWER_FEW = 4,         /* decimals tried before all else */
 	POINT_LOW = -6,        /* 10^POINT_LOW .. 10^POINT_HIGH are written without exponent */
 	POINT_HIGH = 21,
 };
 
-#define EIGHT_DIGITS UINT64_C(100000000)        /* 10^8 */
+#define EIGHT_DIGITS ((uint64_t)NUM_EIGHT_DIGITS)
 #define SIXTEEN_DIGITS UINT64_C(10000000000000000)
 #define ASCII_ZEROS UINT64_C(0x3030303030303030)
 
@@ -98,6 +98,12 @@ num_format_u64(char *text, uint64_t value)
 	else
 		store_some(text, digits, 8 - zeros);
 	return 8 - zeros;
+}
+
+void
+num_format_eight(char *text, uint32_t value)
+{
+	store64(text, eight_digits(value) | ASCII_ZEROS);
 }
 
 size_t
@@ -200,7 +206,7 @@ write_zeros(char *text, int zeros)
 	return text + 2 + zeros;
 }
 
-/* whole / 10^power, whole < 10^8. */
+/* whole / 10^power, which is no integer, whole < 10^8, power < 7. */
 static inline size_t
 write_fraction_short(char *text, uint64_t whole, int power)
 {
@@ -217,11 +223,9 @@ write_fraction_short(char *text, uint64_t whole, int power)
 }
 
 /* whole / 10^power, which is no integer and above 0; whole < 10^17. */
-static inline size_t
+static size_t
 write_fraction(char *text, uint64_t whole, int power)
 {
-	if (whole < EIGHT_DIGITS && power < 7)
-		return write_fraction_short(text, whole, power);
 	size_t lead = whole >= SIXTEEN_DIGITS;
 	uint64_t low = lead ? whole % SIXTEEN_DIGITS : whole;
 	uint64_t first = eight_digits(low / EIGHT_DIGITS);
@@ -248,38 +252,34 @@ write_fraction(char *text, uint64_t whole, int power)
 
 /* ── doubles ── */
 
-/* How far a double is from an integer when it is a decimal times its power of ten: at most. */
-static inline bool
-is_near_integer(double scaled)
-{
-	return fabs(scaled - (double)(int64_t)(scaled + 0.5)) <= scaled * 0x1p-50;
-}
-
-/* The shortest text of a value that is a decimal of at most 15 digits, `first` to `last` of them
- * behind the point; 0: it is none, or too large or small for this way. */
-static inline size_t
-format_exact(char *text, double value, int first, int last)
-{
-	for (int power = first; power <= last; power++) {
-		double scaled = value * num_powers[power];
-		if (scaled + 0.5 >= num_powers[DIGITS_EXACT_MAX])
-			return 0;
-		int64_t whole = (int64_t)(scaled + 0.5);
-		/* Most are not even near: then the division, which decides, is not needed. */
-		if (is_near_integer(scaled) && (double)whole / num_powers[power] == value)
-			return write_fraction(text, (uint64_t)whole, power);
-	}
-	return 0;
-}
-
-/* Up to POWER_FEW decimals; most values that have more are found out by the last power alone. */
+/* The shortest text of a value that is a decimal of at most 15 digits, up to POWER_FEW of them behind
+ * the point; 0: it is none. More decimals than it has end in zeros, which are not written. */
 static inline size_t
 format_few(char *text, double value)
 {
-	double scaled = value * num_powers[POWER_FEW];
-	if (scaled < num_powers[DIGITS_EXACT_MAX] && !is_near_integer(scaled))
+	double scaled = value * num_powers[POWER_FEW] + 0.5;
+	if (scaled >= num_powers[DIGITS_EXACT_MAX])
 		return 0;
-	return format_exact(text, value, 1, POWER_FEW);
+	int64_t whole = (int64_t)scaled;
+	if ((double)whole / num_powers[POWER_FEW] != value)
+		return 0;
+	return whole < NUM_EIGHT_DIGITS ? write_fraction_short(text, (uint64_t)whole, POWER_FEW) :
+					  write_fraction(text, (uint64_t)whole, POWER_FEW);
+}
+
+/* The same for any number of decimals. */
+static size_t
+format_exact(char *text, double value)
+{
+	for (int power = 1; power <= NUM_POWER_MAX; power++) {
+		double scaled = value * num_powers[power] + 0.5;
+		if (scaled >= num_powers[DIGITS_EXACT_MAX])
+			return 0;
+		int64_t whole = (int64_t)scaled;
+		if ((double)whole / num_powers[power] == value)
+			return write_fraction(text, (uint64_t)whole, power);
+	}
+	return 0;
 }
 
 /* A double times 10^power and half its rounding interval, exactly: wholes, and rests of which 2^shift
@@ -416,9 +416,13 @@ format_by_printf(char *text, double value)
 	return write_decimal(text, digits, (size_t)count, exponent);
 }
 
+/* Zero, and what is not finite. */
 static size_t
-format_special(char *text, const char *word)
+format_special(char *text, double value)
 {
+	const char *word = isnan(value) ? "NaN" : signbit(value) ? "-Infinity" : "Infinity";
+	if (value == 0)
+		word = signbit(value) ? "-0.0" : "0";
 	size_t len = strlen(word);
 	memcpy(text, word, len);
 	return len;
@@ -427,24 +431,18 @@ format_special(char *text, const char *word)
 size_t
 num_format_double(char *text, double value)
 {
-	if (isnan(value))
-		return format_special(text, "NaN");
-	if (isinf(value))
-		return format_special(text, value < 0 ? "-Infinity" : "Infinity");
-	if (value == 0)
-		return format_special(text, signbit(value) ? "-0.0" : "0");
-
 	size_t sign = value < 0;
 	double magnitude = fabs(value);
-	if (sign)
-		*text++ = '-';
+	*text = '-';
+	text += sign;
+	if (!(magnitude > 0 && magnitude <= DBL_MAX))
+		return format_special(text - sign, value);
 	if (magnitude < num_powers[DIGITS_EXACT_MAX] && magnitude == (double)(int64_t)magnitude)
 		return sign + num_format_u64(text, (uint64_t)magnitude);
 	size_t len = format_few(text, magnitude);
 	if (len == 0)
 		len = format_by_scaling(text, magnitude);
 	if (len == 0)
-		len = format_exact(text, magnitude, POWER_FEW + 1, NUM_POWER_MAX);
+		len = format_exact(text, magnitude);
 	return sign + (len ? len : format_by_printf(text, magnitude));
 }
-

@@ -19,6 +19,7 @@ struct ask_leg {
 
 struct flow_ask_legs {
 	unsigned waiting;
+	bool alone;        /* there is one leg only */
 	int error;
 	struct ask_leg legs[];
 };
@@ -98,6 +99,8 @@ leg_run(struct mail *mail)
 			break;
 		leg->count++;
 	}
+	if (ask->here && !leg->error && ask->legs->alone)
+		ask->here(ask, leg->snapshots, leg->count);
 	leg->mail.deliver = leg_back;
 	mailbox_send(leg->origin->box, &leg->mail);
 }
@@ -113,6 +116,7 @@ flow_ask(struct flow_loop *fl, struct flow_ask *ask)
 		return -ENOMEM;
 	ask->snapshot_count = 0;
 	ask->legs->waiting = count;
+	ask->legs->alone = count == 1;
 	for (unsigned i = 0; i < count; i++) {
 		struct ask_leg *leg = &ask->legs->legs[i];
 		leg->ask = ask;

@@ -62,6 +62,10 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		error = series_partition_create(options->env, options->series_dir, p,
 		    &flow->partitions[p]);
+	if (!error)
+		error = series_shelf_create(FLOW_SHELF_BYTES_MAX, &flow->shelf);
+	for (uint32_t p = 0; p < options->partitions && !error; p++)
+		series_partition_set_shelf(flow->partitions[p], flow->shelf);
 	for (uint32_t p = 0; p < options->partitions && !error; p++)
 		series_partition_set_rollups(flow->partitions[p], options->rollups);
 	if (!error)
@@ -82,6 +86,7 @@ flow_destroy(struct flow *flow)
 	sequencer_finish(flow);
 	for (uint32_t p = 0; p < flow->options.partitions; p++)
 		series_partition_destroy(flow->partitions[p]);
+	series_shelf_unref(flow->shelf);
 	census_destroy(flow->census);
 	makers_destroy(flow->makers);
 	tombs_unref(flow->tombs);

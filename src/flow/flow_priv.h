@@ -16,6 +16,7 @@
 #define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time */
 #define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
 #define FLOW_RETRY_MS 5000                  /* after a flush that failed */
+#define FLOW_SHELF_BYTES_MAX (4u << 20)     /* of parts, kept for queries */
 #define FLOW_ERASE_RETRY_MS 600000          /* after a step of erasing that failed */
 
 enum flow_kind { FLOW_TICKET, FLOW_PUBLISH, FLOW_WANT, FLOW_ASK, FLOW_CHANNEL, FLOW_CLOSED };
@@ -275,6 +276,7 @@ struct flow {
 	struct flow_counters counters;
 	pthread_mutex_t tombs_lock;
 	struct tombs *tombs;               /* what is hidden in the journal; NULL: nothing */
+	struct series_shelf *shelf;        /* what queries have read, of all partitions */
 	struct census *census;             /* NULL: there is no limit on series */
 	struct makers *makers;             /* NULL: there is none on those of a principal */
 	bool counted;                      /* the census has all that parts have */

@@ -15,6 +15,7 @@
 
 #include "buf.h"
 #include "env.h"
+#include "list.h"
 #include "series.h"
 #include "span.h"
 #include "store.h"
@@ -56,6 +57,13 @@ struct part_block {
 	uint32_t key_off, key_len;  /* first key, in part->keys */
 };
 
+/* What the shelf (shelf.h) keeps of a part. */
+struct part_rest {
+	struct list link;
+	struct part_cursor *cursor; /* NULL: nothing */
+	size_t bytes;
+};
+
 struct part {
 	refcount refs;
 	atomic_bool doomed;         /* unlink when the last one lets go */
@@ -67,6 +75,8 @@ struct part {
 	size_t block_count;
 	struct buf keys;
 	uint64_t data_end;          /* where the chunks end */
+	struct series_shelf *shelf; /* NULL: never was on one */
+	struct part_rest rest;      /* the shelf's */
 };
 
 /* DIR/ID.part, `size` bytes. 0 or -ENAMETOOLONG. */
@@ -85,6 +95,14 @@ struct part_cursor;
 
 int part_cursor_create(struct part *part, struct part_cursor **ret_cursor); /* 0, -ENOMEM */
 void part_cursor_destroy(struct part_cursor *cursor); /* NULL ok */
+
+/* Whether it reads files. One that does not says -EAGAIN instead. True until told otherwise. */
+void part_cursor_set_reading(struct part_cursor *cursor, bool reading);
+
+/* Gives its part up, which *ret_part holds then, and its file; keeps what it has read, unless that
+ * is much. The bytes it has. Until part_cursor_wake only part_cursor_destroy may follow. */
+size_t part_cursor_rest(struct part_cursor *cursor, struct part **ret_part);
+void part_cursor_wake(struct part_cursor *cursor, struct part *part); /* the same part */
 
 /* Goes to the first entry whose key is `key` or above (an empty key: the first of all), best in
  * ascending order of calls. 1 there is one, 0 none, -EBADMSG (that block is damaged: see

@@ -15,9 +15,11 @@
 #include "hash.h"
 #include "part.h"
 #include "part_priv.h"
+#include "shelf.h"
 
 #define READ_AHEAD_MIN 65536u
 #define READ_AHEAD_MAX (512u << 10)
+#define REST_DATA_MAX (256u << 10) /* of chunks, in a cursor that rests */
 
 /* ── opening ── */
 
@@ -245,6 +247,7 @@ part_unref(struct part *part)
 		return;
 	if (atomic_load_explicit(&part->doomed, memory_order_relaxed))
 		env_unlink(part->env, part->path);
+	shelf_forget(part);
 	free(part->blocks);
 	buf_finish(&part->keys);
 	free(part->path);
@@ -266,8 +269,11 @@ part_damage(struct series_damage *ret_damage, const struct part *part, uint64_t 
 struct part_cursor {
 	struct part *part;
 	struct env_file *file;
-	size_t block;            /* whose entries `raw` holds; block_count: at the end */
+	size_t block;            /* it is in; block_count: at the end */
 	bool loaded;
+	size_t raw_block;        /* whose entries `raw` holds, … */
+	bool raw_good;           /* … if it does */
+	bool reading;            /* it may read the file */
 	struct buf stored, raw;
 	struct bits_in in;       /* rest of raw */
 	uint32_t left;           /* entries not read yet */
@@ -292,8 +298,36 @@ part_cursor_create(struct part *part, struct part_cursor **ret_cursor)
 	if (!cursor)
 		return -ENOMEM;
 	cursor->part = part_ref(part);
+	cursor->reading = true;
 	*ret_cursor = cursor;
 	return 0;
+}
+
+void
+part_cursor_set_reading(struct part_cursor *cursor, bool reading)
+{
+	cursor->reading = reading;
+}
+
+size_t
+part_cursor_rest(struct part_cursor *cursor, struct part **ret_part)
+{
+	*ret_part = cursor->part;
+	cursor->part = NULL;
+	env_close(cursor->file);
+	cursor->file = NULL;
+	buf_finish(&cursor->stored);
+	if (cursor->data.cap > REST_DATA_MAX)
+		buf_finish(&cursor->data);
+	return sizeof(*cursor) + cursor->raw.cap + cursor->key.cap + cursor->sought.cap +
+	    cursor->data.cap;
+}
+
+void
+part_cursor_wake(struct part_cursor *cursor, struct part *part)
+{
+	cursor->part = part_ref(part);
+	cursor->reading = true;
 }
 
 void
@@ -328,14 +362,49 @@ cursor_bad(struct part_cursor *cursor, uint64_t offset)
 {
 	cursor->damage = offset;
 	cursor->left = 0;
+	cursor->raw_good = false;
 	return -EBADMSG;
+}
+
+/* To before the first entry of the block that is in `raw`. */
+static void
+cursor_rewind(struct part_cursor *cursor)
+{
+	const struct part_block *block = &cursor->part->blocks[cursor->raw_block];
+	cursor->block = cursor->raw_block;
+	cursor->loaded = true;
+	cursor->standing = false;
+	cursor->in = bits_in_of(buf_span(&cursor->raw));
+	cursor->left = block->entries;
+	cursor->chunk_offset = block->data_offset;
+	cursor->before_ms = 0;
+	buf_clear(&cursor->key);
+}
+
+/* As if it had not been asked for anything yet: it stands where the seek before has no say. */
+static void
+cursor_lose_place(struct part_cursor *cursor)
+{
+	cursor->block = 0;
+	cursor->loaded = cursor->standing = false;
+	cursor->left = 0;
+	cursor->beyond = 0;
 }
 
 static int
 cursor_load(struct part_cursor *cursor, size_t at)
 {
 	const struct part_block *block = &cursor->part->blocks[at];
+	if (cursor->raw_good && cursor->raw_block == at) {
+		cursor_rewind(cursor);
+		return 0;
+	}
+	if (!cursor->reading) {
+		cursor_lose_place(cursor);
+		return -EAGAIN;
+	}
 	cursor->block = at;
+	cursor->raw_good = false;
 	cursor->loaded = true;
 	cursor->standing = false;
 	cursor->left = 0;
@@ -351,11 +420,9 @@ cursor_load(struct part_cursor *cursor, size_t at)
 		    block->index_raw_len, &cursor->raw);
 	if (error)
 		return error == -EBADMSG ? cursor_bad(cursor, block->index_offset) : error;
-	cursor->in = bits_in_of(buf_span(&cursor->raw));
-	cursor->left = block->entries;
-	cursor->chunk_offset = block->data_offset;
-	cursor->before_ms = 0;
-	buf_clear(&cursor->key);
+	cursor->raw_block = at;
+	cursor->raw_good = true;
+	cursor_rewind(cursor);
 	return 0;
 }
 
@@ -574,6 +641,8 @@ part_cursor_chunk(struct part_cursor *cursor, const struct part_entry *entry,
 	if (entry->offset >= cursor->data_offset &&
 	    end <= cursor->data_offset + cursor->data.len)
 		goto found;
+	if (!cursor->reading)
+		return -EAGAIN;
 	if (entry->offset == cursor->chunk_end && cursor->chunk_end)
 		cursor->ahead = MIN(MAX(cursor->ahead * 2, READ_AHEAD_MIN), READ_AHEAD_MAX);
 	else

@@ -78,8 +78,16 @@ series_partition_destroy(struct series_partition *partition)
 	head_destroy(partition->frozen);
 	roster_finish(&partition->roster);
 	buf_finish(&partition->indexes);
+	series_shelf_unref(partition->shelf);
 	free(partition->dir);
 	free(partition);
+}
+
+void
+series_partition_set_shelf(struct series_partition *partition, struct series_shelf *shelf)
+{
+	check(!partition->shelf);
+	partition->shelf = series_shelf_ref(shelf);
 }
 
 /* ── parts ── */

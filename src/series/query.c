@@ -14,6 +14,8 @@
 #include "series_priv.h"
 #include "stream.h"
 
+#define SERIES_COST 1000u /* points that could be unpacked in the time that finding a series takes */
+
 /* A snapshot on its way. */
 struct query_source {
 	struct query_run *run;
@@ -194,6 +196,8 @@ query_open_source(struct query_run *run, struct query_source *source)
 		.from_ms = MAX(query->from_ms, snapshot->from_ms),
 		.to_ms = MIN(query->to_ms, snapshot->to_ms) - 1,
 		.tombs = snapshot->tombs,
+		.shelf = snapshot->shelf,
+		.at_once = query->at_once,
 		.take = query_take,
 		.damage = query_damage,
 		.ctx = run,
@@ -209,8 +213,23 @@ query_open_source(struct query_run *run, struct query_source *source)
 		.damage = query_plan_damage,
 		.ctx = source,
 	};
-	return query_plan_create(snapshot, run->agg, settings.from_ms, settings.to_ms + 1, &sink,
-	    &source->plan);
+	return query_plan_create(snapshot, run->agg, settings.from_ms, settings.to_ms + 1,
+	    query->at_once, &sink, &source->plan);
+}
+
+/* Whether it is small enough to be answered at once, as far as is known beforehand. */
+static bool
+query_is_small(const struct series_query *query, struct series_snapshot *const *snapshots,
+    size_t count)
+{
+	size_t points = 0;
+	for (size_t i = 0; i < query->agg_count; i++)
+		if (query->aggs[i] == SERIES_P50 || query->aggs[i] == SERIES_P99)
+			return false;
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < snapshots[i]->count; k++)
+			points += snapshots[i]->series[k].count + SERIES_COST;
+	return points <= query->at_once;
 }
 
 static int
@@ -245,6 +264,8 @@ series_query_run(const struct series_query *query, struct series_snapshot *const
 	bounded.to_ms = MIN(query->to_ms, SERIES_TIME_MS_MAX + 1);
 	bounded.step_ms = MIN(query->step_ms, SERIES_TIME_MS_MAX);
 	struct query_run run = {.out = {.query = &bounded, .sink = sink, .ctx = ctx}};
+	if (query->at_once && !query_is_small(query, snapshots, count))
+		return -EAGAIN;
 	int error = query_open(&run, snapshots, count);
 	while (error == 0 && run.live) {
 		struct query_source *source = &run.sources[run.heap[0]];

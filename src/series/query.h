@@ -33,6 +33,9 @@ struct series_query {
 	uint64_t limit;             /* rows per series; 0: none */
 	enum series_fill fill;
 	bool points_only;           /* not from roll-ups */
+	size_t at_once;             /* not 0: a loop asks, which may not wait. -EAGAIN when a file
+				would have to be read, or much more unpacked or sorted than so
+				many points; what was told till then is to be forgotten */
 };
 
 /* What a query tells: series begins, its rows, its end. A row has one value (raw) or agg_count of
@@ -53,7 +56,8 @@ struct series_query_sink {
 };
 
 /* Buckets start at multiples of the step since the epoch. 0, -ENOMEM, -EIO, -E2BIG
- * (percentiles of a bucket of more than 2^24 points), or what a sink function returned. Snapshots
+ * (percentiles of a bucket of more than 2^24 points), -EAGAIN (see at_once), or what a sink function
+ * returned. Snapshots
  * stay the caller's. */
 int series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
     size_t count, const struct series_query_sink *sink, void *ctx);

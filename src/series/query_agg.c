@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "query_priv.h"
@@ -35,19 +36,21 @@ struct query_agg {
 	size_t rank_count, rank_cap;
 	uint64_t told;
 	size_t rows;
-	int64_t times_ms[AGG_ROWS];
-	double values[AGG_ROWS * AGG_COLUMNS_MAX];
-	bool empty[AGG_ROWS], any_empty;
+	bool any_empty, has_before;
 	double before[AGG_COLUMNS_MAX]; /* the last row with points */
-	bool has_before;
+	int64_t times_ms[AGG_ROWS];
+	bool empty[AGG_ROWS];
+	double values[AGG_ROWS * AGG_COLUMNS_MAX];
 };
 
 int
 query_agg_create(struct query_out *out, int64_t cell_ms, struct query_agg **ret_agg)
 {
-	struct query_agg *agg = calloc(1, sizeof(*agg));
+	/* Not the room for rows, which is most of it. */
+	struct query_agg *agg = malloc(sizeof(*agg));
 	if (!agg)
 		return -ENOMEM;
+	memset(agg, 0, offsetof(struct query_agg, times_ms));
 	agg->out = out;
 	agg->column_count = MIN(out->query->agg_count, AGG_COLUMNS_MAX);
 	for (size_t i = 0; i < agg->column_count; i++) {

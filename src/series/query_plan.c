@@ -15,6 +15,9 @@
 #include "check.h"
 #include "query_priv.h"
 #include "ranges.h"
+#include "shelf.h"
+
+#define POINTS_A_ROLLUP 8u /* what unpacking one takes */
 
 /* Roll-ups of one kind. */
 struct plan_level {
@@ -31,6 +34,7 @@ struct query_plan {
 	const struct series_snapshot *snapshot;
 	struct query_plan_sink sink;
 	int64_t from_ms, to_ms;
+	size_t at_once;            /* as in series_query */
 	struct plan_level levels[ROLLUP_KINDS]; /* the largest first */
 	size_t level_count;
 	const struct snapshot_series *series; /* the present one */
@@ -40,13 +44,13 @@ struct query_plan {
 /* ── making ── */
 
 static void
-level_finish(struct plan_level *level)
+level_finish(struct plan_level *level, struct series_shelf *shelf)
 {
 	rollup_reader_destroy(level->reader);
 	ranges_finish(&level->days);
 	ranges_finish(&level->dirty);
 	for (size_t i = 0; i < level->mixed_count && level->cursors; i++)
-		part_cursor_destroy(level->cursors[i]);
+		shelf_put(shelf, level->cursors[i]);
 	free(level->mixed);
 	free(level->cursors);
 }
@@ -93,6 +97,8 @@ plan_add_level(struct query_plan *plan, enum rollup_kind kind)
 		.parts = snapshot->rolls + first,
 		.part_count = end - first,
 		.tombs = snapshot->tombs,
+		.shelf = snapshot->shelf,
+		.at_once = plan->at_once ? plan->at_once / POINTS_A_ROLLUP + 1 : 0,
 		.damage = plan->sink.damage,
 		.ctx = plan->sink.ctx,
 	};
@@ -102,7 +108,7 @@ plan_add_level(struct query_plan *plan, enum rollup_kind kind)
 
 int
 query_plan_create(const struct series_snapshot *snapshot, const struct query_agg *agg,
-    int64_t from_ms, int64_t to_ms, const struct query_plan_sink *sink,
+    int64_t from_ms, int64_t to_ms, size_t at_once, const struct query_plan_sink *sink,
     struct query_plan **ret_plan)
 {
 	struct query_plan *plan = calloc(1, sizeof(*plan));
@@ -112,6 +118,7 @@ query_plan_create(const struct series_snapshot *snapshot, const struct query_agg
 	plan->sink = *sink;
 	plan->from_ms = from_ms;
 	plan->to_ms = to_ms;
+	plan->at_once = at_once;
 	int error = 0;
 	for (enum rollup_kind kind = ROLLUP_DAY; kind > ROLLUP_POINTS && error == 0; kind--)
 		if (query_agg_takes_rollups(agg, rollup_span_ms(kind)))
@@ -130,7 +137,7 @@ query_plan_destroy(struct query_plan *plan)
 	if (!plan)
 		return;
 	for (size_t i = 0; i < plan->level_count; i++)
-		level_finish(&plan->levels[i]);
+		level_finish(&plan->levels[i], plan->snapshot->shelf);
 	free(plan);
 }
 
@@ -142,8 +149,9 @@ plan_add_chunks(struct query_plan *plan, struct plan_level *level, size_t at)
 {
 	struct part *part = plan->snapshot->parts[level->mixed[at]];
 	struct part_cursor **cursor = &level->cursors[at];
-	if (!*cursor && part_cursor_create(part, cursor) != 0)
+	if (!*cursor && shelf_take(plan->snapshot->shelf, part, cursor) != 0)
 		return -ENOMEM;
+	part_cursor_set_reading(*cursor, plan->at_once == 0);
 	struct span key = plan->series->key;
 	int error = 0, got = part_cursor_seek(*cursor, key);
 	while (got == 1 && error == 0 && span_eq(part_cursor_key(*cursor), key)) {

@@ -59,7 +59,7 @@ struct query_plan_sink {
 /* NULL in *ret_plan: there is nothing in the snapshot that this query could be answered from but
  * points. 0, -ENOMEM. */
 int query_plan_create(const struct series_snapshot *snapshot, const struct query_agg *agg,
-    int64_t from_ms, int64_t to_ms, const struct query_plan_sink *sink,
+    int64_t from_ms, int64_t to_ms, size_t at_once, const struct query_plan_sink *sink,
     struct query_plan **ret_plan);
 void query_plan_destroy(struct query_plan *plan); /* NULL ok */
 

@@ -58,6 +58,8 @@ struct rollup_reader_settings {
 	struct part *const *parts; /* of one kind, by day, then seq; stay while the reader lives */
 	size_t part_count;
 	const struct tombs *tombs; /* NULL: nothing is erased */
+	struct series_shelf *shelf; /* as of a stream's settings; NULL: none */
+	size_t at_once;            /* as of a stream's settings, of roll-ups */
 	void (*damage)(void *ctx, const struct series_damage *damage); /* may be NULL */
 	void *ctx;
 };
@@ -75,7 +77,7 @@ struct rollup_run {
 };
 
 /* The roll-ups of the series in the file span of `file_day`; best with ascending keys. 0, -ENOMEM,
- * -EIO. */
+ * -EIO, -EAGAIN. */
 int rollup_reader_read(struct rollup_reader *reader, struct span key, int32_t file_day,
     struct rollup_run *ret_run);
 

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "rollup.h"
+#include "shelf.h"
 #include "tombs.h"
 
 #define ROLLUP_CURSORS_KEPT 256u /* with more parts each is closed after its series */
@@ -17,6 +18,7 @@ struct rollup_reader {
 	struct part_cursor **cursors; /* by part; NULL: not open */
 	struct rollup *rollups;
 	size_t count, room;
+	size_t unpacked;              /* in all */
 	int64_t first_bucket_ms, last_bucket_ms; /* of all that was read */
 	uint32_t *order;              /* for merging */
 	struct rollup *merged;
@@ -46,7 +48,7 @@ rollup_reader_destroy(struct rollup_reader *reader)
 	if (!reader)
 		return;
 	for (size_t i = 0; reader->cursors && i < reader->set.part_count; i++)
-		part_cursor_destroy(reader->cursors[i]);
+		shelf_put(reader->set.shelf, reader->cursors[i]);
 	free(reader->cursors);
 	free(reader->rollups);
 	free(reader->order);
@@ -111,7 +113,8 @@ reader_take(struct rollup_reader *reader, size_t part, struct rollup_run *run)
 		run->last_ms = entry->last_ms;
 	}
 	reader->count += (size_t)got;
-	return 0;
+	reader->unpacked += (size_t)got;
+	return reader->set.at_once && reader->unpacked > reader->set.at_once ? -EAGAIN : 0;
 }
 
 static int
@@ -168,8 +171,9 @@ reader_read_part(struct rollup_reader *reader, size_t part, struct span key,
     struct rollup_run *run)
 {
 	struct part_cursor **cursor = &reader->cursors[part];
-	if (!*cursor && part_cursor_create(reader->set.parts[part], cursor) != 0)
+	if (!*cursor && shelf_take(reader->set.shelf, reader->set.parts[part], cursor) != 0)
 		return -ENOMEM;
+	part_cursor_set_reading(*cursor, reader->set.at_once == 0);
 	int got = part_cursor_seek(*cursor, key);
 	while (got == 1 && span_eq(part_cursor_key(*cursor), key)) {
 		int error = reader_take(reader, part, run);
@@ -182,7 +186,7 @@ reader_read_part(struct rollup_reader *reader, size_t part, struct span key,
 	else if (got < 0)
 		return got;
 	if (reader->set.part_count > ROLLUP_CURSORS_KEPT) {
-		part_cursor_destroy(*cursor);
+		shelf_put(reader->set.shelf, *cursor);
 		*cursor = NULL;
 	}
 	return 0;

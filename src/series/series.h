@@ -20,6 +20,7 @@
 #include "store.h"
 
 struct series_partition;
+struct series_shelf;
 struct series_snapshot;
 struct series_flush;
 
@@ -40,6 +41,15 @@ void series_partition_destroy(struct series_partition *partition);
  * is damaged (reported; the part is not served), -ENOENT, -ENOMEM, -EIO. */
 int series_partition_attach(struct series_partition *partition, const struct store_part *part,
     series_damage_fn *report, void *report_ctx);
+
+/* What queries read of parts may be asked for again: index blocks and chunks, in memory, up to so
+ * many bytes of all partitions that have this shelf. Any thread. 0, -ENOMEM. */
+int series_shelf_create(size_t bytes_max, struct series_shelf **ret_shelf);
+struct series_shelf *series_shelf_ref(struct series_shelf *shelf); /* NULL ok */
+void series_shelf_unref(struct series_shelf *shelf);               /* NULL ok */
+
+/* Once, before anybody asks; without it every query reads anew. */
+void series_partition_set_shelf(struct series_partition *partition, struct series_shelf *shelf);
 
 /* Deletes part files in `dir` that the manifest does not name (what a crash left behind). Once,
  * after every partition attached its parts; `known` ascending. *ret_next_id is above every id seen.

@@ -37,6 +37,7 @@ struct series_partition {
 	struct tombs *tombs;       /* NULL: none */
 	uint64_t tomb_seq;         /* of all of them the last */
 	struct buf indexes;        /* series_partition_apply's own */
+	struct series_shelf *shelf; /* or NULL */
 };
 
 /* Whether a part of points lies below the floor. */
@@ -76,6 +77,7 @@ struct series_snapshot {
 	size_t roll_count;
 	uint32_t roll_kinds;       /* which the partition keeps */
 	struct tombs *tombs;
+	struct series_shelf *shelf; /* or NULL */
 	struct snapshot_series *series; /* by key */
 	size_t count;
 	char *keys;

@@ -35,6 +35,7 @@ series_snapshot_unref(struct series_snapshot *snapshot)
 	free(snapshot->rolled);
 	free(snapshot->rolls);
 	tombs_unref(snapshot->tombs);
+	series_shelf_unref(snapshot->shelf);
 	free(snapshot->series);
 	free(snapshot->keys);
 	free(snapshot->times_ms);
@@ -140,6 +141,7 @@ snapshot_take_parts(struct series_snapshot *snapshot, const struct series_partit
 			snapshot->rolls[snapshot->roll_count++] = part_ref(partition->rolls[i]);
 	snapshot->roll_kinds = partition->roll_kinds;
 	snapshot->tombs = tombs_ref(partition->tombs);
+	snapshot->shelf = series_shelf_ref(partition->shelf);
 	return 0;
 }
 

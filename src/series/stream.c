@@ -15,6 +15,7 @@
 
 #include "check.h"
 #include "codec.h"
+#include "shelf.h"
 #include "tombs.h"
 
 #define STREAM_GATHER 1024u       /* points gathered where lanes overlap */
@@ -43,6 +44,7 @@ struct stream {
 	struct lane head;
 	uint32_t *order;            /* for sorting the head */
 	size_t order_room;
+	size_t unpacked;            /* points, in all */
 	size_t gathered;
 	int64_t times_ms[STREAM_GATHER];
 	double values[STREAM_GATHER];
@@ -75,9 +77,11 @@ lane_reserve(struct lane *lane, size_t count)
 int
 stream_create(const struct stream_settings *settings, struct stream **ret_stream)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
+	/* Not the room for gathered points, which is most of it. */
+	struct stream *stream = malloc(sizeof(*stream));
 	if (!stream)
 		return -ENOMEM;
+	memset(stream, 0, offsetof(struct stream, times_ms));
 	stream->set = *settings;
 	size_t count = MAX(settings->part_count, 1);
 	stream->cursors = calloc(count, sizeof(struct part_cursor *));
@@ -96,7 +100,7 @@ stream_destroy(struct stream *stream)
 	if (!stream)
 		return;
 	for (size_t i = 0; stream->cursors && i < stream->set.part_count; i++)
-		part_cursor_destroy(stream->cursors[i]);
+		shelf_put(stream->set.shelf, stream->cursors[i]);
 	for (size_t i = 0; i < stream->lane_cap; i++)
 		lane_finish(&stream->lanes[i]);
 	lane_finish(&stream->head);
@@ -218,7 +222,7 @@ stream_begin(struct stream *stream, struct span key, const struct stream_head *h
 {
 	if (stream->set.part_count > STREAM_CURSORS_KEPT) {
 		for (size_t i = 0; i < stream->set.part_count; i++) {
-			part_cursor_destroy(stream->cursors[i]);
+			shelf_put(stream->set.shelf, stream->cursors[i]);
 			stream->cursors[i] = NULL;
 		}
 	}
@@ -251,9 +255,10 @@ stream_find(struct stream *stream, size_t part, struct lane *lane)
 {
 	const struct stream_settings *set = &stream->set;
 	if (!stream->cursors[part] &&
-	    part_cursor_create(set->parts[part], &stream->cursors[part]) != 0)
+	    shelf_take(set->shelf, set->parts[part], &stream->cursors[part]) != 0)
 		return -ENOMEM;
 	struct part_cursor *cursor = stream->cursors[part];
+	part_cursor_set_reading(cursor, set->at_once == 0);
 	struct span key = buf_span(&stream->key);
 	int got = part_cursor_seek(cursor, key);
 	while (got == 1 && span_eq(part_cursor_key(cursor), key)) {
@@ -345,6 +350,9 @@ stream_decode(struct stream *stream, struct lane *lane)
 	struct span chunk;
 	lane->at = lane->count = 0;
 	lane->decoded = true;
+	stream->unpacked += entry->count;
+	if (stream->set.at_once && stream->unpacked > stream->set.at_once)
+		return -EAGAIN;
 	int error = part_cursor_chunk(stream->cursors[lane->part], entry, &chunk);
 	if (error == 0) {
 		int count = codec_count(chunk);

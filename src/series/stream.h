@@ -27,6 +27,9 @@ struct stream_settings {
 	size_t part_count;
 	int64_t from_ms, to_ms;    /* inclusive, inclusive */
 	const struct tombs *tombs; /* what is hidden of the parts; NULL: nothing */
+	struct series_shelf *shelf; /* its cursors come from there; NULL: they are new */
+	size_t at_once;            /* not 0: -EAGAIN when a file would have to be read, or more
+				points unpacked than this */
 	/* Whether a chunk that nothing else overlaps shall be handed over as it is. NULL: never. */
 	bool (*take)(void *ctx, const struct part_entry *entry);
 	void (*damage)(void *ctx, const struct series_damage *damage);
@@ -51,7 +54,7 @@ void stream_set_range(struct stream *stream, int64_t from_ms, int64_t to_ms);
 /* Goes to a series; best in ascending order of keys. `head` must stay until the next call. */
 int stream_begin(struct stream *stream, struct span key, const struct stream_head *head);
 
-/* 1: a piece, 0: the end, -ENOMEM, -EIO. Damaged chunks are reported and left out. */
+/* 1: a piece, 0: the end, -ENOMEM, -EIO, -EAGAIN (see at_once). Damaged chunks are reported and left out. */
 int stream_next(struct stream *stream, struct stream_piece *ret_piece);
 
 #endif

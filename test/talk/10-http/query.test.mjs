@@ -1,7 +1,7 @@
 // Questions: latest, series, query in its shapes, CSV, and what is wrong in the address.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertProblem, createKey, Server } from '../harness.mjs';
+import { assertProblem, createKey, serve, Server } from '../harness.mjs';
 
 let server;
 const t0 = 1_700_006_400_000; // a whole day
@@ -80,6 +80,46 @@ test('CSV on request', async () => {
   assert.deepEqual(answer.text.trim().split(/\r?\n/), [
     'metric,device,site,time,value', `room.v,5,north,${t0},0`, `room.v,5,north,${t0 + 1000},1`,
   ]);
+});
+
+// From head or files, from memory or read anew, by a loop or a worker: it must not show.
+test('an answer is the same however often and wherever it is asked', async (t) => {
+  const long = await serve(t);
+  const points = Array.from({ length: 30_000 }, (_, i) => [t0 + i * 1000, (i % 700) / 10 - 20]);
+  const body = ['1', '2'].flatMap((device) =>
+    points.map(([time, value]) => `hall,device=${device} v=${value} ${time}`));
+  assert.equal((await long.post('/write?precision=ms', body.join('\n'))).status, 204);
+  const averages = points.reduce((hours, [time, value]) => {
+    const hour = time - (time % 3_600_000);
+    const [sum, n] = hours.get(hour) ?? [0, 0];
+    return hours.set(hour, [sum + value, n + 1]);
+  }, new Map());
+  const one = `/api/v1/query?metric=hall.v&from=${t0}&to=${t0 + 30_000_000}&device=2`;
+  const csv = { headers: { accept: 'text/csv' } };
+  const lines = (rows) => rows.map(([time, value]) => `hall.v,2,${time},${value}\n`).join('');
+  for (const start of ['head', 'files']) {
+    for (let i = 0; i < 3; i++) {
+      const few = (await long.get(`${one}&limit=7`)).json().series;
+      assert.deepEqual(few.map((s) => s.points), [points.slice(0, 7)], start);
+      const all = (await long.get(one)).json().series;
+      assert.deepEqual(all.map((s) => s.points), [points], start);
+      const text = (await long.get(`${one}&limit=2000`, csv)).text;
+      assert.equal(text, `metric,device,time,value\n${lines(points.slice(0, 2000))}`, start);
+      assert.equal((await long.get(one, csv)).text.length,
+        `metric,device,time,value\n${lines(points)}`.length, start);
+      const both = (await long.get(`${one.replace('&device=2', '')}&step=1h`)).json().series;
+      assert.deepEqual(both.map((s) => s.tags.device), ['1', '2'], start);
+      const hours = (await long.get(`${one}&step=1h`)).json().series[0].points;
+      assert.deepEqual(both[1].points, hours, start);
+      assert.deepEqual(hours.map(([time]) => time), [...averages.keys()], start);
+      for (const [time, value] of hours) {
+        const [sum, n] = averages.get(time);
+        assert.ok(Math.abs(value - sum / n) < 1e-9, `${start} ${time} ${value}`);
+      }
+    }
+    await long.stop();
+    await long.again();
+  }
 });
 
 test('times: RFC 3339 and relative', async () => {

@@ -13,6 +13,7 @@
 #include "check.h"
 #include "env.h"
 #include "part.h"
+#include "shelf.h"
 #include "sim.h"
 #include "world.h"
 
@@ -432,6 +433,37 @@ part_of_many_keys(struct world *world)
 	return part;
 }
 
+static void
+cursor_takes_a_break(struct world *world, struct part_cursor *cursor, struct part *part)
+{
+	struct part *held;
+	assert_true(part_cursor_rest(cursor, &held) > 0);
+	assert_ptr_equal(held, part);
+	if (world_draw(world, 2))
+		part_cursor_wake(cursor, part);
+	else
+		part_cursor_wake(cursor, held);
+	part_unref(held);
+}
+
+/* Without reading it finds the right key or says that it cannot; the next seek is as good as ever. */
+static unsigned
+cursor_looks_in_memory(struct world *world, struct part_cursor *cursor)
+{
+	char room[32];
+	part_cursor_set_reading(cursor, false);
+	unsigned last = 0;
+	for (uint64_t i = 1 + world_draw(world, 3); i > 0; i--) {
+		last = (unsigned)world_draw(world, CURSOR_KEYS);
+		int got = part_cursor_seek(cursor, cursor_key(room, 2 * last));
+		assert_true(got == 1 || got == -EAGAIN);
+		if (got == 1)
+			assert_true(span_eq(part_cursor_key(cursor), cursor_key(room, 2 * last)));
+	}
+	part_cursor_set_reading(cursor, true);
+	return last;
+}
+
 /* Seeks, mostly onward and at times beyond the end, between walks: always the key that is due. */
 static void
 cursor_finds_what_is_due_however_it_came_there(void **state)
@@ -447,7 +479,12 @@ cursor_finds_what_is_due_however_it_came_there(void **state)
 	assert_int_equal(part_cursor_seek(cursor, SPAN("")), 1);
 	for (unsigned i = 0; i < 20000; i++) {
 		int got;
-		if (world_draw(world, 2)) {
+		if (world_draw(world, 20) == 0)
+			cursor_takes_a_break(world, cursor, part);
+		if (world_draw(world, 20) == 0) {
+			due = cursor_looks_in_memory(world, cursor);
+			got = part_cursor_seek(cursor, cursor_key(room, 2 * due));
+		} else if (world_draw(world, 2)) {
 			got = part_cursor_next(cursor);
 			due = MIN(due + 1, CURSOR_KEYS);
 		} else {
@@ -464,6 +501,99 @@ cursor_finds_what_is_due_however_it_came_there(void **state)
 			assert_true(span_eq(part_cursor_key(cursor), cursor_key(room, 2 * due)));
 	}
 	part_cursor_destroy(cursor);
+	part_unref(part);
+	world_destroy(world);
+}
+
+/* ── the shelf ── */
+
+static struct part *
+part_of_few_keys(struct world *world, unsigned keys)
+{
+	struct part_writer *writer;
+	struct part *part;
+	struct store_part info = {
+		.id = atomic_fetch_add(&world->next_id, 1),
+		.day = (int32_t)(MORNING_MS / WORLD_DAY_MS),
+		.seq_first = 1,
+		.seq_last = 1,
+	};
+	char room[32];
+	assert_int_equal(part_writer_create(world->env, WORLD_PARTS_DIR, &info, &writer), 0);
+	for (unsigned i = 0; i < keys; i++) {
+		int64_t time_ms = MORNING_MS;
+		double value = i;
+		assert_int_equal(part_writer_series(writer, cursor_key(room, 2 * i)), 0);
+		assert_int_equal(part_writer_points(writer, &time_ms, &value, 1), 0);
+	}
+	assert_int_equal(part_writer_finish(writer, &part), 0);
+	part_writer_destroy(writer);
+	return part;
+}
+
+/* Whether the shelf has what it takes to find the part's first key, which stays or comes there. */
+static bool
+shelf_knows(struct series_shelf *shelf, struct part *part)
+{
+	struct part_cursor *cursor;
+	assert_int_equal(shelf_take(shelf, part, &cursor), 0);
+	part_cursor_set_reading(cursor, false);
+	int got = part_cursor_seek(cursor, SPAN(""));
+	assert_true(got == 1 || got == -EAGAIN);
+	part_cursor_set_reading(cursor, true);
+	assert_int_equal(part_cursor_seek(cursor, SPAN("")), 1);
+	shelf_put(shelf, cursor);
+	return got == 1;
+}
+
+static void
+shelf_gives_back_what_was_read_and_forgets_the_longest_unused(void **state)
+{
+	(void)state;
+	enum { PARTS = 12 };
+	struct world *world = world_with_parts(18, 0, 0);
+	struct series_shelf *shelf;
+	struct part *parts[PARTS];
+	assert_int_equal(series_shelf_create(8000, &shelf), 0);
+	for (unsigned i = 0; i < PARTS; i++) {
+		parts[i] = part_of_few_keys(world, 100);
+		assert_false(shelf_knows(shelf, parts[i]));
+		assert_true(shelf_knows(shelf, parts[0])); /* always the one used last */
+		assert_true(shelf_knows(shelf, parts[i]));
+	}
+	assert_false(shelf_knows(shelf, parts[1]));
+	for (unsigned i = 0; i < PARTS; i++)
+		part_unref(parts[i]);
+	series_shelf_unref(shelf);
+	world_destroy(world);
+}
+
+/* Cursors of the same part that are put back one after the other, by then without others. */
+static void
+shelf_outlives_nobody_and_nobody_it(void **state)
+{
+	(void)state;
+	struct world *world = world_with_parts(19, 0, 0);
+	struct series_shelf *shelf;
+	struct part_cursor *cursors[3];
+	struct part *part = part_of_few_keys(world, 10);
+	assert_int_equal(series_shelf_create(SIZE_MAX, &shelf), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(shelf_take(shelf, part, &cursors[i]), 0);
+	assert_int_equal(part_cursor_seek(cursors[1], SPAN("")), 1);
+	shelf_put(shelf, cursors[0]);
+	shelf_put(shelf, cursors[1]); /* it knows more */
+	shelf_put(shelf, cursors[2]);
+	assert_true(shelf_knows(shelf, part));
+	assert_int_equal(shelf_take(shelf, part, &cursors[0]), 0);
+	part_unref(part);
+	shelf_put(shelf, cursors[0]); /* was the last to hold the part */
+	assert_int_equal(shelf_take(NULL, part = part_of_few_keys(world, 10), &cursors[0]), 0);
+	assert_int_equal(part_cursor_seek(cursors[0], SPAN("")), 1);
+	shelf_put(NULL, cursors[0]);
+	shelf_put(shelf, NULL);
+	assert_false(shelf_knows(shelf, part));
+	series_shelf_unref(shelf);
 	part_unref(part);
 	world_destroy(world);
 }
@@ -485,6 +615,8 @@ main(void)
 		cmocka_unit_test(flush_without_points_moves_the_cursor),
 		cmocka_unit_test(level_rises_and_parts_stay_few),
 		cmocka_unit_test(cursor_finds_what_is_due_however_it_came_there),
+		cmocka_unit_test(shelf_gives_back_what_was_read_and_forgets_the_longest_unused),
+		cmocka_unit_test(shelf_outlives_nobody_and_nobody_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
