@@ -11,8 +11,9 @@
 struct stream;
 
 struct stream_work {
-	/* On a query worker (or see stream_run_now). Returns 0 or a negative errno: before the first block left, the answer
-	 * is a problem (-EIO 500, -ENOMEM 503); later the body is cut off. */
+	/* On a query worker, or as stream_run_now says. Returns 0 or a negative errno: before the
+	 * first block left, the answer is a problem (-EIO 500, -ENOMEM 503); later the body is
+	 * cut off. */
 	int (*run)(void *ctx, struct stream *stream);
 	/* On the loop, once, after run() or when it will never run. */
 	void (*done)(void *ctx);
@@ -30,8 +31,8 @@ void stream_submit(struct stream *stream, const struct stream_work *work);
 /* No work: the answer is a problem that fits the negative errno. On the loop. */
 void stream_refuse(struct stream *stream, int error);
 
-/* Runs the work now, on any thread, for an answer that is no more than a block: run() must not wait.
- * 0: stream_finish_now sends it, on the loop. Else nothing has happened: then stream_submit. */
+/* Runs the work now, on any thread, for an answer that is no more than a block; run() must not
+ * wait. 0: stream_finish_now sends it, on the loop. Else nothing has happened: stream_submit. */
 int stream_run_now(struct stream *stream, const struct stream_work *work);
 void stream_finish_now(struct stream *stream, const struct stream_work *work);
 

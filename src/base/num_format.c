@@ -252,8 +252,8 @@ write_fraction(char *text, uint64_t whole, int power)
 
 /* ── doubles ── */
 
-/* The shortest text of a value that is a decimal of at most 15 digits, up to POWER_FEW of them behind
- * the point; 0: it is none. More decimals than it has end in zeros, which are not written. */
+/* The shortest text of a value that is a decimal of at most 15 digits, up to POWER_FEW of them
+ * behind the point; 0: it is none. Where it has fewer, zeros at the end are not written. */
 static inline size_t
 format_few(char *text, double value)
 {
@@ -282,9 +282,9 @@ format_exact(char *text, double value)
 	return 0;
 }
 
-/* A double times 10^power and half its rounding interval, exactly: wholes, and rests of which 2^shift
- * are a whole. The decimals that read back as the double are those whose distance from it is less
- * than the half, or equal when it is inclusive. */
+/* A double times 10^power and half its rounding interval, exactly: wholes, and rests of which
+ * 2^shift are a whole. The decimals that read back as the double are those whose distance from it
+ * is less than the half, or equal when it is inclusive. */
 struct scaled {
 	uint64_t whole, rest;
 	uint64_t half_whole, half_rest;

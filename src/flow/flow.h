@@ -246,8 +246,8 @@ struct flow_ask {
 	struct flow_selector selector;  /* spans live until done() */
 	int64_t from_ms, to_ms;
 	size_t series_max;
-	/* Before done(), where a single loop owns all that may match: on that loop, with what done()
-	 * gets. For who can answer without waiting. NULL: nothing. */
+	/* Before done(), where a single loop owns all that may match: on that loop, with what
+	 * done() gets. For who can answer without waiting. NULL: nothing. */
 	void (*here)(struct flow_ask *ask, struct series_snapshot *const *snapshots,
 	    size_t count);
 	void (*done)(struct flow_ask *ask, int error); /* on the asking loop */

@@ -14,7 +14,8 @@
 #include "series_priv.h"
 #include "stream.h"
 
-#define SERIES_COST 1000u /* points that could be unpacked in the time that finding a series takes */
+/* Finding a series takes as long as unpacking so many points. */
+#define SERIES_COST 1000u
 
 /* A snapshot on its way. */
 struct query_source {

@@ -56,8 +56,8 @@ struct series_query_sink {
 };
 
 /* Buckets start at multiples of the step since the epoch. 0, -ENOMEM, -EIO, -E2BIG
- * (percentiles of a bucket of more than 2^24 points), -EAGAIN (see at_once), or what a sink function
- * returned. Snapshots
+ * (percentiles of a bucket of more than 2^24 points), -EAGAIN (see at_once), or what a sink
+ * function returned. Snapshots
  * stay the caller's. */
 int series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
     size_t count, const struct series_query_sink *sink, void *ctx);

@@ -1,10 +1,9 @@
 /*
  * shelf.h: where queries leave what they read of parts, for those that ask for the same again.
  *
- * A cursor holds the index block and the chunks that it read last, checked and unpacked; parts never
- * change. So a query takes a part's cursor from the shelf and puts it back: one for each part, no
- * more than a number of bytes in all, the longest unused ones go first. No files are open on it.
- * Any thread.
+ * A cursor holds the index block and the chunks that it read last; parts never change. So a query
+ * takes a part's cursor from the shelf and puts it back: one for each part, no more than a number
+ * of bytes in all, the longest unused ones go first. No files are open on it. Any thread.
  */
 #ifndef WEIR_SHELF_H
 #define WEIR_SHELF_H

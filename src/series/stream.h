@@ -54,7 +54,8 @@ void stream_set_range(struct stream *stream, int64_t from_ms, int64_t to_ms);
 /* Goes to a series; best in ascending order of keys. `head` must stay until the next call. */
 int stream_begin(struct stream *stream, struct span key, const struct stream_head *head);
 
-/* 1: a piece, 0: the end, -ENOMEM, -EIO, -EAGAIN (see at_once). Damaged chunks are reported and left out. */
+/* 1: a piece, 0: the end, -ENOMEM, -EIO, -EAGAIN (see at_once). Damaged chunks are reported and
+ * left out. */
 int stream_next(struct stream *stream, struct stream_piece *ret_piece);
 
 #endif

@@ -446,7 +446,8 @@ cursor_takes_a_break(struct world *world, struct part_cursor *cursor, struct par
 	part_unref(held);
 }
 
-/* Without reading it finds the right key or says that it cannot; the next seek is as good as ever. */
+/* Without reading it finds the right key or says that it cannot; the next seek is as good as
+ * ever. */
 static unsigned
 cursor_looks_in_memory(struct world *world, struct part_cursor *cursor)
 {

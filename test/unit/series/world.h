@@ -84,8 +84,8 @@ int world_erase(struct world *world, size_t series);
 int world_rewrite(struct world *world); /* one step of rewriting; 1: there may be more, 0, -errno */
 size_t world_tombstones(struct world *world); /* that are not done */
 
-/* Everything the partition tells against the model; aggregates also from points only and at once, and
- * then every bit must be the same. */
+/* Everything the partition tells against the model; aggregates also from points only and at once,
+ * and then every bit must be the same. */
 void world_compare_raw(struct world *world, int64_t from_ms, int64_t to_ms, uint64_t limit);
 void world_compare_query(struct world *world, const struct series_query *query);
 void world_compare_latest(struct world *world);
