@@ -91,7 +91,8 @@ int flow_maker_restore(struct flow *flow, uint64_t series, uint64_t maker);
 
 /* Replays the journal from the partitions' cursors into their heads, and what durable channels
  * remember of it into their histories. May run on any thread while
- * no loop touches partitions (the server is not ready). `progress` may be NULL. 0, -ENOMEM, -EIO.
+ * no loop touches partitions (the server is not ready); it starts further ones, as many as there
+ * are loops, and they call `progress` (NULL ok) one at a time. 0, -ENOMEM, -EIO.
  * Damage is warned of and skipped. */
 int flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uint64_t seq_end),
     void *ctx);

@@ -24,7 +24,7 @@
 #include "journal_scan.h"
 #include "sealed.h"
 
-#define CHUNK_BLOCKS 64u
+#define CHUNK_BLOCKS 256u
 
 struct found {
 	bool plain;   /* its plain file is there */

@@ -178,6 +178,21 @@ partition_drop_part(struct series_partition *partition, struct part *part)
 	part_unref(part);
 }
 
+/* The number of the series with this key. Parts name their series in order of keys, so what one
+ * part has made known stands in the roster in the order of the next: behind `before`, mostly. */
+static int
+partition_enroll_key(struct series_partition *partition, struct span key, uint32_t before,
+    uint32_t *ret_number)
+{
+	struct roster *roster = &partition->roster;
+	uint32_t next = before + 1;
+	if (next < roster->count && span_eq(key, roster_key(roster, next))) {
+		*ret_number = next;
+		return 0;
+	}
+	return roster_take(roster, series_key_hash(key), key, ret_number);
+}
+
 /* Makes the series of a part known. */
 static int
 partition_enroll(struct series_partition *partition, struct part *part, uint64_t *ret_damage)
@@ -192,7 +207,7 @@ partition_enroll(struct series_partition *partition, struct part *part, uint64_t
 		const struct part_entry *entry = part_cursor_entry(cursor);
 		if (number == UINT32_MAX ||
 		    !span_eq(key, roster_key(&partition->roster, number))) {
-			got = roster_take(&partition->roster, series_key_hash(key), key, &number);
+			got = partition_enroll_key(partition, key, number, &number);
 			if (got)
 				break;
 		}

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "server_priv.h"
+#include "thread.h"
 
 enum {
 	JOBS_WAITING_MAX = 1024, /* questions that wait; beyond it the answer is 503 */
@@ -286,6 +287,59 @@ part_attach(struct server *server, uint32_t partitions, const struct store_part 
 	return 0;
 }
 
+/* Partitions are attached side by side: of a million series every part names an eighth, and each
+ * is looked up. */
+struct attaching {
+	struct server *server;
+	const struct lists *lists;
+	uint32_t partitions;
+	atomic_uint next;     /* partition */
+	atomic_int error;     /* the first */
+};
+
+static void
+partition_attach(struct attaching *attaching, uint32_t partition)
+{
+	const struct lists *lists = attaching->lists;
+	int none = 0, error = 0;
+	for (size_t i = 0; i < lists->part_count && !error; i++) {
+		/* Those of partitions that there are not come last. */
+		uint32_t of = MIN(lists->parts[i].partition, attaching->partitions);
+		if (of == partition)
+			error = part_attach(attaching->server, attaching->partitions,
+			    &lists->parts[i]);
+	}
+	if (error)
+		atomic_compare_exchange_strong(&attaching->error, &none, error);
+}
+
+static void
+attach_run(void *ctx)
+{
+	struct attaching *attaching = ctx;
+	uint32_t partition;
+	while (!atomic_load(&attaching->error) &&
+	    (partition = atomic_fetch_add(&attaching->next, 1)) <= attaching->partitions)
+		partition_attach(attaching, partition);
+}
+
+static int
+attach_all(struct server *server, const struct lists *lists, uint32_t partitions)
+{
+	struct attaching attaching = {
+	    .server = server, .lists = lists, .partitions = partitions};
+	pthread_t threads[FLOW_LOOPS_MAX];
+	unsigned count = 0, most = MIN(server->loop_count, partitions);
+	/* This thread is one of them; those that cannot be had are done without. */
+	while (lists->part_count > 1 && count + 1 < most &&
+	    thread_start(&threads[count], "attach", attach_run, &attaching) == 0)
+		count++;
+	attach_run(&attaching);
+	while (count > 0)
+		thread_join(threads[--count]);
+	return atomic_load(&attaching.error);
+}
+
 static int
 id_order(const void *a, const void *b)
 {
@@ -330,8 +384,8 @@ parts_attach(
 	}
 	for (size_t i = 0; i < lists->tombstone_count && !error; i++)
 		error = flow_hide(server->flow, &lists->tombstones[i]);
-	for (size_t i = 0; i < lists->part_count && !error; i++)
-		error = part_attach(server, partitions, &lists->parts[i]);
+	if (!error)
+		error = attach_all(server, lists, partitions);
 	if (!error)
 		error = parts_sweep(server, lists);
 	if (error)

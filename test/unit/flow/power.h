@@ -23,6 +23,7 @@
 #define POWER_PARTITIONS 3
 #define POWER_DEVICES 5
 #define POWER_METRICS 3
+#define POWER_TOMBS_MAX 4
 #define POWER_SERIES (POWER_DEVICES * POWER_METRICS * 2)
 
 enum power_fate { POWER_ACKED, POWER_UNKNOWN, POWER_GONE };
@@ -59,6 +60,11 @@ struct power {
 	struct power_points model[POWER_SERIES];
 	struct buf body, scratch, out;
 	bool store_fails;      /* the sync of the next transaction does */
+	unsigned loops;        /* of the next opening: so many lanes may replay */
+	struct store_tombstone tombs[POWER_TOMBS_MAX]; /* which it is told of */
+	size_t tomb_count;
+	bool damaged;          /* somebody has been at the disk: the flow may warn */
+	unsigned warnings;
 	unsigned commits, failed, flushes, merges, seals, cuts, found;
 };
 
