@@ -17,7 +17,8 @@
  *   …  count % k integers that fill no word, W bits each; whole bytes
  *   v  3 varints: bytes of the streams 0, 1, 2
  *   …  streams 0 to 3; word i is in stream i % 4: its code, bit-reversed so that the table is
- *      indexed by the next 11 bits, lowest first; after an escape k × W bits
+ *      indexed by the next 11 bits, lowest first; after an escape k × W bits. Whole bytes; the last
+ *      one ends where its words do, other things may follow
  *
  * Four streams, because one would wait for each table access; all are read in one round.
  * Invariants: the decoder's table is complete before the first bit is read (a prefix that no code
@@ -657,10 +658,10 @@ entropy_get_words(struct entropy_reader *reader, int64_t *values, size_t words, 
 		for (unsigned j = 0; j < reader->k; j++, values++)
 			*values = *sum = bits_add(*sum, *values);
 	}
-	for (size_t s = 0; s < STREAMS; s++)
+	for (size_t s = 0; s + 1 < STREAMS; s++)
 		if ((reader->bit[s] + 7) / 8 * 8 != reader->size[s])
 			return -EBADMSG;
-	return 0;
+	return reader->bit[STREAMS - 1] <= reader->size[STREAMS - 1] ? 0 : -EBADMSG;
 }
 
 int
@@ -694,6 +695,8 @@ codec_entropy_decode(struct bits_in *in, int64_t first, int64_t *ret_sums, size_
 	error = entropy_get_streams(in, &reader);
 	if (error == 0)
 		error = entropy_get_words(&reader, ret_sums, words, &first);
+	if (error == 0)
+		in->at = reader.start[STREAMS - 1] + (reader.bit[STREAMS - 1] + 7) / 8;
 	for (size_t i = 0; i < rest && error == 0; i++) {
 		uint64_t bits = entropy_peek(rest_at, i * raw_width, in->end);
 		ret_sums[words * k + i] = first = bits_add(first, entropy_raw(&reader, bits));

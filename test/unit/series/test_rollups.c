@@ -72,6 +72,35 @@ every_bit_comes_back(void **state)
 	}
 }
 
+/* Steps so rare that columns are written as entropy codes, each followed by others. */
+static void
+columns_of_rare_steps_come_back(void **state)
+{
+	(void)state;
+	static struct rollup in[ROLLUP_CHUNK_MAX], out[ROLLUP_CHUNK_MAX];
+	uint64_t seed = 7;
+	for (size_t count = 100; count <= ROLLUP_CHUNK_MAX; count += 134) {
+		struct buf chunk = {0};
+		double value = 20;
+		memset(in, 0, sizeof(in));
+		for (size_t i = 0; i < count; i++) {
+			struct series_cell *cell = &in[i].cell;
+			some_double(&seed, 0);
+			in[i].start_ms = 19200 * WORLD_DAY_MS + (int64_t)i * 60000;
+			cell->count = 60 - (seed >> 60 == 3);
+			value += seed >> 61 == 5 ? 0.1 : 0;
+			cell->first = cell->min = value;
+			value += seed >> 61 == 3 ? 0.1 : 0;
+			cell->last = cell->max = value;
+			cell->sum = value * (double)cell->count;
+		}
+		assert_int_equal(rollup_encode(ROLLUP_MINUTE, 19200, in, count, &chunk), 0);
+		assert_int_equal(rollup_decode(ROLLUP_MINUTE, 19200, buf_span(&chunk), out), count);
+		assert_memory_equal(in, out, count * sizeof(in[0]));
+		buf_finish(&chunk);
+	}
+}
+
 static void
 a_chunk_of_another_kind_or_place_is_refused(void **state)
 {
@@ -413,6 +442,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_bit_comes_back),
+		cmocka_unit_test(columns_of_rare_steps_come_back),
 		cmocka_unit_test(a_chunk_of_another_kind_or_place_is_refused),
 		cmocka_unit_test(sparse_points_are_not_rolled_up_before_they_must),
 		cmocka_unit_test(the_newest_day_is_rolled_up_at_the_end_or_after_some_flushes),
