@@ -21,8 +21,9 @@ device_register(struct gate *gate, struct span id, uint64_t readings)
 {
 	if (!store_device_id_valid(id))
 		return VERDICT_BAD_DEVICE;
+	const char *from = gate->request ? session_peer(gate->request) : "";
 	/* Without memory it is tried again with the device's next reading. */
-	if (readings && registrar_note(gate->al->registrar, gate->principal, gate->from, id) == 0)
+	if (readings && registrar_note(gate->al->registrar, gate->principal, from, id) == 0)
 		gate->noted = true;
 	return 0;
 }
@@ -100,7 +101,6 @@ gate_init(struct gate *gate, const struct api_loop *al,
 		.judge = {.gateway = gate_gateway, .device = gate_device, .ctx = gate},
 		.al = al,
 		.principal = principal,
-		.from = "",
 	};
 }
 

@@ -20,7 +20,8 @@ struct gate {
 	struct judge_gate judge;    /* for judge_body.gate */
 	const struct api_loop *al;
 	const struct access_principal *principal;
-	const char *from;           /* the address, for the audit; the caller's to set */
+	const struct session_request *request; /* whose address is for the audit; the caller's to
+						  set, NULL: it is gone */
 	bool noted;                 /* a device for the registry, since the caller cleared it */
 	size_t token_len;           /* of the gateway's token that was right; 0: none yet */
 	char token[GATE_TOKEN_BYTES_MAX];

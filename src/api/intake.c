@@ -302,7 +302,7 @@ intake_submit(struct intake *intake, size_t len)
 		return -EBADMSG;
 	if (registrar_full(intake->al->registrar))
 		return -EAGAIN;
-	intake->gate.from = intake->request ? session_peer(intake->request) : "";
+	intake->gate.request = intake->request;
 	intake->gate.noted = false;
 	int error = len > intake->paid_bytes ?
 	    intake_take(intake, ACCESS_RATE_BYTES, len - intake->paid_bytes) : 0;

@@ -12,6 +12,7 @@
 #include "base64.h"
 #include "check.h"
 #include "json.h"
+#include "num.h"
 #include "publish_item.h"
 #include "utf8.h"
 
@@ -147,9 +148,13 @@ item_write(struct buf *out, const struct publish_item *item)
 {
 	const struct flow_publish *publish = &item->publish;
 	if (item->status == 201) {
-		buf_printf(out, "{\"id\":\"m%llu\",\"time\":%lld,\"delivered\":%zu}",
-		    (unsigned long long)publish->seq, (long long)publish->time_ms,
-		    (size_t)publish->delivered);
+		buf_append_span(out, SPAN("{\"id\":\"m"));
+		buf_append_u64(out, publish->seq);
+		buf_append_span(out, SPAN("\",\"time\":"));
+		buf_append_i64(out, publish->time_ms);
+		buf_append_span(out, SPAN(",\"delivered\":"));
+		buf_append_u64(out, publish->delivered);
+		buf_append_byte(out, '}');
 		return;
 	}
 	buf_printf(out, "{\"status\":%u,\"detail\":", item->status);
@@ -445,12 +450,10 @@ static void
 ws_told(struct publish_item *item)
 {
 	struct ws_call *call = item->ctx;
-	struct buf id;
-	buf_init(&id, 0);
-	buf_printf(&id, "m%llu", (unsigned long long)item->publish.seq);
+	char id[1 + NUM_TEXT_BYTES_MAX] = "m";
+	size_t len = 1 + num_format_u64(id + 1, item->publish.seq);
 	call->done(call->ctx, errno_of(item->status),
-	    item->status == 201 ? buf_span(&id) : span_str(item->detail));
-	buf_finish(&id);
+	    item->status == 201 ? span_of(id, len) : span_str(item->detail));
 	free(call);
 	publish_item_destroy(item);
 }

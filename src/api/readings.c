@@ -5,6 +5,8 @@
 #include "intake.h"
 #include "json.h"
 
+enum { ANSWER_BYTES = 96 }; /* of one that rejects nothing */
+
 static void
 detail_write(struct buf *out, const struct judge_detail *detail)
 {
@@ -25,13 +27,18 @@ api_readings_answer(struct session_request *request, const struct judge_result *
 {
 	struct buf out;
 	buf_init(&out, 0);
-	buf_printf(&out, "{\"accepted\":%llu,\"rejected\":[", (unsigned long long)result->accepted);
+	buf_reserve(&out, ANSWER_BYTES);
+	buf_append_span(&out, SPAN("{\"accepted\":"));
+	buf_append_u64(&out, result->accepted);
+	buf_append_span(&out, SPAN(",\"rejected\":["));
 	for (size_t i = 0; i < result->detail_count; i++) {
 		if (i)
 			buf_append_byte(&out, ',');
 		detail_write(&out, &result->details[i]);
 	}
-	buf_printf(&out, "],\"rejected_count\":%llu}", (unsigned long long)result->rejected);
+	buf_append_span(&out, SPAN("],\"rejected_count\":"));
+	buf_append_u64(&out, result->rejected);
+	buf_append_byte(&out, '}');
 	api_answer_buf(request, 202, "application/json", &out);
 }
 

@@ -73,7 +73,8 @@ buf_append(struct buf *b, const void *bytes, size_t len)
 {
 	if (len == 0)
 		return 0;
-	int error = buf_reserve(b, len);
+	/* The limit need not be asked: what is allocated keeps to it. */
+	int error = len <= b->cap - b->len ? 0 : buf_reserve(b, len);
 	if (error)
 		return error;
 	memcpy(b->ptr + b->len, bytes, len);
@@ -90,7 +91,10 @@ buf_append_span(struct buf *b, struct span s)
 int
 buf_append_byte(struct buf *b, char byte)
 {
-	return buf_append(b, &byte, 1);
+	if (b->len == b->cap)
+		return buf_append(b, &byte, 1);
+	b->ptr[b->len++] = byte;
+	return 0;
 }
 
 int
@@ -128,22 +132,20 @@ buf_vprintf(struct buf *b, const char *format, va_list args)
 {
 	va_list again;
 	va_copy(again, args);
-	int len = vsnprintf(NULL, 0, format, args);
-	check(len >= 0);
-
 	/* vsnprintf wants room for a NUL, which the limit does not count: print apart, then copy.
 	 */
 	char small[256];
 	char *text = small;
-	int error = 0;
+	int error = 0, len = vsnprintf(small, sizeof(small), format, args);
+	check(len >= 0);
 	if ((size_t)len >= sizeof(small)) {
 		text = malloc((size_t)len + 1);
 		error = text ? 0 : fail(b, -ENOMEM);
+		if (text)
+			vsnprintf(text, (size_t)len + 1, format, again);
 	}
-	if (!error) {
-		vsnprintf(text, (size_t)len + 1, format, again);
+	if (!error)
 		error = buf_append(b, text, (size_t)len);
-	}
 	va_end(again);
 	if (text != small)
 		free(text);

@@ -64,10 +64,15 @@ make_room(struct hub_history *history, size_t bytes)
 	return 0;
 }
 
+int
+hub_history_reserve(struct hub_history *history, size_t bytes)
+{
+	return make_room(history, bytes);
+}
+
 static unsigned char *
 put_bytes(unsigned char *at, struct span bytes)
 {
-	at += varint_put(at, bytes.len);
 	if (bytes.len)
 		memcpy(at, bytes.ptr, bytes.len);
 	return at + bytes.len;
@@ -76,9 +81,17 @@ put_bytes(unsigned char *at, struct span bytes)
 int
 hub_history_append(struct hub_history *history, const struct hub_kept *kept)
 {
+	return hub_history_append_behind(history, (struct span){NULL, 0}, kept);
+}
+
+int
+hub_history_append_behind(struct hub_history *history, struct span prefix,
+    const struct hub_kept *kept)
+{
 	check(kept->seq > history->seq_last);
 	check(history->count == 0 || kept->time_ms >= history->time_last_ms);
-	int error = make_room(history, HEAD_BYTES_MAX + kept->type.len + kept->data.len);
+	size_t data_len = prefix.len + kept->data.len;
+	int error = make_room(history, HEAD_BYTES_MAX + kept->type.len + data_len);
 	if (error)
 		return error;
 	if (history->count++ == 0) {
@@ -88,7 +101,10 @@ hub_history_append(struct hub_history *history, const struct hub_kept *kept)
 	unsigned char *at = history->block + history->end;
 	at += varint_put(at, kept->seq - history->seq_last);
 	at += varint_put(at, (uint64_t)(kept->time_ms - history->time_last_ms));
+	at += varint_put(at, kept->type.len);
 	at = put_bytes(at, kept->type);
+	at += varint_put(at, data_len);
+	at = put_bytes(at, prefix);
 	at = put_bytes(at, kept->data);
 	history->end = (uint32_t)(at - history->block);
 	history->seq_last = kept->seq;

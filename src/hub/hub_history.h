@@ -48,6 +48,14 @@ void hub_history_finish(struct hub_history *history);
  * HUB_HISTORY_BYTES_MAX. */
 int hub_history_append(struct hub_history *history, const struct hub_kept *kept);
 
+/* The same; what is kept as its data is `prefix`, then the data. */
+int hub_history_append_behind(struct hub_history *history, struct span prefix,
+    const struct hub_kept *kept);
+
+/* Room for so many bytes more at once, of one that will grow to that: growing is by an eighth.
+ * 0, -ENOMEM, -EMSGSIZE. */
+int hub_history_reserve(struct hub_history *history, size_t bytes);
+
 /* Forgets the oldest as long as there are more than `messages`, they take more than `bytes`, or are
  * older than `before_ms`. How many were forgotten. */
 uint32_t hub_history_trim(struct hub_history *history, uint32_t messages, uint64_t bytes,

@@ -10,6 +10,8 @@
 
 #include "hub.h"
 
+enum { FRAME_BYTES = 192 }; /* what mostly stands around a message's data */
+
 struct form {
 	struct form *next;  /* made earlier, for another set of channels */
 	uint64_t channels;
@@ -81,16 +83,20 @@ hub_message_unref(struct hub_message *message)
 static void
 append_name(struct buf *out, struct span name)
 {
+	size_t plain = 0; /* up to here it is written */
 	buf_append_byte(out, '"');
 	for (size_t i = 0; i < name.len; i++) {
 		unsigned char byte = (unsigned char)name.ptr[i];
+		if (byte >= 0x20 && byte != '"' && byte != '\\')
+			continue;
+		buf_append(out, name.ptr + plain, i - plain);
 		if (byte < 0x20)
 			buf_printf(out, "\\u%04x", byte);
-		else if (byte == '"' || byte == '\\')
-			buf_printf(out, "\\%c", byte);
 		else
-			buf_append_byte(out, (char)byte);
+			buf_printf(out, "\\%c", byte);
+		plain = i + 1;
 	}
+	buf_append(out, name.ptr + plain, name.len - plain);
 	buf_append_byte(out, '"');
 }
 
@@ -115,18 +121,18 @@ hub_message_json(const struct hub_message *message, uint64_t channels, struct bu
 	int earlier = out->error;
 	out->error = 0;
 	buf_reserve(out, message->data.len + 160);
-	buf_append_str(out, "{\"id\":\"m");
+	buf_append_span(out, SPAN("{\"id\":\"m"));
 	buf_append_u64(out, message->seq);
-	buf_append_str(out, "\",\"time\":");
+	buf_append_span(out, SPAN("\",\"time\":"));
 	buf_append_i64(out, message->time_ms);
-	buf_append_str(out, ",\"channels\":[");
+	buf_append_span(out, SPAN(",\"channels\":["));
 	append_channels(out, message, channels);
 	buf_append_byte(out, ']');
 	if (message->type.len) {
 		buf_append_str(out, ",\"type\":");
 		append_name(out, message->type);
 	}
-	buf_append_str(out, ",\"data\":");
+	buf_append_span(out, SPAN(",\"data\":"));
 	buf_append_span(out, message->data);
 	buf_append_byte(out, '}');
 	int error = out->error;
@@ -151,16 +157,17 @@ make_form(const struct hub_message *message, uint64_t channels,
 {
 	struct buf out;
 	buf_init(&out, 0);
-	struct form *form = NULL;
-	if (encode(message, channels, &out) == 0)
-		form = malloc(sizeof(*form) + out.len);
-	if (form) {
-		form->channels = channels;
-		form->len = out.len;
-		if (out.len)
-			memcpy(form->bytes, out.ptr, out.len);
+	/* Encoded behind where the form begins, in one allocation that mostly need not grow. */
+	if (buf_reserve(&out, sizeof(struct form) + message->data.len + FRAME_BYTES))
+		return NULL;
+	out.len = sizeof(struct form);
+	if (encode(message, channels, &out)) {
+		buf_finish(&out);
+		return NULL;
 	}
-	buf_finish(&out);
+	struct form *form = (struct form *)(void *)out.ptr;
+	form->channels = channels;
+	form->len = out.len - sizeof(*form);
 	return form;
 }
 

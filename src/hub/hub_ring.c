@@ -9,11 +9,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "buf.h"
 #include "check.h"
+#include "hub_priv.h"
 #include "varint.h"
 
-enum { PIECE_BYTES = 1 << 20 };
+enum {
+	PIECE_BYTES = 1 << 20,
+	PIECE_ROOM = PIECE_BYTES + 4096, /* for the last entry too, unless it is a large one */
+	HEAD_BYTES_MAX = 2 * VARINT_BYTES_MAX + HUB_TENANT_BYTES_MAX +
+	    HUB_MESSAGE_CHANNELS_MAX * (1 + HUB_NAME_BYTES_MAX),
+};
 
 struct piece {
 	struct list link;
@@ -58,31 +63,37 @@ newest_with_room(struct hub_ring *ring)
 	if (!list_empty(&ring->pieces) && hub_history_bytes(&newest->history) < PIECE_BYTES)
 		return newest;
 	struct piece *piece = calloc(1, sizeof(*piece));
-	if (piece)
-		list_push_back(&ring->pieces, &piece->link);
+	if (!piece)
+		return NULL;
+	/* Pages that are not written to cost nothing. */
+	if (hub_history_reserve(&piece->history,
+	    (size_t)MIN(ring->bytes_max, (uint64_t)PIECE_ROOM))) {
+		free(piece);
+		return NULL;
+	}
+	list_push_back(&ring->pieces, &piece->link);
 	return piece;
 }
 
-static void
-put_text(struct buf *out, struct span text)
+/* What stands before a message's data; how long. */
+static size_t
+put_head(unsigned char *head, struct span tenant, const struct span *names, size_t count)
 {
-	unsigned char len[VARINT_BYTES_MAX];
-	buf_append(out, len, varint_put(len, text.len));
-	buf_append_span(out, text);
-}
-
-static void
-put_names(struct buf *out, const struct span *names, size_t count)
-{
-	unsigned char len[VARINT_BYTES_MAX];
+	unsigned char *at = head;
 	size_t bytes = 0;
+	at += varint_put(at, tenant.len);
+	if (tenant.len)
+		memcpy(at, tenant.ptr, tenant.len);
+	at += tenant.len;
 	for (size_t i = 0; i < count; i++)
 		bytes += 1 + names[i].len;
-	buf_append(out, len, varint_put(len, bytes));
+	at += varint_put(at, bytes);
 	for (size_t i = 0; i < count; i++) {
-		buf_append_byte(out, (char)names[i].len);
-		buf_append_span(out, names[i]);
+		*at++ = (unsigned char)names[i].len;
+		memcpy(at, names[i].ptr, names[i].len);
+		at += names[i].len;
 	}
+	return (size_t)(at - head);
 }
 
 int
@@ -90,19 +101,15 @@ hub_ring_append(struct hub_ring *ring, struct span tenant, const struct span *na
     size_t count, const struct hub_kept *kept)
 {
 	struct piece *piece = newest_with_room(ring);
-	struct hub_kept entry = *kept;
-	struct buf packed;
+	unsigned char head[HEAD_BYTES_MAX];
 	if (!piece)
 		return -ENOMEM;
-	buf_init(&packed, 0);
-	put_text(&packed, tenant);
-	put_names(&packed, names, count);
-	buf_append_span(&packed, kept->data);
-	entry.data = buf_span(&packed);
+	check(tenant.len <= HUB_TENANT_BYTES_MAX && count <= HUB_MESSAGE_CHANNELS_MAX);
+	size_t head_len = put_head(head, tenant, names, count);
 	uint64_t before = hub_history_bytes(&piece->history);
-	int error = buf_ok(&packed) ? hub_history_append(&piece->history, &entry) : -ENOMEM;
+	int error = hub_history_append_behind(&piece->history,
+	    span_of((const char *)head, head_len), kept);
 	ring->bytes += hub_history_bytes(&piece->history) - before;
-	buf_finish(&packed);
 	while (ring->bytes > ring->bytes_max && !list_empty(&ring->pieces))
 		drop_oldest(ring);
 	return error;

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
 #include "check.h"
 #include "hash.h"
 
@@ -141,26 +140,56 @@ struct batch_group {
 	uint32_t series_count, series_cap;
 };
 
+/* Most batches are small: what each array begins with lies in one allocation with the batch, in
+ * room behind the groups. */
+enum {
+	ROOM_BYTES = 1024,
+	FIRST_COUNT = 8,             /* elements that an array begins with */
+	FIRST_KEY_BYTES = 512,
+};
+
 struct series_batch {
-	struct buf keys;
+	char *keys;
+	uint32_t keys_len, keys_cap;
 	struct batch_series *series;
 	uint32_t series_count, series_cap;
 	size_t count;
 	uint32_t partitions;
+	uint32_t room_used;
 	struct batch_group groups[];
 };
 
 int
 series_batch_create(uint32_t partitions, struct series_batch **ret_batch)
 {
-	struct series_batch *batch =
-	    calloc(1, sizeof(*batch) + partitions * sizeof(batch->groups[0]));
+	size_t bytes = sizeof(struct series_batch) + partitions * sizeof(struct batch_group);
+	struct series_batch *batch = malloc(bytes + ROOM_BYTES);
 	if (!batch)
 		return -ENOMEM;
+	memset(batch, 0, bytes);
 	batch->partitions = partitions;
-	buf_init(&batch->keys, UINT32_MAX);
 	*ret_batch = batch;
 	return 0;
+}
+
+static inline char *
+batch_room(const struct series_batch *batch)
+{
+	return (char *)(uintptr_t)(batch->groups + batch->partitions);
+}
+
+static inline bool
+batch_is_within(const struct series_batch *batch, const void *array)
+{
+	uintptr_t room = (uintptr_t)batch_room(batch), at = (uintptr_t)array;
+	return at >= room && at < room + ROOM_BYTES;
+}
+
+static void
+batch_free(const struct series_batch *batch, void *array)
+{
+	if (array && !batch_is_within(batch, array))
+		free(array);
 }
 
 void
@@ -169,25 +198,67 @@ series_batch_destroy(struct series_batch *batch)
 	if (!batch)
 		return;
 	for (uint32_t i = 0; i < batch->partitions; i++) {
-		free(batch->groups[i].points);
-		free(batch->groups[i].series);
+		batch_free(batch, batch->groups[i].points);
+		batch_free(batch, batch->groups[i].series);
 	}
-	free(batch->series);
-	buf_finish(&batch->keys);
+	batch_free(batch, batch->series);
+	batch_free(batch, batch->keys);
 	free(batch);
+}
+
+/* The array of `used` bytes with `bytes` of room, elsewhere if need be. NULL: memory is out. */
+static void *
+batch_grow(struct series_batch *batch, void *array, size_t used, size_t bytes)
+{
+	if (!array && bytes <= ROOM_BYTES - batch->room_used) {
+		array = batch_room(batch) + batch->room_used;
+		batch->room_used += (uint32_t)((bytes + 7) & ~(size_t)7);
+		return array;
+	}
+	if (!array || !batch_is_within(batch, array))
+		return realloc(array, bytes);
+	void *grown = malloc(bytes);
+	if (grown)
+		memcpy(grown, array, used);
+	return grown;
 }
 
 /* The array with room for one more than `count`; NULL when memory is out. */
 static inline void *
-batch_room(void *array, uint32_t count, uint32_t *cap, size_t element_bytes)
+batch_array(struct series_batch *batch, void *array, uint32_t count, uint32_t *cap,
+    size_t element_bytes)
 {
 	if (count < *cap)
 		return array;
-	uint32_t more = *cap ? *cap * 2 : 8;
-	void *grown = more < *cap ? NULL : realloc(array, more * element_bytes);
+	uint32_t more = *cap ? *cap * 2 : FIRST_COUNT;
+	void *grown = more < *cap ? NULL :
+	    batch_grow(batch, array, count * element_bytes, more * element_bytes);
 	if (grown)
 		*cap = more;
 	return grown;
+}
+
+/* 0 or -ENOMEM. */
+static int
+batch_keys_add(struct series_batch *batch, struct span key)
+{
+	if (key.len > batch->keys_cap - batch->keys_len) {
+		uint64_t need = (uint64_t)batch->keys_len + key.len;
+		uint64_t cap = MAX(MAX(need, (uint64_t)batch->keys_cap * 2),
+		    (uint64_t)FIRST_KEY_BYTES);
+		if (need > UINT32_MAX)
+			return -ENOMEM;
+		cap = MIN(cap, (uint64_t)UINT32_MAX);
+		char *keys = batch_grow(batch, batch->keys, batch->keys_len, (size_t)cap);
+		if (!keys)
+			return -ENOMEM;
+		batch->keys = keys;
+		batch->keys_cap = (uint32_t)cap;
+	}
+	if (key.len)
+		memcpy(batch->keys + batch->keys_len, key.ptr, key.len);
+	batch->keys_len += (uint32_t)key.len;
+	return 0;
 }
 
 int
@@ -196,23 +267,23 @@ series_batch_add_series(struct series_batch *batch, uint32_t partition, uint64_t
 {
 	check(partition < batch->partitions);
 	struct batch_group *group = &batch->groups[partition];
-	void *series = batch_room(batch->series, batch->series_count, &batch->series_cap,
-	    sizeof(batch->series[0]));
+	void *series = batch_array(batch, batch->series, batch->series_count,
+	    &batch->series_cap, sizeof(batch->series[0]));
 	if (!series)
 		return -ENOMEM;
 	batch->series = series;
-	void *numbers = batch_room(group->series, group->series_count, &group->series_cap,
-	    sizeof(group->series[0]));
+	void *numbers = batch_array(batch, group->series, group->series_count,
+	    &group->series_cap, sizeof(group->series[0]));
 	if (!numbers)
 		return -ENOMEM;
 	group->series = numbers;
-	size_t off = batch->keys.len;
-	if (buf_append_span(&batch->keys, key) != 0)
+	uint32_t off = batch->keys_len;
+	if (batch_keys_add(batch, key))
 		return -ENOMEM;
 	uint32_t number = batch->series_count++;
 	batch->series[number] = (struct batch_series){
 		.hash = hash,
-		.key_off = (uint32_t)off,
+		.key_off = off,
 		.key_len = (uint32_t)key.len,
 		.partition = partition,
 		.slot = group->series_count,
@@ -231,7 +302,7 @@ series_batch_add_point(struct series_batch *batch, uint32_t series, int64_t time
 		return -ERANGE;
 	const struct batch_series *of = &batch->series[series];
 	struct batch_group *group = &batch->groups[of->partition];
-	void *points = batch_room(group->points, group->count, &group->cap,
+	void *points = batch_array(batch, group->points, group->count, &group->cap,
 	    sizeof(group->points[0]));
 	if (!points)
 		return -ENOMEM;
@@ -254,7 +325,7 @@ batch_is_last(const struct series_batch *batch, uint32_t partition, uint64_t has
 		return false;
 	const struct batch_series *last = &batch->series[batch->series_count - 1];
 	return last->hash == hash && last->partition == partition &&
-	    span_eq(span_of(batch->keys.ptr + last->key_off, last->key_len), key);
+	    span_eq(span_of(batch->keys + last->key_off, last->key_len), key);
 }
 
 int
@@ -296,7 +367,7 @@ struct span
 series_batch_series_key(const struct series_batch *batch, uint32_t series)
 {
 	const struct batch_series *of = &batch->series[series];
-	return span_of(batch->keys.ptr + of->key_off, of->key_len);
+	return span_of(batch->keys + of->key_off, of->key_len);
 }
 
 uint64_t

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "live.h"
+#include "num.h"
 #include "sse.h"
 
 struct sse {
@@ -26,16 +27,14 @@ sse_of(struct live *live)
 static int
 encode(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
-	struct buf id, json;
-	buf_init(&id, 0);
+	char id[1 + NUM_TEXT_BYTES_MAX] = "m";
+	size_t id_len = 1 + num_format_u64(id + 1, message->seq);
+	struct buf json;
 	buf_init(&json, 0);
-	int error = buf_printf(&id, "m%llu", (unsigned long long)message->seq);
+	int error = hub_message_json(message, channels, &json);
 	if (!error)
-		error = hub_message_json(message, channels, &json);
-	if (!error)
-		error = sse_write_event(out, (struct span){NULL, 0}, buf_span(&id),
+		error = sse_write_event(out, (struct span){NULL, 0}, span_of(id, id_len),
 		    buf_span(&json));
-	buf_finish(&id);
 	buf_finish(&json);
 	return error;
 }

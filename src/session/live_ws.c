@@ -16,7 +16,11 @@
 #include "hash.h"
 #include "utf8.h"
 
-enum { TOKEN_MS = 10 * 1000, CLOSE_TEXT_BYTES_MAX = 123 };
+enum {
+	TOKEN_MS = 10 * 1000,
+	CLOSE_TEXT_BYTES_MAX = 123,
+	WHOLE_BYTES_MAX = 16 * 1024, /* a loop keeps so much for frames */
+};
 
 /* ── sending ── */
 
@@ -61,6 +65,49 @@ live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason, c
 	net_finish(ws->live.conn, reason);
 }
 
+/* Room for the longest head, in front of a payload whose length is not known yet. */
+static int
+begin_text(struct buf *out)
+{
+	int error = buf_reserve(out, WS_HEAD_BYTES_MAX);
+	if (!error)
+		out->len += WS_HEAD_BYTES_MAX;
+	return error;
+}
+
+/* The payload, all from `begin` on but for that room, is there: it moves up to its head. */
+static void
+end_text(struct buf *out, size_t begin)
+{
+	char head[WS_HEAD_BYTES_MAX], *to = out->ptr + begin;
+	size_t len = out->len - begin - WS_HEAD_BYTES_MAX;
+	size_t head_len = ws_write_head(head, WS_TEXT, true, false, len, NULL);
+	memmove(to + head_len, to + WS_HEAD_BYTES_MAX, len);
+	memcpy(to, head, head_len);
+	out->len = begin + head_len + len;
+}
+
+struct buf *
+live_ws_text_begin(struct live_ws *ws)
+{
+	struct buf *out = &ws->live.sessions->scratch;
+	begin_text(out);
+	return out;
+}
+
+void
+live_ws_text_end(struct live_ws *ws)
+{
+	struct buf *out = &ws->live.sessions->scratch;
+	if (!buf_ok(out)) {
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+	} else if (ws->state != LIVE_WS_OVER) {
+		end_text(out, 0);
+		live_send(&ws->live, buf_span(out));
+	}
+	buf_clear(out);
+}
+
 static int
 append_text(struct buf *out, bool deflated, struct span payload)
 {
@@ -73,12 +120,14 @@ append_text(struct buf *out, bool deflated, struct span payload)
 static int
 encode(const struct hub_message *message, uint64_t channels, struct buf *out)
 {
-	struct buf json;
-	buf_init(&json, 0);
-	int error = hub_message_json(message, channels, &json);
+	size_t begin = out->len;
+	int error = begin_text(out);
 	if (!error)
-		error = append_text(out, false, buf_span(&json));
-	buf_finish(&json);
+		error = hub_message_json(message, channels, out);
+	if (!error)
+		end_text(out, begin);
+	else
+		out->len = begin;
 	return error;
 }
 
@@ -438,6 +487,23 @@ take_payload(struct live_ws *ws, struct span bytes)
 	return len;
 }
 
+/* A message in one frame that is all here: it needs no memory of its own. */
+static void
+take_whole(struct live_ws *ws, const struct ws_frame *frame, struct span masked)
+{
+	struct buf *text = &ws->live.sessions->frame;
+	if (buf_append_span(text, masked)) {
+		net_close(ws->live.conn, NET_CLOSE_MEMORY);
+	} else {
+		ws_unmask(frame->mask, 0, text->ptr, text->len);
+		if (utf8_valid(buf_span(text)))
+			live_ws_message(ws, buf_span(text));
+		else
+			live_ws_close(ws, LIVE_WS_CODE_NOT_JSON, NET_CLOSE_PROTOCOL, "not UTF-8");
+	}
+	buf_clear(text);
+}
+
 static size_t
 take_frame(struct live_ws *ws, struct span bytes)
 {
@@ -461,6 +527,11 @@ take_frame(struct live_ws *ws, struct span bytes)
 		live_ws_close(ws, fault, NET_CLOSE_PROTOCOL, fault == LIVE_WS_CODE_TOO_BIG
 		    ? "the message is too big" : "this frame cannot come here");
 		return bytes.len + (size_t)head;
+	}
+	if (frame.opcode == WS_TEXT && frame.fin && !frame.rsv1 && frame.len <= bytes.len &&
+	    frame.len > 0 && frame.len <= WHOLE_BYTES_MAX) {
+		take_whole(ws, &frame, span_of(bytes.ptr, (size_t)frame.len));
+		return (size_t)head + (size_t)frame.len;
 	}
 	struct live_ws_input *arriving = ensure_input(ws);
 	if (!arriving)

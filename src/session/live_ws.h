@@ -71,6 +71,11 @@ live_ws_of(struct live *live)
 
 /* live_ws.c */
 void live_ws_send_text(struct live_ws *ws, struct span text);
+
+/* The same for a text that is written for this: it is appended to what live_ws_text_begin returns,
+ * and live_ws_text_end sends it. Nothing else is sent between. */
+struct buf *live_ws_text_begin(struct live_ws *ws);
+void live_ws_text_end(struct live_ws *ws);
 void live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason,
     const char *text);
 void live_ws_opened(struct live_ws *ws); /* the token was good */

@@ -44,27 +44,23 @@ struct call {
 /* ── answers ── */
 
 static void
-send_ack(struct live_ws *ws, struct span ref, const char *member, struct span value)
+send_ack(struct live_ws *ws, struct span ref, const char *member, struct span value,
+    const char *end)
 {
-	struct buf out;
-	buf_init(&out, 0);
-	buf_append_str(&out, "{\"ack\":");
-	buf_append_span(&out, ref.len ? ref : SPAN("null"));
-	buf_append_str(&out, member);
-	buf_append_span(&out, value);
-	buf_append_byte(&out, '}');
-	if (buf_ok(&out))
-		live_ws_send_text(ws, buf_span(&out));
-	else
-		net_close(ws->live.conn, NET_CLOSE_MEMORY);
-	buf_finish(&out);
+	struct buf *out = live_ws_text_begin(ws);
+	buf_append_span(out, SPAN("{\"ack\":"));
+	buf_append_span(out, ref.len ? ref : SPAN("null"));
+	buf_append_str(out, member);
+	buf_append_span(out, value);
+	buf_append_str(out, end);
+	live_ws_text_end(ws);
 }
 
 static void
 send_ok(struct live_ws *ws, struct span ref)
 {
 	if (ref.len)
-		send_ack(ws, ref, ",\"ok\":true", (struct span){NULL, 0});
+		send_ack(ws, ref, ",\"ok\":true", (struct span){NULL, 0}, "}");
 }
 
 static void
@@ -73,7 +69,7 @@ send_error(struct live_ws *ws, struct span ref, unsigned status, const char *det
 	struct buf problem;
 	buf_init(&problem, 0);
 	http_answer_problem_json(&problem, status, NULL, detail);
-	send_ack(ws, ref, ",\"ok\":false,\"error\":", buf_span(&problem));
+	send_ack(ws, ref, ",\"ok\":false,\"error\":", buf_span(&problem), "}");
 	buf_finish(&problem);
 }
 
@@ -201,15 +197,15 @@ static enum json_token
 read_member(struct call *call, struct json_reader *reader)
 {
 	static const struct {
-		const char *name;
+		struct span name;
 		enum call_kind kind;
 	} kinds[] = {
-		{"token", CALL_TOKEN}, {"subscribe", CALL_SUBSCRIBE},
-		{"unsubscribe", CALL_UNSUBSCRIBE}, {"publish", CALL_PUBLISH},
+		{{"publish", 7}, CALL_PUBLISH}, {{"token", 5}, CALL_TOKEN},
+		{{"subscribe", 9}, CALL_SUBSCRIBE}, {{"unsubscribe", 11}, CALL_UNSUBSCRIBE},
 	};
 	enum call_kind kind = CALL_NONE;
-	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-		if (json_text_eq(reader, span_str(kinds[i].name)))
+	for (size_t i = 0; i < ARRAY_COUNT(kinds) && kind == CALL_NONE; i++) {
+		if (json_text_eq(reader, kinds[i].name))
 			kind = kinds[i].kind;
 	}
 	bool ref = json_text_eq(reader, SPAN("ref")), data = json_text_eq(reader, SPAN("data"));
@@ -423,20 +419,19 @@ publish_done(void *ctx, int error, struct span id_or_detail)
 	struct live_ws_errand *publish = ctx;
 	struct live_ws *ws = publish->ws;
 	struct span ref = span_of(publish->text, publish->len);
-	struct buf text;
 	list_remove(&publish->link);
-	buf_init(&text, 0);
 	if (ws && ws->talk->publish_count-- == PUBLISHES_MAX)
 		pause_input(ws);
 	if (ws && error) {
+		struct buf text;
+		buf_init(&text, 0);
 		buf_append_span(&text, id_or_detail);
 		buf_append_byte(&text, '\0');
 		send_error(ws, ref, status_of(error), buf_ok(&text) ? text.ptr : "memory is out");
+		buf_finish(&text);
 	} else if (ws && ref.len) {
-		json_write_string(&text, id_or_detail);
-		send_ack(ws, ref, ",\"ok\":true,\"id\":", buf_span(&text));
+		send_ack(ws, ref, ",\"ok\":true,\"id\":\"", id_or_detail, "\"}");
 	}
-	buf_finish(&text);
 	free(publish);
 	if (ws)
 		live_ws_talk_trim(ws);

@@ -45,6 +45,7 @@ session_loop_create(struct loop *loop, struct net *net, struct access *access,
 	live_ws_init(sessions);
 	live_poll_init(sessions);
 	buf_init(&sessions->scratch, 0);
+	buf_init(&sessions->frame, 0);
 	if (live_list_init(sessions)) {
 		free(sessions);
 		return -ENOMEM;
@@ -67,6 +68,7 @@ session_loop_destroy(struct session_loop *sessions)
 	slab_finish(&sessions->ws_slab);
 	slab_finish(&sessions->poll_slab);
 	buf_finish(&sessions->scratch);
+	buf_finish(&sessions->frame);
 	free(sessions);
 }
 

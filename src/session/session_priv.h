@@ -161,6 +161,7 @@ struct session_loop {
 	char date[32];
 	char peer[ADDRESSES_TEXT_BYTES];  /* session_peer's */
 	struct buf scratch;               /* for building answers; empty between calls */
+	struct buf frame;                 /* for a WebSocket's frame that came whole; likewise */
 	struct http1_request head;        /* for parsing */
 };
 
