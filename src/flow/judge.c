@@ -214,21 +214,30 @@ judge_points_allow(struct judge_run *run)
 	return error;
 }
 
+/* Room for one more. 0 or -ENOMEM. */
+static int
+points_reserve(struct judge *judge)
+{
+	if (judge->point_count < judge->point_cap)
+		return 0;
+	size_t cap = judge->point_cap ? judge->point_cap * 2 : 64;
+	void *grown = realloc(judge->points, cap * sizeof *judge->points);
+	if (!grown)
+		return -ENOMEM;
+	judge->points = grown;
+	judge->point_cap = cap;
+	return 0;
+}
+
 int
 judge_point_add(struct judge_run *run, struct span key, uint32_t partition, int64_t time_ms,
     double value)
 {
 	struct judge *judge = run->judge;
-	if (judge->point_count == judge->point_cap) {
-		size_t cap = judge->point_cap ? judge->point_cap * 2 : 64;
-		void *grown = realloc(judge->points, cap * sizeof *judge->points);
-		if (!grown)
-			return -ENOMEM;
-		judge->points = grown;
-		judge->point_cap = cap;
-	}
 	size_t off = judge->keys.len;
-	int error = buf_append_span(&judge->keys, key);
+	int error = points_reserve(judge);
+	if (!error)
+		error = buf_append_span(&judge->keys, key);
 	if (error)
 		return error;
 	judge->points[judge->point_count++] = (struct judge_point){
@@ -242,11 +251,41 @@ judge_point_add(struct judge_run *run, struct span key, uint32_t partition, int6
 	return 0;
 }
 
+int
+judge_point_again(struct judge_run *run, const struct judge_point *before, int64_t time_ms,
+    double value)
+{
+	struct judge *judge = run->judge;
+	struct judge_point point = *before; /* reserving may move it */
+	int error = points_reserve(judge);
+	if (error)
+		return error;
+	point.time_ms = time_ms;
+	point.value = value;
+	judge->points[judge->point_count++] = point;
+	return 0;
+}
+
 void
 judge_points_drop(struct judge_run *run)
 {
 	run->judge->point_count = 0;
 	buf_clear(&run->judge->keys);
+}
+
+const struct judge_point *
+judge_point_before(const struct judge *judge, size_t back, struct span tenant, struct span metric)
+{
+	if (back > judge->point_count)
+		return NULL;
+	const struct judge_point *point = &judge->points[judge->point_count - back];
+	struct span key = span_of(judge->keys.ptr + point->key_off, point->key_len);
+	/* Both with their lengths before them, two bytes each; then follow the tags. */
+	size_t head = 2 + tenant.len;
+	if (key.len < head + 2 + metric.len)
+		return NULL;
+	size_t len = (size_t)(unsigned char)key.ptr[head] << 8 | (unsigned char)key.ptr[head + 1];
+	return span_eq(span_of(key.ptr + head + 2, len), metric) ? point : NULL;
 }
 
 int

@@ -24,6 +24,7 @@ struct item {
 	struct judge_named device;        /* id: NULL until known */
 	struct judge_named gateway;
 	bool has_gateway;
+	uint32_t partition;               /* of the device; UINT32_MAX: not asked yet */
 	uint32_t code;                    /* first thing wrong with the whole item; 0: nothing */
 	int32_t readings;                 /* seen so far */
 	uint64_t accepted;
@@ -307,25 +308,39 @@ reading_reject(struct item *item, int32_t index, const struct reading *reading)
 }
 
 static int
-reading_store(struct item *item, int32_t index, struct reading *reading)
+metric_store(struct item *item, const struct metric *metric, int64_t time_ms)
 {
 	struct judge_run *run = item->run;
 	struct judge *judge = run->judge;
+	struct span tenant = run->body->tenant;
 	struct series_tag tag = {SPAN("device"), item->device.id};
-	uint32_t partition =
-	    series_partition_of(run->body->tenant, item->device.id, judge->partitions);
+	int len = series_key_build(judge->key, sizeof judge->key, tenant, metric->name, &tag, 1);
+	if (len < 0)
+		return -EBADMSG;
+	return judge_point_add(run, span_of(judge->key, (size_t)len), item->partition, time_ms,
+	    metric->value);
+}
+
+/* The readings of a device mostly have the same metrics in the same order: then the series are
+ * those of the reading before. */
+static int
+reading_store(struct item *item, int32_t index, struct reading *reading)
+{
+	struct judge_run *run = item->run;
 	int64_t time_ms = reading->has_time ? reading->time_ms : run->body->arrival_ms;
-	if (!judge_kept(run, partition, time_ms)) {
+	if (item->partition == UINT32_MAX)
+		item->partition = series_partition_of(run->body->tenant, item->device.id,
+		    run->judge->partitions);
+	if (!judge_kept(run, item->partition, time_ms)) {
 		reading_blame(reading, VERDICT_TOO_OLD, SPAN("time"));
 		return reading_reject(item, index, reading);
 	}
 	for (size_t i = 0; i < reading->count; i++) {
-		int len = series_key_build(judge->key, sizeof judge->key, run->body->tenant,
-		    reading->metrics[i].name, &tag, 1);
-		if (len < 0)
-			return -EBADMSG;
-		int error = judge_point_add(run, span_of(judge->key, (size_t)len), partition,
-		    time_ms, reading->metrics[i].value);
+		const struct metric *metric = &reading->metrics[i];
+		const struct judge_point *before = judge_point_before(run->judge, reading->count,
+		    run->body->tenant, metric->name);
+		int error = before ? judge_point_again(run, before, time_ms, metric->value) :
+				     metric_store(item, metric, time_ms);
 		if (error)
 			return error;
 	}
@@ -503,6 +518,7 @@ item_take(struct judge_run *run, struct json_reader *reader)
 	judge_named_init(&item.device);
 	judge_named_init(&item.gateway);
 	item.has_gateway = false;
+	item.partition = UINT32_MAX;
 	item.code = 0;
 	item.readings = 0;
 	item.accepted = 0;

@@ -99,6 +99,13 @@ int judge_points_allow(struct judge_run *run);
 int judge_point_add(struct judge_run *run, struct span key, uint32_t partition, int64_t time_ms,
     double value);
 
+/* The point of the item under way that came `back` points ago, if there is one and its metric is
+ * this one. / One more of the same series. 0 or -ENOMEM. */
+const struct judge_point *judge_point_before(const struct judge *judge, size_t back,
+    struct span tenant, struct span metric);
+int judge_point_again(struct judge_run *run, const struct judge_point *before, int64_t time_ms,
+    double value);
+
 /* The number in the batch under way of the series with this key. 0 or -ENOMEM. */
 int judge_series_take(struct judge_run *run, uint32_t partition, uint64_t hash, struct span series,
     uint32_t *ret_series);

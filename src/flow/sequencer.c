@@ -85,7 +85,9 @@ sequencer_committed(struct flow *flow, struct commit_batch *batch)
 		batch->tickets[i]->entry.ready = true;
 	batch->count = 0;
 	sequencer->in_flight = false;
-	sequencer_commit(flow);
+	/* Not at once: what comes with the rest of this turn's mail joins the next commit. */
+	if (sequencer->filling->count)
+		loop_task_queue(flow->loops[0]->loop, LOOP_APPEND, &sequencer->append);
 	loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
 }
 

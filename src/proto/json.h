@@ -52,7 +52,13 @@ bool json_more(const struct json_reader *reader);
 size_t json_string_decode(struct span text, char *out);
 
 /* Whether a KEY or STRING token, decoded, equals `plain`. */
-bool json_text_eq(const struct json_reader *reader, struct span plain);
+bool json_text_eq_escaped(const struct json_reader *reader, struct span plain);
+static inline bool
+json_text_eq(const struct json_reader *reader, struct span plain)
+{
+	return reader->escaped ? json_text_eq_escaped(reader, plain) :
+				 span_eq(reader->text, plain);
+}
 
 /* Line and column (both from 1) of reader->pos, for messages. */
 void json_position(const struct json_reader *reader, size_t *ret_line, size_t *ret_column);

@@ -466,11 +466,9 @@ json_string_decode(struct span text, char *out)
 }
 
 bool
-json_text_eq(const struct json_reader *reader, struct span plain)
+json_text_eq_escaped(const struct json_reader *reader, struct span plain)
 {
 	struct span text = reader->text;
-	if (!reader->escaped)
-		return span_eq(text, plain);
 	while (text.len > 0) {
 		char character[4];
 		struct span piece = take_plain(&text);
