@@ -24,6 +24,7 @@ enum {
 	FURTHER_SUBSCRIBERS = 500,   /* of those who subscribe to more */
 	FURTHER = 16,                /* so many more each */
 	BATCH = 100,
+	STEADY_RATE = 20000,         /* messages a second */
 };
 
 /* The figures of one way of subscribing. */
@@ -155,6 +156,36 @@ measure_spread(struct bench *b, const char *subscriber, const struct push_target
 	return error;
 }
 
+/* How soon a message is there while so many come a second, one after the other. */
+static int
+measure_steady(struct bench *b, const struct push_target *target, struct bench_result *result)
+{
+	struct push_crowd crowd;
+	uint64_t messages = (uint64_t)(b->options.duration_ms * STEADY_RATE / 1000);
+	double *arrival_ms = calloc(messages, sizeof(*arrival_ms));
+	int error = arrival_ms ? bench_push_crowd_open(b, bench_push_dialect_find("weir-ws"),
+	    target, b->options.subscribers, true, &crowd) :
+	    bench_fail(b, -ENOMEM, "memory is out");
+	if (!arrival_ms)
+		return error;
+	struct push_run run = {.dialect = bench_push_dialect_find("weir-frames"),
+	    .messages = messages, .window = UINT64_MAX, .batch = 1, .rate = STEADY_RATE,
+	    .arrival_ms = arrival_ms};
+	if (!error)
+		error = bench_push_crowd_run(&crowd, &run);
+	if (!error) {
+		bench_sort(arrival_ms, messages);
+		bench_figure_add(result, "publish_steady_us", run.cpu_s * 1e6 / (double)messages);
+		bench_figure_add(result, "publish_steady_p50_ms",
+		    bench_quantile(arrival_ms, messages, 0.5));
+		bench_figure_add(result, "publish_steady_p99_ms",
+		    bench_quantile(arrival_ms, messages, 0.99));
+	}
+	bench_push_crowd_finish(&crowd);
+	free(arrival_ms);
+	return error;
+}
+
 /* ── further subscriptions ── */
 
 static void
@@ -264,6 +295,8 @@ measure_ours(struct bench *b, struct bench_result *result)
 		error = measure_transport(b, &target, &names_ws, names_ws.dialect, result);
 	if (!error)
 		error = measure_spread(b, "weir-ws", &target, ways, ARRAY_COUNT(ways), result);
+	if (!error)
+		error = measure_steady(b, &target, result);
 	const struct names *others[] = {&names_sse, &names_poll, NULL};
 	for (size_t i = 0; i < ARRAY_COUNT(others) && !error; i++) {
 		/* Memory grows anew in a new process. */

@@ -18,7 +18,7 @@
 #include "buf.h"
 #include "span.h"
 
-#define PUSH_MARK '~'
+#define PUSH_MARK '^' /* in no head of a frame: '~' says that a length follows */
 #define PUSH_DATA_BYTES 100
 
 /* Where a server is and who asks. */
@@ -72,6 +72,7 @@ struct push_crowd {
 	uint64_t answers;
 	struct span wanted;  /* what conns are not ready without */
 	struct buf out;      /* of the publisher, that has not left */
+	double *arrival_ms;  /* of the run under way; holds when a message left until it is there */
 	int error;
 	char *scratch;
 };
@@ -84,6 +85,7 @@ struct push_run {
 	double seconds, cpu_s; /* filled in: until all have all */
 	uint64_t sent;
 	double *last_ms;     /* where not NULL, of each message: until the last had it (window 1) */
+	double *arrival_ms;  /* where not NULL, `spread`: of each of `messages`, until it was there */
 };
 
 /* Connects `count` subscribers. On failure the bench has the reason; finish it in any case. */

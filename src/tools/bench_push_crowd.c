@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench_push.h"
@@ -27,6 +28,7 @@ enum {
 	CONNS_AN_ADDRESS = 10000,
 	CONNECTING_MAX = 200,        /* connections whose answer is awaited */
 	PATIENCE_S = 30,             /* without any progress */
+	LONG_WAIT_US = 100000,
 };
 
 /* ── connections ── */
@@ -183,6 +185,18 @@ take_poll(struct push_crowd *c, struct push_conn *conn)
 	buf_finish(&text);
 }
 
+/* Channels come in turn, so which messages they are follows from how many came before. */
+static void
+note_arrivals(struct push_crowd *c, const struct push_conn *conn, uint64_t messages)
+{
+	double now = bench_seconds(c->bench);
+	for (uint64_t i = 0; i < messages; i++) {
+		uint64_t number =
+		    (uint64_t)(conn - c->conns) + (conn->messages + i) * c->count;
+		c->arrival_ms[number] = (now - c->arrival_ms[number]) * 1e3;
+	}
+}
+
 static void
 take_stream(struct push_crowd *c, struct push_conn *conn)
 {
@@ -199,16 +213,19 @@ take_stream(struct push_crowd *c, struct push_conn *conn)
 	c->bytes += (uint64_t)n;
 	if (counts) {
 		uint64_t messages = count_marks(c->scratch, (size_t)n);
+		if (c->arrival_ms)
+			note_arrivals(c, conn, messages);
 		conn->messages += messages;
 		c->messages += messages;
 	}
 }
 
 static void
-turn(struct push_crowd *c, int wait_ms)
+turn(struct push_crowd *c, long wait_us)
 {
 	struct epoll_event events[EVENTS];
-	int count = epoll_wait(c->epoll, events, EVENTS, wait_ms);
+	struct timespec wait = {0, wait_us * 1000};
+	int count = epoll_pwait2(c->epoll, events, EVENTS, &wait, NULL);
 	for (int i = 0; i < count && !c->error; i++) {
 		struct push_conn *conn = events[i].data.ptr;
 		if (!conn->ready)
@@ -227,7 +244,7 @@ wait_ready(struct push_crowd *c, size_t wanted)
 {
 	double end = bench_seconds(c->bench) + PATIENCE_S;
 	while (c->ready < wanted && !c->error) {
-		turn(c, 100);
+		turn(c, LONG_WAIT_US);
 		if (bench_seconds(c->bench) > end)
 			c->error = bench_fail(c->bench, -ETIMEDOUT,
 			    "%s: only %zu of %zu subscriptions were answered", c->dialect->name,
@@ -367,11 +384,22 @@ publish_due(struct push_crowd *c, struct push_run *run, double elapsed)
 	    (run->rate <= 0 || (double)run->sent <= elapsed * run->rate)) {
 		run->dialect->publish(&c->out, &c->target, run->sent, run->batch,
 		    c->spread ? c->count : 0);
+		if (run->arrival_ms)
+			run->arrival_ms[run->sent] = bench_seconds(c->bench);
 		run->sent += run->batch;
 	}
 	if (over)
 		run->messages = run->sent;
 	send_out(c);
+}
+
+/* Until something comes, or a part of the time to the next message is over. */
+static long
+wait_us(const struct push_crowd *c, const struct push_run *run)
+{
+	if (run->rate <= 0 && !c->out.len)
+		return LONG_WAIT_US;
+	return run->rate > 1000 ? 50 : 1000;
 }
 
 int
@@ -381,6 +409,7 @@ bench_push_crowd_run(struct push_crowd *c, struct push_run *run)
 	if (error)
 		return error;
 	begin_counting(c);
+	c->arrival_ms = run->arrival_ms;
 	double cpu = bench_cpu_seconds(c->target.pid), begin = bench_seconds(c->bench);
 	double moved = begin, now = begin, sent_at = begin;
 	uint64_t done = 0, seen = 0;
@@ -390,7 +419,7 @@ bench_push_crowd_run(struct push_crowd *c, struct push_run *run)
 		publish_due(c, run, now - begin);
 		if (run->sent != before)
 			sent_at = now;
-		turn(c, run->rate > 0 || c->out.len ? 1 : 100);
+		turn(c, wait_us(c, run));
 		now = bench_seconds(c->bench);
 		uint64_t all = arrived(c, true);
 		if (all > done && run->last_ms)
