@@ -359,6 +359,12 @@ datagrams_create(const struct datagrams_options *options, struct datagrams **ret
 	return 0;
 }
 
+int
+datagrams_fd(const struct datagrams *datagrams)
+{
+	return datagrams ? datagrams->io.fd : -1;
+}
+
 void
 datagrams_destroy(struct datagrams *datagrams)
 {

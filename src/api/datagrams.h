@@ -50,6 +50,8 @@ void datagrams_start(struct datagrams *datagrams); /* reads from here on. NULL o
 void datagrams_stop(struct datagrams *datagrams);  /* NULL ok */
 bool datagrams_waiting(const struct datagrams *datagrams); /* NULL: no */
 
+int datagrams_fd(const struct datagrams *datagrams); /* NULL: -1 */
+
 void datagrams_stats(const struct datagrams *datagrams, struct datagrams_stats *ret_stats);
 
 #endif

@@ -110,12 +110,17 @@ committer_create(struct flow *flow, struct mailbox *reply_to,
 	if (error)
 		goto fail;
 	committer->started = true;
-	prepare_start(committer);
 	*ret_committer = committer;
 	return 0;
 fail:
 	committer_destroy(committer);
 	return error;
+}
+
+void
+committer_begin(struct committer *committer)
+{
+	prepare_start(committer);
 }
 
 void

@@ -97,7 +97,11 @@ int flow_maker_restore(struct flow *flow, uint64_t series, uint64_t maker);
 int flow_replay(struct flow *flow, void (*progress)(void *ctx, uint64_t seq, uint64_t seq_end),
     void *ctx);
 
-/* Starts the committer and the numbering: appends are taken from here on. 0 or -errno. */
+/* Starts the committer's thread, which has the descriptors of the calling one, once all loops are
+ * made. Where it was not called flow_start does it. 0 or -errno. */
+int flow_start_committer(struct flow *flow);
+
+/* Starts the numbering: appends are taken from here on. 0 or -errno. */
 int flow_start(struct flow *flow);
 
 /* ── what takes a seq ── */

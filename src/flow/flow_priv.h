@@ -60,6 +60,7 @@ struct committer;
 /* Starts the thread. `done` is called on the loop of `reply_to`. 0 or -errno. */
 int committer_create(struct flow *flow, struct mailbox *reply_to,
     void (*done)(struct flow *flow, struct commit_batch *batch), struct committer **ret_committer);
+void committer_begin(struct committer *committer); /* looks after the first spare segment */
 void committer_destroy(struct committer *committer); /* NULL ok; nothing may be in flight */
 void committer_send(struct committer *committer, struct commit_batch *batch);
 

@@ -460,9 +460,18 @@ sequencer_start(struct flow *flow)
 	sequencer->next_seq = journal_next_seq(flow->options.journal);
 	int error = channels_start(flow);
 	if (!error)
-		error = committer_create(flow, flow->loops[0]->box, sequencer_committed,
-	    &flow->committer);
-	return error ? error : reserve_append(flow);
+		error = flow_start_committer(flow);
+	if (error)
+		return error;
+	committer_begin(flow->committer);
+	return reserve_append(flow);
+}
+
+int
+flow_start_committer(struct flow *flow)
+{
+	return flow->committer ? 0 : committer_create(flow, flow->loops[0]->box,
+	    sequencer_committed, &flow->committer);
 }
 
 void

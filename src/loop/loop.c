@@ -16,9 +16,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -49,26 +51,14 @@ struct loop {
 	struct epoll_event events[EVENTS_MAX];
 };
 
-int
-loop_waker_init(struct loop_waker *waker)
-{
-	atomic_init(&waker->asleep, false);
-	waker->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return waker->fd < 0 ? -errno : 0;
-}
-
-void
-loop_waker_finish(struct loop_waker *waker)
-{
-	if (waker->fd >= 0)
-		close(waker->fd);
-	waker->fd = -1;
-}
-
 static void
-ring(const struct loop_waker *waker)
+ring(struct loop_waker *waker)
 {
 	uint64_t one = 1;
+	if (waker->fd < 0) {
+		syscall(SYS_futex, &waker->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		return;
+	}
 	/* Fails only when the counter is full, and then the sleeper is being woken already. */
 	ssize_t written = write(waker->fd, &one, sizeof(one));
 	(void)written;
@@ -111,16 +101,16 @@ loop_create(struct env *env, unsigned index, struct loop **ret_loop)
 	loop->index = index;
 	loop->epoll_fd = loop->waker.fd = -1;
 	atomic_init(&loop->stopping, false);
+	atomic_init(&loop->waker.asleep, false);
 	heap_init(&loop->timers);
 	list_init(&loop->boxes);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
 		list_init(&loop->phases[phase]);
 
-	int error = loop_waker_init(&loop->waker);
-	if (error)
-		goto fail;
+	int error = 0;
+	loop->waker.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0) {
+	if (loop->waker.fd < 0 || loop->epoll_fd < 0) {
 		error = -errno;
 		goto fail;
 	}
@@ -151,7 +141,8 @@ loop_destroy(struct loop *loop)
 	heap_finish(&loop->timers);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
-	loop_waker_finish(&loop->waker);
+	if (loop->waker.fd >= 0)
+		close(loop->waker.fd);
 	free(loop);
 }
 
@@ -165,6 +156,18 @@ struct env *
 loop_env(const struct loop *loop)
 {
 	return loop->env;
+}
+
+int
+loop_wait_fd(const struct loop *loop)
+{
+	return loop->epoll_fd;
+}
+
+int
+loop_wake_fd(const struct loop *loop)
+{
+	return loop->waker.fd;
 }
 
 uint64_t

@@ -28,6 +28,11 @@ unsigned loop_index(const struct loop *loop);
 /* The world it was made in. */
 struct env *loop_env(const struct loop *loop);
 
+/* Its descriptors, for a thread that is to have its own table of them (process_own_files): the one
+ * that it waits with, and the one that others wake it through. */
+int loop_wait_fd(const struct loop *loop);
+int loop_wake_fd(const struct loop *loop);
+
 /* Runs turns until loop_stop. */
 void loop_run(struct loop *loop);
 

@@ -15,12 +15,9 @@
 /* One sleeper. He says that he sleeps, looks once more for work, then sleeps; who makes work looks
  * after that whether he sleeps. All four are sequentially consistent, so one sees the other. */
 struct loop_waker {
-	atomic_bool asleep;
-	int fd; /* an eventfd */
+	atomic_uint asleep; /* 1: he may be */
+	int fd;             /* an eventfd; -1: he waits for `asleep` to change, as a futex */
 };
-
-int loop_waker_init(struct loop_waker *waker); /* 0 or -errno */
-void loop_waker_finish(struct loop_waker *waker);
 
 /* Any thread: wakes the sleeper if he may sleep. */
 void loop_waker_wake(struct loop_waker *waker);

@@ -3,7 +3,8 @@
  *
  * Many senders, one receiver, first in first out per sender and, between senders, in the order in
  * which sends completed: a mail sent after another thread was seen to act on an earlier mail
- * arrives after it. Sending wakes the receiver through an eventfd only when it may be asleep.
+ * arrives after it. Sending wakes the receiver only when it may be asleep: a loop through its
+ * eventfd, another thread by a futex, which needs no descriptor.
  * Source of the queue: D. Vyukov, intrusive MPSC node-based queue.
  *
  * Bounds: a mailbox counts what waits in it; who makes mail bounds what he has under way (the
@@ -28,7 +29,7 @@ struct mailbox;
  * several; the server gives each loop exactly one so that there is one order. */
 int mailbox_create(struct loop *loop, struct mailbox **ret_box);
 
-/* A mailbox for a thread that is no loop: it calls mailbox_wait. */
+/* A mailbox for a thread that is no loop: it calls mailbox_wait. 0 or -ENOMEM. */
 int mailbox_create_blocking(struct mailbox **ret_box);
 
 /* NULL allowed. Every mail must have been delivered and every sender have returned. */

@@ -19,8 +19,10 @@
 #include "mail.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <linux/futex.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -49,6 +51,7 @@ box_alloc(void)
 	if (!box)
 		return NULL;
 	*box = (struct mailbox){.tail = &box->stub, .own_waker.fd = -1};
+	atomic_init(&box->own_waker.asleep, false);
 	atomic_init(&box->stub.next, NULL);
 	atomic_init(&box->head, &box->stub);
 	atomic_init(&box->count, 0);
@@ -73,11 +76,6 @@ mailbox_create_blocking(struct mailbox **ret_box)
 	struct mailbox *box = box_alloc();
 	if (!box)
 		return -ENOMEM;
-	int error = loop_waker_init(&box->own_waker);
-	if (error) {
-		free(box);
-		return error;
-	}
 	box->blocking = true;
 	box->waker = &box->own_waker;
 	*ret_box = box;
@@ -90,9 +88,7 @@ mailbox_destroy(struct mailbox *box)
 	if (!box)
 		return;
 	check(atomic_load(&box->count) == 0);
-	if (box->blocking)
-		loop_waker_finish(&box->own_waker);
-	else
+	if (!box->blocking)
 		loop_remove_box(&box->in_loop);
 	free(box);
 }
@@ -175,12 +171,10 @@ mailbox_wait(struct mailbox *box, int timeout_ms)
 	check(box->blocking);
 	atomic_store(&box->waker->asleep, true);
 	if (!mailbox_ready(box)) {
-		struct pollfd poll_fd = {.fd = box->waker->fd, .events = POLLIN};
-		if (poll(&poll_fd, 1, timeout_ms) > 0) {
-			uint64_t rings;
-			ssize_t got = read(box->waker->fd, &rings, sizeof(rings));
-			(void)got;
-		}
+		struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+		/* Returns at once when it was woken meanwhile: then asleep is not 1 any more. */
+		syscall(SYS_futex, &box->waker->asleep, FUTEX_WAIT_PRIVATE, 1,
+		    timeout_ms < 0 ? NULL : &timeout, NULL, 0);
 	}
 	atomic_store(&box->waker->asleep, false);
 }

@@ -79,6 +79,9 @@ void net_destroy(struct net *net); /* all connections must be gone; listeners ar
 int net_listen(struct net *net, int fd, net_accept_fn *accept, void *ctx);
 void net_stop_listening(struct net *net);
 
+/* The descriptors of its listeners, at most `max`; how many. */
+size_t net_listeners(const struct net *net, int *ret_fds, size_t max);
+
 /* Closes every connection with this reason (those with queued output after it left, at most
  * `grace_ms`). */
 void net_drain(struct net *net, enum net_close_reason reason, unsigned grace_ms);

@@ -138,6 +138,17 @@ net_listen(struct net *net, int fd, net_accept_fn *accept, void *ctx)
 	return 0;
 }
 
+size_t
+net_listeners(const struct net *net, int *ret_fds, size_t max)
+{
+	size_t count = 0;
+	LIST_FOREACH (link, &net->listeners) {
+		if (count < max)
+			ret_fds[count++] = CONTAINER_OF(link, struct net_listener, link)->io.fd;
+	}
+	return count;
+}
+
 void
 net_stop_listening(struct net *net)
 {

@@ -1,17 +1,23 @@
 /*
- * process.c: figures of this process, from getrusage, getrlimit and /proc/self; its limits.
+ * process.c: figures of this process, from getrusage, getrlimit and /proc/self; its limits and
+ * tables of descriptors.
  */
 #include "process.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 static uint64_t
 rss_bytes(void)
@@ -75,6 +81,63 @@ process_raise_files(void)
 	uint64_t before = limit.rlim_cur;
 	limit.rlim_cur = limit.rlim_max;
 	return setrlimit(RLIMIT_NOFILE, &limit) ? before : limit.rlim_max;
+}
+
+/* ── a table of descriptors of one's own ── */
+
+static int
+number_order(const void *a, const void *b)
+{
+	int left = *(const int *)a, right = *(const int *)b;
+	return (left > right) - (left < right);
+}
+
+static void
+close_between(int from, int to)
+{
+	if (from > to || close_range((unsigned)from, (unsigned)to, 0) == 0)
+		return;
+	/* Before Linux 5.9. */
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && (uint64_t)to >= limit.rlim_cur)
+		to = (int)limit.rlim_cur - 1;
+	for (int fd = from; fd <= to; fd++)
+		close(fd);
+}
+
+int
+process_own_files(int *keep, size_t count)
+{
+	if (unshare(CLONE_FILES))
+		return -errno;
+	qsort(keep, count, sizeof *keep, number_order);
+	int from = 0;
+	for (size_t i = 0; i < count; i++) {
+		close_between(from, keep[i] - 1);
+		from = keep[i] + 1;
+	}
+	close_between(from, INT_MAX);
+	return 0;
+}
+
+static void
+try_own_files(void *ctx)
+{
+	int *error = ctx;
+	if (unshare(CLONE_FILES))
+		*error = -errno;
+}
+
+int
+process_may_own_files(void)
+{
+	pthread_t thread;
+	int result = 0;
+	int error = thread_start(&thread, "files", try_own_files, &result);
+	if (error)
+		return error;
+	thread_join(thread);
+	return result;
 }
 
 int

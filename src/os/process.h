@@ -5,6 +5,7 @@
 #ifndef WEIR_PROCESS_H
 #define WEIR_PROCESS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct process_figures {
@@ -19,6 +20,14 @@ void process_figures(struct process_figures *ret_figures);
 
 /* Raises the limit on open files as far as it goes. The limit that now holds. */
 uint64_t process_raise_files(void);
+
+/* Gives the calling thread a table of descriptors of its own, which counts for itself against the
+ * limit on open files: in it are these, under the same numbers, and nothing else. What is opened
+ * from now on is known to the opener's table only. Sorts `keep`. 0 or -errno: it has what it had. */
+int process_own_files(int *keep, size_t count);
+
+/* Whether that can be done here: it may be forbidden. 0 or -errno. */
+int process_may_own_files(void);
 
 /* No core files, and other processes of the same user cannot read this one's memory. For good.
  * 0 or -errno. */

@@ -379,6 +379,7 @@ add_server(struct figures *figures, struct server *server)
 	journal_stats(server->journal, &figures->journal);
 	retention_stats(server->retention, &figures->retention);
 	process_figures(&figures->process);
+	server_files_count(server, figures->net.open, &figures->process);
 	if (env_disk_free(server->env, server->options.data, &figures->disk_free_bytes))
 		figures->disk_free_bytes = 0;
 }

@@ -14,7 +14,6 @@
 
 #include "check.h"
 #include "openapi.h"
-#include "process.h"
 #include "server_priv.h"
 #include "thread.h"
 
@@ -111,16 +110,6 @@ routes_create(struct server *server)
 
 /* ── start ── */
 
-/* Descriptors that connections must leave to files: journal, parts, store, queries. */
-static uint64_t
-conns_max(const struct settings *settings)
-{
-	uint64_t files_max = process_raise_files();
-	uint64_t spare = MIN(files_max / 4, (uint64_t)1024);
-	return files_max ? MIN(settings->net.conns_max, files_max - spare)
-			 : settings->net.conns_max;
-}
-
 static int
 listeners_check(struct server *server, char *ret_reason)
 {
@@ -175,13 +164,18 @@ retention_make(struct server *server)
 static int
 threads_start(struct server *server)
 {
-	int error = 0;
+	int error = flow_start_committer(server->flow);
+	server->waiting = server->loop_count;
 	for (unsigned i = 0; i < server->loop_count && !error; i++)
 		error = server_loop_start(&server->loops[i]);
 	for (size_t i = 0; i < server->options.listen_count && !error; i++)
 		log_event(server->log, LOG_INFO, "listening",
 		    LOG_FIELDS(LOG_TEXT("address", server->listeners[i].address)));
-	return error ? error : server_replay_start(server);
+	if (!error)
+		error = server_replay_start(server);
+	if (!error)
+		server_files_give(server);
+	return error;
 }
 
 static int
@@ -192,7 +186,7 @@ server_begin(struct server *server, char *ret_reason)
 	server->loop_count =
 	    settings->net.loops ? (unsigned)settings->net.loops : thread_cpu_count();
 	server->loop_count = MIN(server->loop_count, (unsigned)FLOW_LOOPS_MAX);
-	server->conns_max = conns_max(settings);
+	server_files_plan(server);
 	int error = listeners_check(server, ret_reason);
 	if (error)
 		return error;
@@ -200,6 +194,7 @@ server_begin(struct server *server, char *ret_reason)
 	    LOG_FIELDS(LOG_TEXT("version", WEIR_VERSION), LOG_TEXT("data", server->options.data),
 		LOG_NUMBER("loops", server->loop_count),
 		LOG_NUMBER("connections_max", server->conns_max),
+		LOG_TEXT("descriptor_tables", server->own_files ? "per_loop" : "shared"),
 		LOG_TEXT("durability", durabilities[settings->journal.durability])));
 	error = access_limits_create(server->env, &server->limits);
 	if (!error) {
@@ -282,6 +277,15 @@ server_reload(struct server *server, const struct settings *settings)
 
 /* ── end ── */
 
+void
+server_await_replies(struct server *server)
+{
+	while (server->waiting > 0) {
+		mailbox_wait(server->box, -1);
+		mailbox_deliver(server->box, SIZE_MAX);
+	}
+}
+
 /* Gives every loop an order and waits until all have answered. */
 static void
 order_all(struct server *server, enum server_order_kind kind)
@@ -289,10 +293,7 @@ order_all(struct server *server, enum server_order_kind kind)
 	server->waiting = server->loop_count;
 	for (unsigned i = 0; i < server->loop_count; i++)
 		server_loop_order(&server->loops[i], kind);
-	while (server->waiting > 0) {
-		mailbox_wait(server->box, -1);
-		mailbox_deliver(server->box, SIZE_MAX);
-	}
+	server_await_replies(server);
 }
 
 static int
@@ -363,6 +364,8 @@ server_destroy(struct server *server)
 		mailbox_destroy(server->loops[i].box);
 		loop_destroy(server->loops[i].loop);
 	}
+	if (server->box)
+		mailbox_deliver(server->box, SIZE_MAX); /* of a start that failed */
 	mailbox_destroy(server->box);
 	session_routes_destroy(server->routes);
 	openapi_destroy(server->openapi);

@@ -139,7 +139,7 @@ net_begin(struct server_loop *sl)
 	    .in_bytes_max = settings->net.in_bytes_max,
 	    .out_bytes_max = settings->net.out_bytes_max,
 	    .out_all_bytes_max = settings->net.out_all_bytes_max / loops,
-	    .conns_max = (unsigned)((sl->server->conns_max + loops - 1) / loops),
+	    .conns_max = (unsigned)sl->server->loop_conns_max,
 	    .slow_write_ms = (unsigned)settings->net.slow_write_ms,
 	};
 	return net_create(sl->loop, socket_real(), &limits, &sl->net);
@@ -199,7 +199,9 @@ server_loop_destroy(struct server_loop *sl)
 static void
 loop_thread(void *ctx)
 {
-	loop_run(((struct server_loop *)ctx)->loop);
+	struct server_loop *sl = ctx;
+	server_files_own(sl);
+	loop_run(sl->loop);
 }
 
 int
@@ -220,8 +222,8 @@ reply_deliver(struct mail *mail)
 	CONTAINER_OF(mail, struct server_loop, reply)->server->waiting--;
 }
 
-static void
-reply(struct server_loop *sl)
+void
+server_loop_reply(struct server_loop *sl)
 {
 	sl->reply.deliver = reply_deliver;
 	mailbox_send(sl->server->box, &sl->reply);
@@ -266,7 +268,7 @@ drain_look(struct loop_timer *timer)
 	net_stats(sl->net, &stats);
 	if (stats.open == 0 && flow_intake_bytes(sl->server->flow) == 0 &&
 	    !datagrams_waiting(sl->datagrams)) {
-		reply(sl);
+		server_loop_reply(sl);
 		return;
 	}
 	uint64_t now_ms = loop_mono_ms(sl->loop);
@@ -295,7 +297,7 @@ flushed(void *ctx, int error)
 {
 	struct server_loop *sl = ctx;
 	sl->flush_error = error;
-	reply(sl);
+	server_loop_reply(sl);
 }
 
 static void

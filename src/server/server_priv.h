@@ -18,6 +18,7 @@
 #include "mail.h"
 #include "metrics.h"
 #include "net.h"
+#include "process.h"
 #include "retention.h"
 #include "server.h"
 #include "session.h"
@@ -48,6 +49,7 @@ struct server_loop {
 
 	pthread_t thread;
 	bool running;
+	bool own_files;              /* its thread has a table of descriptors of its own */
 
 	struct server_order orders[SERVER_ORDER_COUNT];
 	struct mail reply;           /* to server->box; one order at a time is answered */
@@ -82,7 +84,8 @@ struct server {
 
 	struct server_loop *loops;
 	unsigned loop_count;
-	uint64_t conns_max;          /* of all loops together */
+	bool own_files;              /* loops are to have tables of descriptors of their own */
+	uint64_t conns_max, loop_conns_max; /* of all loops together, of each */
 	struct server_listener *listeners;
 	char series_dir[DATA_PATH_BYTES];
 	bool admin_listens;
@@ -129,11 +132,33 @@ int server_loop_start(struct server_loop *sl);
 
 void server_loop_order(struct server_loop *sl, enum server_order_kind kind);
 
+/* From the loop: what was asked of it is done. */
+void server_loop_reply(struct server_loop *sl);
+
+/* Waits, on the server's thread, until server->waiting loops have replied. */
+void server_await_replies(struct server *server);
+
 /* Live settings of the limits that all loops share. */
 void server_loop_limits(struct server *server);
 
 /* Live settings, by mail. 0 or -ENOMEM. */
 int server_loop_reload(struct server_loop *sl, const struct settings *settings);
+
+/* ── server_files.c: descriptors: how many connections there may be, a table for each loop ── */
+
+/* Decides on tables and bounds, before there is any loop. */
+void server_files_plan(struct server *server);
+
+/* On the loop's thread before it runs; tells the server. */
+void server_files_own(struct server_loop *sl);
+
+/* Waits for all loops to have said so, then gives up what is theirs alone. Nothing that can fail
+ * may follow in the server's start. */
+void server_files_give(struct server *server);
+
+/* Adds those of loops' tables to what the process's own one has. */
+void server_files_count(const struct server *server, uint64_t conns,
+    struct process_figures *figures);
 
 /* ── server_listen.c ── */
 int server_listen(struct server *server, char *ret_reason);

@@ -22,7 +22,7 @@
 struct settings {
 	struct {
 		uint64_t loops, conns_max, in_bytes_max, out_bytes_max, out_all_bytes_max;
-		uint64_t slow_write_ms, idle_ms, drain_ms;
+		uint64_t slow_write_ms, idle_ms, drain_ms, descriptor_tables;
 		char trusted_proxies[SETTINGS_TEXT_BYTES];
 	} net;
 	struct {
@@ -88,6 +88,7 @@ struct settings {
 
 /* The order of the words in the table. */
 enum settings_open { SETTINGS_OPEN_LOOPBACK, SETTINGS_OPEN_YES, SETTINGS_OPEN_NO };
+enum settings_tables { SETTINGS_TABLES_PER_LOOP, SETTINGS_TABLES_SHARED };
 enum settings_rollups {
 	SETTINGS_ROLLUPS_HOURS_DAYS,
 	SETTINGS_ROLLUPS_ALL,

@@ -46,6 +46,9 @@ const struct settings_entry settings_table[] = {
     INT(net.conns_max, 1, 10000000, "100000", RESTART,
 	"Connections of all loops together; beyond it new ones wait to be accepted. The limit on"
 	" open files bounds it too."),
+    WORD(net.descriptor_tables, "per_loop|shared", "per_loop", RESTART,
+	"per_loop: with several loops each has a table of descriptors of its own, so the limit on"
+	" open files holds for each of them; shared: one table, as where the system forbids that."),
     BYTES(net.in_bytes_max, 16 * KIB, 16 * MIB, "256KiB", RESTART,
 	"Input that a connection may hold unread by its handler; reading stops above it."),
     BYTES(net.out_bytes_max, 64 * KIB, GIB, "1MiB", RESTART,

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "http_client.h"
+#include "process.h"
 #include "server.h"
 
 #define SERVERS 5
@@ -347,6 +349,144 @@ metrics_are_of_all_loops_together(void **state)
 	http_client_destroy(client);
 }
 
+/* ── tables of descriptors ── */
+
+#define TABLES_MAX 8
+#define SOCKETS_MAX 256
+
+/* What is open in the tables of the process ([0]) and of its loops. */
+struct tables {
+	size_t count, files[TABLES_MAX], socket_count[TABLES_MAX];
+	unsigned long sockets[TABLES_MAX][SOCKETS_MAX];
+};
+
+static void
+table_read(const struct world *world, const char *dir, struct tables *tables)
+{
+	size_t at = tables->count++;
+	assert_true(at < TABLES_MAX);
+	DIR *fds = opendir(dir);
+	assert_non_null(fds);
+	for (struct dirent *entry; (entry = readdir(fds));) {
+		char link[320], target[256] = {0};
+		snprintf(link, sizeof link, "%s/%s", dir, entry->d_name);
+		if (readlink(link, target, sizeof target - 1) <= 0)
+			continue;
+		if (strncmp(target, world->top, strlen(world->top)) == 0)
+			tables->files[at]++;
+		size_t count = tables->socket_count[at];
+		if (sscanf(target, "socket:[%lu]", &tables->sockets[at][count]) == 1)
+			tables->socket_count[at] = count + 1;
+		assert_true(count + 1 < SOCKETS_MAX);
+	}
+	closedir(fds);
+}
+
+static void
+tables_read(const struct world *world, struct tables *tables)
+{
+	memset(tables, 0, sizeof *tables);
+	table_read(world, "/proc/self/fd", tables);
+	DIR *tasks = opendir("/proc/self/task");
+	assert_non_null(tasks);
+	for (struct dirent *task; (task = readdir(tasks));) {
+		char path[300], name[16] = {0};
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+		int fd = open(path, O_RDONLY);
+		if (fd < 0 || read(fd, name, sizeof name - 1) <= 0)
+			name[0] = 0;
+		if (fd >= 0)
+			close(fd);
+		snprintf(path, sizeof path, "/proc/self/task/%s/fd", task->d_name);
+		if (strncmp(name, "loop-", 5) == 0)
+			table_read(world, path, tables);
+	}
+	closedir(tasks);
+}
+
+static bool
+table_has(const struct tables *tables, size_t at, unsigned long socket)
+{
+	for (size_t i = 0; i < tables->socket_count[at]; i++)
+		if (tables->sockets[at][i] == socket)
+			return true;
+	return false;
+}
+
+/* Sockets of loops that are in another table, too. */
+static size_t
+count_shared(const struct tables *tables)
+{
+	size_t shared = 0;
+	for (size_t at = 1; at < tables->count; at++)
+		for (size_t i = 0; i < tables->socket_count[at]; i++)
+			for (size_t other = 0; other < tables->count; other++)
+				shared += other != at &&
+				    table_has(tables, other, tables->sockets[at][i]);
+	return shared;
+}
+
+enum { TABLE_CLIENTS = 12 };
+
+static void
+talk_and_read_tables(struct world *world, struct tables *tables)
+{
+	struct http_client *clients[TABLE_CLIENTS];
+	struct http_client_reply reply;
+	start(world, 0);
+	for (unsigned i = 0; i < TABLE_CLIENTS; i++) {
+		char line[64];
+		clients[i] = connect_to(world, 0);
+		snprintf(line, sizeof line, "t,device=d%u v=1 1000000000", i);
+		assert_int_equal(call(clients[i], "POST", "/write", line, &reply), 204);
+		assert_int_equal(call(clients[i], "GET", "/metrics", "", &reply), 200);
+	}
+	tables_read(world, tables);
+	for (unsigned i = 0; i < TABLE_CLIENTS; i++)
+		http_client_destroy(clients[i]);
+}
+
+static void
+each_loop_knows_its_own_connections_and_no_files(void **state)
+{
+	struct world *world = *state;
+	struct tables tables;
+	if (process_may_own_files()) {
+		skip();
+		return;
+	}
+	world->settings.net.loops = 3;
+	talk_and_read_tables(world, &tables);
+	assert_int_equal(tables.count, 1 + 3);
+	assert_true(tables.files[0] > 0);
+	size_t sockets = 0;
+	for (size_t at = 1; at < tables.count; at++) {
+		assert_int_equal(tables.files[at], 0);
+		sockets += tables.socket_count[at];
+	}
+	assert_true(sockets >= TABLE_CLIENTS + 3 + 1); /* listeners, the administrator's */
+	assert_int_equal(count_shared(&tables), 0);
+	/* Nobody listens any more once they have ended. */
+	char address[SERVER_ADDRESS_BYTES];
+	snprintf(address, sizeof address, "%s", server_address(world->servers[0], 0));
+	assert_int_equal(server_stop(world->servers[0]), 0);
+	world->servers[0] = NULL;
+	assert_int_equal(start_on(world, 0, address), 0);
+}
+
+static void
+loops_share_a_table_where_it_is_wanted(void **state)
+{
+	struct world *world = *state;
+	struct tables tables;
+	world->settings.net.descriptor_tables = SETTINGS_TABLES_SHARED;
+	talk_and_read_tables(world, &tables);
+	assert_int_equal(tables.count, 1 + 2);
+	for (size_t at = 0; at < tables.count; at++)
+		assert_true(tables.files[at] > 0);
+	assert_true(count_shared(&tables) >= TABLE_CLIENTS);
+}
+
 int
 main(void)
 {
@@ -365,6 +505,10 @@ main(void)
 		keys_come_and_go_on_every_loop_and_outlive_a_restart, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_reload_changes_what_is_live, setup, teardown),
 	    cmocka_unit_test_setup_teardown(metrics_are_of_all_loops_together, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		each_loop_knows_its_own_connections_and_no_files, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		loops_share_a_table_where_it_is_wanted, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
