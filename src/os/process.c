@@ -128,9 +128,25 @@ try_own_files(void *ctx)
 		*error = -errno;
 }
 
+/* The thread sanitizer knows each descriptor by its number, as of one table: where there are several
+ * it sees races that are none. */
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define ONE_TABLE 1
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define ONE_TABLE 1
+#endif
+#ifndef ONE_TABLE
+#define ONE_TABLE 0
+#endif
+
 int
 process_may_own_files(void)
 {
+	if (ONE_TABLE)
+		return -ENOTSUP;
 	pthread_t thread;
 	int result = 0;
 	int error = thread_start(&thread, "files", try_own_files, &result);
