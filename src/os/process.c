@@ -128,8 +128,8 @@ try_own_files(void *ctx)
 		*error = -errno;
 }
 
-/* The thread sanitizer knows each descriptor by its number, as of one table: where there are several
- * it sees races that are none. */
+/* The thread sanitizer knows each descriptor by its number, as of one table: where there are
+ * several it sees races that are none. */
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
 #define ONE_TABLE 1

@@ -23,7 +23,7 @@ uint64_t process_raise_files(void);
 
 /* Gives the calling thread a table of descriptors of its own, which counts for itself against the
  * limit on open files: in it are these, under the same numbers, and nothing else. What is opened
- * from now on is known to the opener's table only. Sorts `keep`. 0 or -errno: it has what it had. */
+ * later is known to the opener's table only. Sorts `keep`. 0 or -errno: it has what it had. */
 int process_own_files(int *keep, size_t count);
 
 /* Whether that can be done here: it may be forbidden. 0 or -errno. */

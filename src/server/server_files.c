@@ -18,8 +18,8 @@
 #include "server_priv.h"
 
 enum {
-	FILES_SPARE = 1024,     /* that connections leave to files: journal, parts, store, queries */
-	OWN_SPARE = 128,        /* in the table of a loop, which opens no files to keep */
+	FILES_SPARE = 1024, /* that connections leave to files: journal, parts, store, queries */
+	OWN_SPARE = 128,    /* in the table of a loop, which opens no files to keep */
 	LISTENERS_MAX = 64,
 };
 
