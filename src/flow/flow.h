@@ -43,6 +43,7 @@ struct flow_options {
 	size_t intake_bytes_max;      /* bodies under way in the node */
 	size_t head_bytes_max;        /* of all partitions; to 4 times that with many series */
 	int64_t head_age_ms_max;
+	uint64_t replay_bytes_max;    /* of bodies that a partition may be behind; 0: any */
 	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
 	uint64_t ring_bytes_max;      /* of what was published, for patterns that catch up */
 	/* Beyond it new series are refused; 0: no limit. In all, of a tenant, made by a principal,

@@ -275,6 +275,7 @@ struct flow {
 	struct sequencer sequencer;
 	struct committer *committer;
 	struct flow_counters counters;
+	atomic_uint_fast64_t released_bytes; /* of bodies, replayed ones too */
 	pthread_mutex_t tombs_lock;
 	struct tombs *tombs;               /* what is hidden in the journal; NULL: nothing */
 	struct series_shelf *shelf;        /* what queries have read, of all partitions */

@@ -31,6 +31,7 @@ struct points_slot {
 	int error;
 	uint64_t retry_at_ms;           /* 0: may begin */
 	uint64_t advance_at_ms;         /* when its cursor moves without points; 0: it need not */
+	uint64_t flushed_bytes;         /* flow.released_bytes when the last flush began */
 };
 
 static void slot_done(struct mail *mail);
@@ -113,11 +114,13 @@ slot_flush(struct points_slot *slot)
 {
 	if (slot_busy(slot))
 		return true;
+	uint64_t bytes = atomic_load(&slot->fl->flow->released_bytes);
 	series_partition_advance(slot->partition, flow_position(slot->fl));
 	slot->flush = series_partition_freeze(slot->partition, &slot->fl->flow->next_part_id);
 	if (!slot->flush)
 		return false;
 	slot->advance_at_ms = 0;
+	slot->flushed_bytes = bytes;
 	slot_begin(slot);
 	return true;
 }
@@ -279,6 +282,15 @@ slot_due_empty(struct points_slot *slot, uint64_t now)
 	return UINT64_MAX;
 }
 
+/* Whether a restart would have to replay too much for it. */
+static bool
+slot_is_behind(const struct points_slot *slot)
+{
+	const struct flow *flow = slot->fl->flow;
+	uint64_t max = flow->options.replay_bytes_max;
+	return max && atomic_load(&flow->released_bytes) - slot->flushed_bytes >= max;
+}
+
 /* Begins what is due in one partition; the moment of the loop's clock at which it must be looked
  * at again. */
 static uint64_t
@@ -293,10 +305,11 @@ slot_due(struct points_slot *slot)
 		return UINT64_MAX;
 	if (slot->retry_at_ms > now)
 		return slot->retry_at_ms;
-	if (stats.head_points == 0)
+	bool behind = slot_is_behind(slot);
+	if (stats.head_points == 0 && !behind)
 		return slot_due_empty(slot, now);
-	int64_t age = loop_now_ms(loop) - stats.head_oldest_ms;
-	if (slot->retry_at_ms || age >= options->head_age_ms_max) {
+	int64_t age = stats.head_points ? loop_now_ms(loop) - stats.head_oldest_ms : 0;
+	if (slot->retry_at_ms || behind || age >= options->head_age_ms_max) {
 		slot->retry_at_ms = 0;
 		slot_flush(slot);
 		return UINT64_MAX;

@@ -64,6 +64,7 @@ struct release {
 	uint64_t seq_last;
 	uint64_t loops;            /* whom it concerns */
 	bool records;              /* it has some, whoever they are for */
+	uint64_t record_bytes;     /* of their bodies */
 	struct release_item *items;
 	size_t count, cap;
 	struct release_mail mails[];
@@ -121,6 +122,7 @@ release_add_record(struct release *release, struct journal_record *record)
 	item->record.loops = record_loops(release->flow, record);
 	release->loops |= item->record.loops;
 	release->records = true;
+	release->record_bytes += record->body.len;
 	return 0;
 }
 
@@ -397,6 +399,7 @@ release_send(struct release *release, uint64_t seq_last)
 	struct flow *flow = release->flow;
 	uint64_t loops = release_to(release);
 	release->seq_last = seq_last;
+	atomic_fetch_add(&flow->released_bytes, release->record_bytes);
 	for (unsigned i = 0; i < flow->options.loops; i++) {
 		if (loops >> i & 1)
 			atomic_fetch_add(&flow->loops[i]->handed, 1);

@@ -107,6 +107,7 @@ piece_read(struct replay *replay, struct piece *piece)
 		if (error)
 			return error;
 		bytes += record.body.len;
+		atomic_fetch_add(&replay->flow->released_bytes, record.body.len);
 		piece->count++;
 	}
 	return 1;

@@ -256,6 +256,7 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	    .intake_bytes_max = settings->intake.bytes_max,
 	    .head_bytes_max = settings->series.head_bytes_max,
 	    .head_age_ms_max = (int64_t)settings->series.head_age_ms_max,
+	    .replay_bytes_max = settings->series.replay_bytes_max,
 	    .series_max = settings->series.max,
 	    .tenant_series_max = settings->series.tenant_max,
 	    .principal_series_max = settings->series.principal_max,

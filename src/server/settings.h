@@ -40,7 +40,8 @@ struct settings {
 		uint64_t segment_bytes, durability, direct, seal, seal_age_ms;
 	} journal;
 	struct {
-		uint64_t head_bytes_max, head_age_ms_max, partitions, query_series_max, rollups;
+		uint64_t head_bytes_max, head_age_ms_max, replay_bytes_max;
+		uint64_t partitions, query_series_max, rollups;
 		uint64_t max, tenant_max, principal_max, tag_values_max;
 	} series;
 	struct {

@@ -512,6 +512,33 @@ a_flush_that_fails_is_tried_again(void **state)
 	world_destroy(world);
 }
 
+/* One device tells once, another all the time: for both, and for partitions that have nothing at
+ * all, replay must not begin at the first record. */
+static void
+a_restart_replays_no_more_than_it_may(void **state)
+{
+	struct world *world = world_create((unsigned)(uintptr_t)*state);
+	uint64_t records = 1;
+	char line[400];
+	world->options.replay_bytes_max = 4096;
+	world->options.head_age_ms_max = INT64_C(1) << 40;
+	world_open(world);
+	assert_int_equal(world_append(world, 0, "w,device=1 a=1 1"), 0);
+	for (; world_stats(world).flushes < WORLD_PARTITIONS; records++) {
+		snprintf(line, sizeof line, "w,device=2 a=%d,s=\"%0300d\" 1", (int)records, 0);
+		atomic_fetch_add(&world->env.ahead_ms, 2000); /* loops hear of it by and by */
+		assert_int_equal(world_append(world, 0, line), 0);
+	}
+	assert_true(records > 10);
+	world_close(world, false);
+	world_open(world);
+	assert_true(world_stats(world).replayed + 10 <= records);
+	snprintf(line, sizeof line, "w.a{device=1} 1 1\nw.a{device=2} 1 %d\n", (int)records - 1);
+	check_text(world_points(world, 0, NULL), line);
+	world_close(world, false);
+	world_destroy(world);
+}
+
 static void
 the_last_flush_leaves_nothing_to_replay(void **state)
 {
@@ -561,6 +588,7 @@ main(void)
 		BOTH(cursors_of_a_loop_that_no_record_concerns_follow),
 		BOTH(days_go_by_age_and_by_bytes_and_stay_away),
 		BOTH(a_flush_that_fails_is_tried_again),
+		BOTH(a_restart_replays_no_more_than_it_may),
 		BOTH(the_last_flush_leaves_nothing_to_replay),
 	};
 	return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
