@@ -83,7 +83,7 @@ journal_open(struct env *env, const struct journal_options *options, journal_dam
 	if (!journal->dir)
 		goto fail;
 	r = -ENAMETOOLONG;
-	if (!journal_segment_path(journal, UINT64_MAX, true, path))
+	if (!journal_segment_path(journal, UINT64_MAX, UINT32_MAX, path))
 		goto fail;
 	r = journal_frame_init(&journal->frame);
 	if (r < 0)
@@ -261,6 +261,22 @@ journal_commit(struct journal *journal, struct journal_record *const *records, s
 	for (size_t i = 0; i < count; i++)
 		records[i]->error = records[i]->error ? records[i]->error : r;
 	return r;
+}
+
+int
+journal_roll(struct journal *journal, uint64_t *ret_number)
+{
+	struct journal_segment last = journal_segment_last(journal);
+	check(!journal->read_only);
+	if (last.records > 0 || (last.number > 0 && !last.clean)) {
+		commit_leave_segment(journal);
+		int r = journal_segment_create(journal, 1, journal->next_seq);
+		if (r < 0)
+			return r == -EDQUOT ? -ENOSPC : r;
+	}
+	last = journal_segment_last(journal);
+	*ret_number = last.number ? last.number - 1 : 0;
+	return 0;
 }
 
 void

@@ -102,6 +102,42 @@ struct journal_seal_options {
  * -EIO, -ENOMEM, -EFBIG, -ECANCELED: everything is as before. Slow; for a worker. */
 int journal_seal(struct journal *journal, const struct journal_seal_options *options);
 
+/* ── erasing: what is in full segments is changed, and no file keeps what it was ── */
+
+struct journal_erase_options {
+	struct journal_seal_options seal; /* but for before_ms */
+	uint64_t seq;                  /* records behind it stay as they are */
+	uint64_t number_last;          /* and segments with a higher number; see journal_roll */
+	/* Sealed segments that are about none of these keys stay as they are. Ascending by their
+	 * lower halves. */
+	const uint64_t *wanted;
+	size_t wanted_count;
+	/* What is to become of a record that is about `keys`. 1: *ret_record, which has the same
+	 * seq, count, arrival and stream; it points to memory of ctx's, until the next call. 0: it
+	 * stays. -ENOMEM. A record that came out of it once stays. */
+	int (*edit)(void *ctx, const struct journal_record *record,
+	    const struct journal_keys *keys, struct journal_record *ret_record);
+};
+
+/* Begins a new segment, so that all others are full, unless the last one is as new. On the
+ * committer's thread. *ret_number: that of the last full one. 0, -ENOSPC, -EIO, -ENOMEM. */
+int journal_roll(struct journal *journal, uint64_t *ret_number);
+
+/* Rewrites the first segment behind *number that may hold something to be erased, and overwrites its
+ * old file; a plain one is sealed. 1: it is done, *number is its. 0: there is none any more.
+ * -EBADMSG: it is damaged and stays as it is, *number is its, *ret_damage says what. Else, as for
+ * journal_seal: try again. */
+int journal_erase(struct journal *journal, const struct journal_erase_options *options,
+    uint64_t *number, struct journal_damage *ret_damage);
+
+/* Overwrites spares that were segments, and files of segments that others stand for. 0; -EBADMSG:
+ * there is a segment that cannot be read (*ret_damage), all else was done; -EIO. Slow; for a
+ * worker. */
+int journal_wipe(struct journal *journal, struct journal_damage *ret_damage);
+
+/* Whether journal_trim overwrites the files that it gives up. Any thread. */
+void journal_set_wipes(struct journal *journal, bool wipes);
+
 /* Unlinks or recycles whole segments, oldest first, whose records all lie below `seq`. The one
  * written to stays. Any thread but the committer's: it waits for a seal or trim under way. */
 int journal_trim(struct journal *journal, uint64_t seq);
@@ -115,6 +151,7 @@ struct journal_stats {
 	/* Since journal_open: */
 	uint64_t trimmed;      /* segments */
 	uint64_t seals, seal_plain_bytes, seal_bytes; /* sealed, and their size before and after */
+	uint64_t rewrites;     /* of sealed segments, because something was erased */
 };
 void journal_stats(const struct journal *journal, struct journal_stats *ret_stats); /* any thread */
 

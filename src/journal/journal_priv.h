@@ -12,6 +12,7 @@
 
 #define JOURNAL_PATH_BYTES_MAX 4096u
 #define JOURNAL_SPARES_MAX 2u /* files kept for use again */
+#define JOURNAL_GONE ".gone"  /* behind the name of a file that is to be overwritten */
 
 enum journal_spare {
 	JOURNAL_SPARE_NONE,
@@ -42,17 +43,19 @@ struct journal {
 	struct journal_segment *segments; /* by number; the last is the one written to */
 	size_t segment_count, segment_cap;
 	enum journal_spare spares[JOURNAL_SPARES_MAX];
+	bool spare_clean[JOURNAL_SPARES_MAX]; /* zeroes, not an earlier use of the file */
+	bool wipes;               /* what is given up is overwritten */
 	uint64_t limit_bytes;     /* of disk_bytes */
 	struct journal_stats counts; /* all but what the segments tell */
 };
 
 /* ── journal_segment.c: files ── */
 
-/* "DIR/0000000000000007.seg", or ".sealed"; false when it does not fit. */
-bool journal_segment_path(const struct journal *journal, uint64_t number, bool sealed,
+/* "DIR/0000000000000007.seg", by edition ".sealed", ".sealed-2" …; false when it does not fit. */
+bool journal_segment_path(const struct journal *journal, uint64_t number, uint32_t edition,
     char *ret_path);
-void journal_segment_name(uint64_t number, bool sealed, char ret_name[64]);
-bool journal_segment_parse_name(const char *name, uint64_t *ret_number, bool *ret_sealed);
+void journal_segment_name(uint64_t number, uint32_t edition, char ret_name[64]);
+bool journal_segment_parse_name(const char *name, uint64_t *ret_number, uint32_t *ret_edition);
 bool journal_segment_spare_path(const struct journal *journal, unsigned slot, char *ret_path);
 
 /* env_open, with ENV_DIRECT when `direct` and the file system can. */
@@ -83,8 +86,20 @@ struct journal_segment journal_segment_last(struct journal *journal);
 /* The index of the first segment with a number > `number`. Under the lock. */
 size_t journal_segment_after(const struct journal *journal, uint64_t number);
 
-/* Makes a plain segment's file a spare or deletes it, durably. With the chores held. */
-int journal_segment_drop_plain(struct journal *journal, const struct journal_segment *segment);
+/* Makes a plain segment's file a spare or deletes it, durably; before, it is overwritten when
+ * `wipe`. With the chores held. */
+int journal_segment_drop_plain(struct journal *journal, const struct journal_segment *segment,
+    bool wipe);
+
+/* Takes the name of a file that is not needed any more away, and the file: when `wipe` after it was
+ * overwritten, even if a crash comes between. 0, -ENOENT, or another -errno. */
+int journal_segment_discard(const struct journal *journal, const char *path, bool wipe);
+
+/* Overwrites a file and unlinks it. 0, -ENOENT, or another -errno. */
+int journal_segment_wipe(const struct journal *journal, const char *path);
+
+/* Overwrites the spares that are not clean. With the chores held. 0 or -errno. */
+int journal_segment_wipe_spares(struct journal *journal);
 
 /* Takes one record into the bounds of its segment. */
 void journal_segment_count_record(struct journal_segment *segment,

@@ -5,8 +5,8 @@
  * reads only blocks before the end that the copy says, so it never meets a half written one. When
  * it gets there it looks again. A segment that was trimmed is left for the next kept one: at once
  * when the file was used again meanwhile (its blocks have another generation), else at its end.
- * One that was sealed meanwhile is entered again at the same seq, likewise. So anything bad is
- * reported only after making sure that the segment is still in the list, as it was.
+ * One that was sealed or rewritten meanwhile is entered again at the same seq, likewise. So anything
+ * bad is reported only after making sure that the segment is still in the list, as it was.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -153,7 +153,7 @@ reader_open_sealed(struct journal_reader *reader, const char *path,
 }
 
 /* What the segment in hand is to its list now. */
-enum reader_place { PLACE_SAME, PLACE_TRIMMED, PLACE_SEALED };
+enum reader_place { PLACE_SAME, PLACE_TRIMMED, PLACE_REWRITTEN };
 
 static enum reader_place
 reader_place(struct journal_reader *reader, struct journal_segment *ret_segment)
@@ -161,7 +161,7 @@ reader_place(struct journal_reader *reader, struct journal_segment *ret_segment)
 	bool last;
 	if (!reader_look_up(reader, ret_segment, &last))
 		return PLACE_TRIMMED;
-	return ret_segment->sealed == reader->segment.sealed ? PLACE_SAME : PLACE_SEALED;
+	return ret_segment->edition == reader->segment.edition ? PLACE_SAME : PLACE_REWRITTEN;
 }
 
 /* Leaves it, to be entered again at from_seq. */
@@ -180,7 +180,7 @@ reader_enter_segment(struct journal_reader *reader, struct journal_damage *ret_d
 	char path[JOURNAL_PATH_BYTES_MAX];
 	struct journal_segment *segment = &reader->segment, now;
 	while (reader_choose(reader)) {
-		check(journal_segment_path(reader->journal, segment->number, segment->sealed,
+		check(journal_segment_path(reader->journal, segment->number, segment->edition,
 		    path));
 		reader->number = segment->number;
 		int r = segment->sealed ? reader_open_sealed(reader, path, ret_damage) :
@@ -199,7 +199,7 @@ reader_enter_segment(struct journal_reader *reader, struct journal_damage *ret_d
 		switch (reader_place(reader, &now)) {
 		case PLACE_SAME:
 			return -EBADMSG;
-		case PLACE_SEALED:
+		case PLACE_REWRITTEN:
 			reader_step_back(reader);
 			break;
 		case PLACE_TRIMMED: /* between choosing and opening */
@@ -234,7 +234,7 @@ reader_reach_end(struct journal_reader *reader)
 	return 1;
 }
 
-/* Whether damage is to be told: not in a segment that is gone or sealed by now, not in a torn
+/* Whether damage is to be told: not in a segment that is gone or rewritten by now, not in a torn
  * commit. */
 static bool
 reader_tells(struct journal_reader *reader, const struct journal_damage *damage)
@@ -244,7 +244,7 @@ reader_tells(struct journal_reader *reader, const struct journal_damage *damage)
 	case PLACE_TRIMMED:
 		reader_leave_segment(reader);
 		return false;
-	case PLACE_SEALED:
+	case PLACE_REWRITTEN:
 		reader_step_back(reader);
 		return false;
 	case PLACE_SAME:
@@ -279,7 +279,7 @@ journal_reader_next(struct journal_reader *reader, struct journal_record *ret_re
 			r = 1;
 	}
 	if (r == -EBADMSG)
-		journal_segment_name(reader->number, reader->segment.sealed, ret_damage->segment);
+		journal_segment_name(reader->number, reader->segment.edition, ret_damage->segment);
 	return r;
 }
 

@@ -1,8 +1,9 @@
 /*
  * journal_recover.c: finds out at start what the journal holds and where it ends.
  *
- * Sealed segments say themselves what they hold. Where a crash left a segment both plain and
- * sealed, the sealed one is kept if it can be read whole. Closed plain segments cost the reading
+ * Sealed segments say themselves what they hold. Where a crash left several files of a segment, the
+ * one of the highest edition is kept that can be read whole; the others are overwritten: they may
+ * hold what was to be erased. Closed plain segments cost the reading
  * of two blocks: how far they go and what they hold stands in the head of the segment after.
  * Only the last one (and one whose follower lost its head) is read: the highest commit number in
  * a sound block of its generation is the last commit; everything before it was acknowledged, so
@@ -25,10 +26,12 @@
 #include "sealed.h"
 
 #define CHUNK_BLOCKS 256u
+#define EDITIONS_MAX 4u /* a crash leaves two */
 
 struct found {
 	bool plain;   /* its plain file is there */
-	bool packed;  /* its sealed file is there; which one counts says segment.sealed */
+	uint32_t editions[EDITIONS_MAX]; /* its sealed files, highest first; segment.edition counts */
+	unsigned edition_count;
 	bool lost;    /* the sealed file is of no use, and there is no other */
 	bool head_ok; /* `head` was readable */
 	bool summed;  /* `segment` holds what the next head says */
@@ -57,19 +60,36 @@ recovery_report(struct recovery *recovery, const struct found *found, uint64_t o
 	struct journal_damage damage = {.offset = offset, .bytes = bytes};
 	if (!recovery->report)
 		return;
-	journal_segment_name(found->segment.number, found->segment.sealed, damage.segment);
+	journal_segment_name(found->segment.number, found->segment.edition, damage.segment);
 	snprintf(damage.reason, sizeof damage.reason, "%s", reason);
 	recovery->report(recovery->report_ctx, &damage);
 }
 
+static void
+found_add(struct found *found, uint32_t edition)
+{
+	unsigned i = 0;
+	if (edition == 0) {
+		found->plain = true;
+		return;
+	}
+	while (i < found->edition_count && found->editions[i] > edition)
+		i++;
+	if (i == EDITIONS_MAX)
+		return;
+	found->edition_count = MIN(found->edition_count + 1, EDITIONS_MAX);
+	for (unsigned k = found->edition_count - 1; k > i; k--)
+		found->editions[k] = found->editions[k - 1];
+	found->editions[i] = edition;
+}
+
 /* Names come in order: those of one segment one after the other. */
 static int
-recovery_add(struct recovery *recovery, uint64_t number, bool sealed)
+recovery_add(struct recovery *recovery, uint64_t number, uint32_t edition)
 {
 	struct found *same = recovery->count ? &recovery->found[recovery->count - 1] : NULL;
 	if (same && same->segment.number == number) {
-		same->plain = same->plain || !sealed;
-		same->packed = same->packed || sealed;
+		found_add(same, edition);
 		return 0;
 	}
 	if (recovery->count == recovery->cap) {
@@ -80,8 +100,8 @@ recovery_add(struct recovery *recovery, uint64_t number, bool sealed)
 		recovery->found = found;
 		recovery->cap = cap;
 	}
-	recovery->found[recovery->count++] = (struct found){
-		.plain = !sealed, .packed = sealed, .segment = {.number = number}};
+	recovery->found[recovery->count] = (struct found){.segment = {.number = number}};
+	found_add(&recovery->found[recovery->count++], edition);
 	return 0;
 }
 
@@ -91,22 +111,29 @@ recovery_each_name(void *ctx, const char *name)
 {
 	struct recovery *recovery = ctx;
 	uint64_t number;
-	bool sealed;
-	if (journal_segment_parse_name(name, &number, &sealed))
-		return recovery_add(recovery, number, sealed);
+	uint32_t edition;
+	if (journal_segment_parse_name(name, &number, &edition))
+		return recovery_add(recovery, number, edition);
 	return 0;
 }
 
-/* Deletes what was never finished. */
+static bool
+name_ends(const char *name, const char *end)
+{
+	size_t len = strlen(name), end_len = strlen(end);
+	return len > end_len && strcmp(name + len - end_len, end) == 0;
+}
+
+/* Deletes what was never finished, or not to its end. It may hold what is erased by now. */
 static int
 recovery_each_leftover(void *ctx, const char *name)
 {
 	struct recovery *recovery = ctx;
 	struct journal *journal = recovery->journal;
 	char path[JOURNAL_PATH_BYTES_MAX];
-	size_t len = strlen(name);
-	if (len > 4 && strcmp(name + len - 4, ".tmp") == 0 &&
-	    snprintf(path, sizeof path, "%s/%s", journal->dir, name) < (int)sizeof path)
+	if ((name_ends(name, ".tmp") || name_ends(name, JOURNAL_GONE)) &&
+	    snprintf(path, sizeof path, "%s/%s", journal->dir, name) < (int)sizeof path &&
+	    journal_segment_wipe(journal, path) < 0)
 		env_unlink(journal->env, path);
 	return 0;
 }
@@ -138,7 +165,7 @@ recovery_read_head(struct recovery *recovery, struct found *found, char *blocks)
 	struct env_file *file = NULL;
 	uint64_t number = found->segment.number;
 	const size_t bytes = (size_t)JOURNAL_BLOCK_FIRST * JOURNAL_BLOCK_BYTES;
-	check(journal_segment_path(journal, number, false, path));
+	check(journal_segment_path(journal, number, 0, path));
 	int r = env_open(journal->env, path, ENV_READ, &file);
 	if (r == 0)
 		r = env_size(file, &found->segment.file_bytes);
@@ -192,9 +219,10 @@ recovery_verify(struct recovery *recovery, const char *path, uint64_t number,
 	return r;
 }
 
-/* Which of a segment's files counts, and what the sealed one says. */
+/* What the sealed file of this edition says, if it can be read: whole, where another could take its
+ * place. 1, 0 when it is of no use, or -errno. */
 static int
-recovery_read_sealed(struct recovery *recovery, struct found *found)
+recovery_try_sealed(struct recovery *recovery, struct found *found, uint32_t edition)
 {
 	struct journal *journal = recovery->journal;
 	char path[JOURNAL_PATH_BYTES_MAX];
@@ -202,39 +230,56 @@ recovery_read_sealed(struct recovery *recovery, struct found *found)
 	struct journal_head head;
 	uint64_t number = found->segment.number, bytes = 0;
 	const char *reason = "missing";
-	check(journal_segment_path(journal, number, true, path));
+	check(journal_segment_path(journal, number, edition, path));
 	int r = sealed_read_footer(journal->env, path, number, &footer, &head, &reason);
-	if (r == 0 && found->plain)
+	if (r == 0 && (found->plain || found->edition_count > 1))
 		r = recovery_verify(recovery, path, number, &reason);
 	if (r == -EBADMSG || r == -ENOENT) {
-		found->segment.sealed = true;
+		found->segment.edition = edition;
 		env_stat(journal->env, path, &bytes);
 		recovery_report(recovery, found, 0, MAX(bytes, 1u), reason);
-		found->segment.sealed = false;
-		found->lost = !found->plain;
+		found->segment.edition = 0;
 		return 0;
 	}
 	if (r < 0)
 		return r;
 	found->segment = footer.segment;
+	found->segment.edition = edition;
 	found->summed = true;
 	found->head_ok = head.number == number;
 	found->head = head;
 	journal->next_seq = MAX(journal->next_seq, footer.next_seq);
 	recovery->commit_last = MAX(recovery->commit_last, footer.commit_last);
-	return 0;
+	return 1;
 }
 
-/* Of a segment with two files the one that does not count goes. */
+/* Which of a segment's files counts. */
+static int
+recovery_read_sealed(struct recovery *recovery, struct found *found)
+{
+	int r = 0;
+	for (unsigned i = 0; i < found->edition_count && r == 0; i++)
+		r = recovery_try_sealed(recovery, found, found->editions[i]);
+	found->lost = r == 0 && !found->plain;
+	return MIN(r, 0);
+}
+
+/* Of a segment with several files those that do not count go. */
 static void
-recovery_drop_other(struct recovery *recovery, const struct found *found)
+recovery_drop_others(struct recovery *recovery, const struct found *found)
 {
 	struct journal *journal = recovery->journal;
 	char path[JOURNAL_PATH_BYTES_MAX];
-	if (!found->plain || !found->packed || journal->read_only)
+	if (journal->read_only || found->lost)
 		return;
-	check(journal_segment_path(journal, found->segment.number, !found->segment.sealed, path));
-	env_unlink(journal->env, path);
+	for (unsigned i = 0; i <= found->edition_count; i++) {
+		uint32_t edition = i < found->edition_count ? found->editions[i] : 0;
+		if (edition == found->segment.edition || (edition == 0 && !found->plain))
+			continue;
+		check(journal_segment_path(journal, found->segment.number, edition, path));
+		if (journal_segment_discard(journal, path, true) < 0)
+			env_unlink(journal->env, path);
+	}
 }
 
 static int
@@ -244,12 +289,12 @@ recovery_read_heads(struct recovery *recovery)
 	int r = blocks ? 0 : -ENOMEM;
 	for (size_t i = 0; i < recovery->count && r == 0; i++) {
 		struct found *found = &recovery->found[i];
-		if (found->packed)
+		if (found->edition_count > 0)
 			r = recovery_read_sealed(recovery, found);
 		if (r == 0 && found->plain && !found->segment.sealed)
 			r = recovery_read_head(recovery, found, blocks);
 		if (r == 0)
-			recovery_drop_other(recovery, found);
+			recovery_drop_others(recovery, found);
 	}
 	free(blocks);
 	return r;
@@ -325,7 +370,7 @@ recovery_open_scan(struct recovery *recovery, const struct found *found,
 	struct journal *journal = recovery->journal;
 	char path[JOURNAL_PATH_BYTES_MAX];
 	struct env_file *file;
-	check(journal_segment_path(journal, found->segment.number, false, path));
+	check(journal_segment_path(journal, found->segment.number, 0, path));
 	if (journal->read_only)
 		return env_open(journal->env, path, ENV_READ, ret_file);
 	int r = env_open(journal->env, path, ENV_WRITE, &file);
@@ -471,7 +516,7 @@ recovery_go_on(struct recovery *recovery, const struct found *found)
 	if (!found->last || !found->head_ok || found->torn || found->segment.sealed ||
 	    journal->read_only)
 		return 0;
-	check(journal_segment_path(journal, found->segment.number, false, path));
+	check(journal_segment_path(journal, found->segment.number, 0, path));
 	int r = journal_segment_open_file(journal, path, ENV_WRITE, journal->direct,
 	    &journal->file);
 	if (r < 0)

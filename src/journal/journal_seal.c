@@ -1,10 +1,11 @@
 /*
- * journal_seal.c: rewrites a full segment into a sealed file, which then takes its place.
+ * journal_seal.c: rewrites a full segment into a sealed file, which then takes its place; and a
+ * sealed one into a sealed one of the next edition, when something in it is to be erased.
  *
- * In this order: the sealed file is written under a temporary name and synced; read back whole and
+ * In this order: the new file is written under a temporary name and synced; read back whole and
  * compared with what the segment is known to hold; given its name, and that is synced; readers are
- * turned to it; the plain file goes. So at any moment one of the two is whole and has its name on
- * the disk; where both have, either may be used, and a start keeps the sealed one.
+ * turned to it; the old file goes. So at any moment one of the two is whole and has its name on
+ * the disk; where both have, a start keeps the higher edition (a plain one has the lowest).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,16 +23,20 @@
 struct seal {
 	struct journal *journal;
 	const struct journal_seal_options *options;
+	const struct journal_erase_options *erase; /* NULL: all records stay as they are */
 	struct journal_segment segment;
-	struct env_file *file;          /* the plain one */
+	struct env_file *file;          /* the plain one, or */
+	struct sealed_reader *source;   /* the sealed one */
 	struct sealed_writer *writer;
+	struct journal_damage damage;   /* that was met */
 	struct journal_scan scan;
 	struct journal_keys keys;
 	struct sealed_footer footer;
 	char head[JOURNAL_BLOCK_BYTES]; /* the segment's */
+	uint32_t edition;               /* of the new file */
 	char path[JOURNAL_PATH_BYTES_MAX], tmp[JOURNAL_PATH_BYTES_MAX + 8];
 	uint64_t file_bytes;
-	uint64_t records;
+	uint64_t records, edited;
 };
 
 int
@@ -88,16 +93,25 @@ seal_give_up(struct seal *seal)
 	pthread_mutex_unlock(&seal->journal->lock);
 }
 
+/* Names of the new file. */
+static void
+seal_name(struct seal *seal)
+{
+	seal->edition = seal->segment.edition + 1;
+	check(journal_segment_path(seal->journal, seal->segment.number, seal->edition,
+	    seal->path));
+	snprintf(seal->tmp, sizeof seal->tmp, "%s.tmp", seal->path);
+}
+
+/* The plain file, and its head. */
 static int
 seal_open(struct seal *seal)
 {
 	struct journal *journal = seal->journal;
+	char path[JOURNAL_PATH_BYTES_MAX];
 	struct journal_head head;
-	check(journal_segment_path(journal, seal->segment.number, true, seal->path));
-	snprintf(seal->tmp, sizeof seal->tmp, "%s.tmp", seal->path);
-	check(journal_segment_path(journal, seal->segment.number, false, seal->path));
-	int r = env_open(journal->env, seal->path, ENV_READ, &seal->file);
-	check(journal_segment_path(journal, seal->segment.number, true, seal->path));
+	check(journal_segment_path(journal, seal->segment.number, 0, path));
+	int r = env_open(journal->env, path, ENV_READ, &seal->file);
 	if (r < 0)
 		return r == -ENOENT ? -EBADMSG : r;
 	for (uint64_t i = 0; i < JOURNAL_BLOCK_FIRST; i++) {
@@ -108,10 +122,20 @@ seal_open(struct seal *seal)
 		if (len == sizeof seal->head && !journal_format_get_head(seal->head, &head) &&
 		    head.number == seal->segment.number) {
 			seal->footer.next_seq = head.next_seq;
+			seal->footer.plain_bytes = seal->segment.end_block * JOURNAL_BLOCK_BYTES;
 			return 0;
 		}
 	}
 	return -EBADMSG;
+}
+
+/* What the record is about goes to seal->keys. */
+static int
+seal_find_keys(struct seal *seal, const struct journal_record *record)
+{
+	seal->keys.count = 0;
+	seal->keys.unknown = false;
+	return seal->options->keys(seal->options->ctx, record, &seal->keys);
 }
 
 static int
@@ -119,45 +143,59 @@ seal_add(struct seal *seal, const struct journal_record *record)
 {
 	const struct journal_seal_options *options = seal->options;
 	struct sealed_footer *footer = &seal->footer;
+	struct journal_record edited;
 	if (seal->records++ % STOP_RECORDS == 0 && options->stop && atomic_load(options->stop))
 		return -ECANCELED;
-	seal->keys.count = 0;
-	seal->keys.unknown = false;
-	int r = options->keys(options->ctx, record, &seal->keys);
+	int r = seal_find_keys(seal, record);
 	if (r < 0)
 		return r;
 	journal_segment_count_record(&footer->segment, record);
 	footer->next_seq = MAX(footer->next_seq, record->seq + record->count);
 	if (record->stream == JOURNAL_RESERVE && record->body.len == 8)
 		footer->next_seq = MAX(footer->next_seq, journal_format_get_u64(record->body.ptr));
-	return sealed_writer_add(seal->writer, record, &seal->keys);
+	if (!seal->erase || record->seq > seal->erase->seq)
+		return sealed_writer_add(seal->writer, record, &seal->keys);
+	r = seal->erase->edit(options->ctx, record, &seal->keys, &edited);
+	if (r == 1) {
+		seal->edited++;
+		record = &edited;
+		r = seal_find_keys(seal, record);
+	}
+	return r < 0 ? r : sealed_writer_add(seal->writer, record, &seal->keys);
 }
 
-/* Copies all records. -EBADMSG: one is damaged that a crash did not tear. */
+/* The next record of the old file. 1, 0, -EBADMSG (one is damaged that a crash did not tear),
+ * -ENOMEM, -EIO. */
+static int
+seal_next(struct seal *seal, struct journal_record *ret_record)
+{
+	const struct journal_segment *segment = &seal->segment;
+	if (seal->source)
+		return sealed_reader_next(seal->source, ret_record, &seal->damage);
+	for (;;) {
+		int r = journal_scan_next(&seal->scan, ret_record, &seal->damage);
+		if (r != -EBADMSG || segment->torn_block == 0 ||
+		    seal->damage.offset < segment->torn_block * JOURNAL_BLOCK_BYTES)
+			return r;
+	}
+}
+
+/* Copies all records. -EBADMSG: one is damaged. */
 static int
 seal_copy(struct seal *seal)
 {
-	const struct journal_segment *segment = &seal->segment;
-	journal_scan_start(&seal->scan, seal->file, segment->generation, JOURNAL_BLOCK_FIRST,
-	    segment->end_block);
-	for (;;) {
-		struct journal_record record;
-		struct journal_damage damage;
-		int r = journal_scan_next(&seal->scan, &record, &damage);
-		if (r == 0)
-			break;
-		if (r == 1)
-			r = seal_add(seal, &record);
-		else if (r == -EBADMSG && segment->torn_block != 0 &&
-		    damage.offset >= segment->torn_block * JOURNAL_BLOCK_BYTES)
-			r = 0;
+	struct journal_record record;
+	int r;
+	while ((r = seal_next(seal, &record)) == 1) {
+		r = seal_add(seal, &record);
 		if (r < 0)
 			return r;
 	}
-	if (seal->footer.segment.records != segment->records)
-		return -EBADMSG;
-	seal->footer.commit_last = seal->scan.commit;
-	return 0;
+	if (r == 0 && seal->footer.segment.records != seal->segment.records)
+		r = -EBADMSG;
+	if (r == 0 && !seal->source)
+		seal->footer.commit_last = seal->scan.commit;
+	return r;
 }
 
 static int
@@ -165,7 +203,6 @@ seal_write(struct seal *seal)
 {
 	struct sealed_footer *footer = &seal->footer;
 	struct journal *journal = seal->journal;
-	footer->plain_bytes = seal->segment.end_block * JOURNAL_BLOCK_BYTES;
 	footer->segment.number = seal->segment.number;
 	footer->segment.generation = seal->segment.generation;
 	env_unlink(journal->env, seal->tmp);
@@ -202,7 +239,7 @@ seal_verify(struct seal *seal)
 	return r == -EBADMSG || r == -EPROTO || r == -ENOENT ? -EIO : r;
 }
 
-/* From here on readers open the sealed file. */
+/* From here on readers open the new file. */
 static void
 seal_switch(struct seal *seal)
 {
@@ -210,74 +247,196 @@ seal_switch(struct seal *seal)
 	pthread_mutex_lock(&journal->lock);
 	struct journal_segment *entry = seal_entry(seal);
 	entry->sealed = true;
+	entry->edition = seal->edition;
 	entry->file_bytes = seal->file_bytes;
-	journal->counts.seals++;
-	journal->counts.seal_plain_bytes += seal->footer.plain_bytes;
-	journal->counts.seal_bytes += seal->file_bytes;
+	if (seal->source) {
+		journal->counts.rewrites++;
+	} else {
+		journal->counts.seals++;
+		journal->counts.seal_plain_bytes += seal->footer.plain_bytes;
+		journal->counts.seal_bytes += seal->file_bytes;
+	}
 	pthread_mutex_unlock(&journal->lock);
 }
 
-/* Everything up to the moment when the sealed file counts. */
+/* From the opened old file to the moment when the new one counts. 1; 0: it would be the same;
+ * or -errno. Then there is no new file. */
 static int
 seal_make(struct seal *seal)
 {
 	struct env *env = seal->journal->env;
-	int r = seal_open(seal);
-	if (r == 0)
-		r = seal_write(seal);
+	int r = seal_write(seal);
 	sealed_writer_destroy(seal->writer);
 	seal->writer = NULL;
+	bool same = r == 0 && seal->source && seal->edited == 0;
+	if (r == 0 && !same)
+		r = seal_verify(seal);
+	if (r == 0 && !same)
+		r = env_rename(env, seal->tmp, seal->path);
+	if (r < 0 || same) {
+		env_unlink(env, seal->tmp);
+		return r;
+	}
+	r = env_sync_dir(env, seal->journal->dir);
+	if (r < 0) /* the old one stays the one that counts */
+		env_unlink(env, seal->path);
+	return r < 0 ? r : 1;
+}
+
+/* 1, 0: there is none to seal, or -errno; -EBADMSG: the chosen one was given up. */
+static int
+seal_plain(struct seal *seal)
+{
+	seal_name(seal);
+	int r = seal_open(seal);
+	if (r == 0) {
+		journal_scan_start(&seal->scan, seal->file, seal->segment.generation,
+		    JOURNAL_BLOCK_FIRST, seal->segment.end_block);
+		r = seal_make(seal);
+	}
 	env_close(seal->file);
 	seal->file = NULL;
-	if (r == 0)
-		r = seal_verify(seal);
-	if (r == 0)
-		r = env_rename(env, seal->tmp, seal->path);
-	if (r == 0) {
-		r = env_sync_dir(env, seal->journal->dir);
-		if (r < 0) /* the plain one stays the one that counts */
-			env_unlink(env, seal->path);
-	} else {
-		env_unlink(env, seal->tmp);
-	}
+	if (r == -EBADMSG)
+		seal_give_up(seal);
+	if (r == 1)
+		seal_switch(seal);
 	return r;
 }
 
-/* As journal_seal; -EBADMSG: the chosen one was given up. */
-static int
-seal_run(struct seal *seal)
+static void
+seal_init(struct seal *seal, struct journal *journal, const struct journal_seal_options *options)
 {
-	if (!seal_choose(seal))
-		return 0;
-	int r = seal_make(seal);
-	if (r == -EBADMSG)
-		seal_give_up(seal);
-	if (r < 0)
-		return r == -EDQUOT ? -ENOSPC : r;
-	seal_switch(seal);
-	/* Should it fail, the next start does it: nobody reads the plain one any more. */
-	journal_segment_drop_plain(seal->journal, &seal->segment);
-	return 1;
+	struct journal_keys keys = seal->keys;
+	*seal = (struct seal){.journal = journal, .options = options, .keys = keys};
+	journal_scan_init(&seal->scan, CHUNK_BLOCKS);
 }
 
 int
 journal_seal(struct journal *journal, const struct journal_seal_options *options)
 {
 	int r = -EBADMSG;
-	struct journal_keys keys = {.count = 0};
-	struct seal *seal = malloc(sizeof *seal);
+	struct seal *seal = calloc(1, sizeof *seal);
 	if (!seal)
 		return -ENOMEM;
 	pthread_mutex_lock(&journal->chores);
 	while (r == -EBADMSG) {
-		*seal = (struct seal){.journal = journal, .options = options, .keys = keys};
-		journal_scan_init(&seal->scan, CHUNK_BLOCKS);
-		r = seal_run(seal);
+		seal_init(seal, journal, options);
+		r = seal_choose(seal) ? seal_plain(seal) : 0;
 		journal_scan_finish(&seal->scan);
-		keys = seal->keys;
 	}
+	/* Should it fail, the next start does it: nobody reads the plain one any more. */
+	if (r == 1)
+		journal_segment_drop_plain(journal, &seal->segment, false);
 	pthread_mutex_unlock(&journal->chores);
-	free(keys.keys);
+	free(seal->keys.keys);
 	free(seal);
+	return r == -EDQUOT ? -ENOSPC : r;
+}
+
+/* ── erasing ── */
+
+/* The first segment behind `number` that may hold what is to be erased. */
+static bool
+erase_choose(struct seal *seal, uint64_t number)
+{
+	struct journal *journal = seal->journal;
+	bool found = false;
+	pthread_mutex_lock(&journal->lock);
+	for (size_t i = journal_segment_after(journal, number);
+	    i + 1 < journal->segment_count && !found; i++) {
+		const struct journal_segment *segment = &journal->segments[i];
+		if (segment->number > seal->erase->number_last)
+			break;
+		/* Of a plain one the file may hold an earlier segment, too. */
+		found = !segment->sealed ||
+		    (segment->records > 0 && segment->first_seq <= seal->erase->seq);
+		if (found)
+			seal->segment = *segment;
+	}
+	pthread_mutex_unlock(&journal->lock);
+	return found;
+}
+
+/* The sealed file and its head. 1, 0: nothing of the keys is in it, or -errno. */
+static int
+erase_open(struct seal *seal, const char *path)
+{
+	const char *reason = "missing";
+	struct journal_damage index; /* it is made again */
+	int r = sealed_reader_open(seal->journal->env, path, seal->segment.number, &seal->source,
+	    &reason);
+	if (r == 0)
+		r = sealed_reader_head(seal->source, seal->head);
+	if (r < 0) {
+		snprintf(seal->damage.reason, sizeof seal->damage.reason, "%s", reason);
+		return r == -ENOENT || r == -EPROTO ? -EBADMSG : r;
+	}
+	r = sealed_reader_has(seal->source, seal->erase->wanted, seal->erase->wanted_count,
+	    &index);
+	const struct sealed_footer *footer = sealed_reader_footer(seal->source);
+	seal->footer.plain_bytes = footer->plain_bytes;
+	seal->footer.commit_last = footer->commit_last;
+	seal->footer.next_seq = footer->next_seq;
+	seal->segment.generation = footer->segment.generation;
+	return r == -EBADMSG ? 1 : r;
+}
+
+static int
+erase_sealed(struct seal *seal)
+{
+	char path[JOURNAL_PATH_BYTES_MAX];
+	seal_name(seal);
+	check(journal_segment_path(seal->journal, seal->segment.number, seal->segment.edition,
+	    path));
+	int r = erase_open(seal, path);
+	if (r == 1)
+		r = seal_make(seal);
+	if (r == 1)
+		seal_switch(seal);
+	sealed_reader_close(seal->source);
+	seal->source = NULL;
+	if (r == 1)
+		r = journal_segment_discard(seal->journal, path, true);
+	return MIN(r, 0);
+}
+
+static int
+erase_plain(struct seal *seal)
+{
+	if (seal->segment.stays) {
+		snprintf(seal->damage.reason, sizeof seal->damage.reason, "records");
+		return -EBADMSG;
+	}
+	int r = seal_plain(seal);
+	if (r == 1)
+		r = journal_segment_drop_plain(seal->journal, &seal->segment, true);
 	return r;
+}
+
+int
+journal_erase(struct journal *journal, const struct journal_erase_options *options,
+    uint64_t *number, struct journal_damage *ret_damage)
+{
+	struct seal *seal = calloc(1, sizeof *seal);
+	if (!seal)
+		return -ENOMEM;
+	pthread_mutex_lock(&journal->chores);
+	seal_init(seal, journal, &options->seal);
+	seal->erase = options;
+	int r = 0;
+	bool found = erase_choose(seal, *number);
+	if (found)
+		r = seal->segment.sealed ? erase_sealed(seal) : erase_plain(seal);
+	journal_scan_finish(&seal->scan);
+	pthread_mutex_unlock(&journal->chores);
+	if (r == -EBADMSG) {
+		*ret_damage = seal->damage;
+		journal_segment_name(seal->segment.number, seal->segment.edition,
+		    ret_damage->segment);
+	}
+	if (found && (r == 0 || r == -EBADMSG))
+		*number = seal->segment.number;
+	free(seal->keys.keys);
+	free(seal);
+	return r < 0 ? (r == -EDQUOT ? -ENOSPC : r) : found;
 }

@@ -2,7 +2,8 @@
  * journal_segment.c: segment files: made, used again, trimmed.
  *
  * Names in DATA/journal: 16 decimal digits and ".seg"; "spare-N.seg" is a file of full length that
- * was really written and waits for use; "*.tmp" is unfinished and deleted at start.
+ * was really written and waits for use; "*.tmp" is unfinished, "*.gone" given up and not yet
+ * overwritten: both go at start.
  *
  * Invariants. A file bears a segment's name only after its head is on disk. The head says where
  * the segment before ends: once its making was tried, nothing more is written to the one before.
@@ -19,43 +20,62 @@
 
 #define NUMBER_DIGITS 16
 #define NUMBER_MAX 9999999999999999u
+#define EDITION_MAX 999999999u
 #define ZERO_BYTES (1u << 20)        /* zeroes written at a time */
 #define ZERO_SYNC_BYTES (4u << 20)   /* so that commits do not wait behind a whole segment */
 
-static const char *
-segment_suffix(bool sealed)
+/* What follows the number. */
+static void
+segment_suffix(uint32_t edition, char ret_suffix[32])
 {
-	return sealed ? ".sealed" : ".seg";
+	if (edition < 2)
+		snprintf(ret_suffix, 32, edition == 0 ? ".seg" : ".sealed");
+	else
+		snprintf(ret_suffix, 32, ".sealed-%lu", (unsigned long)edition);
 }
 
 bool
-journal_segment_path(const struct journal *journal, uint64_t number, bool sealed, char *ret_path)
+journal_segment_path(const struct journal *journal, uint64_t number, uint32_t edition,
+    char *ret_path)
 {
+	char suffix[32];
+	segment_suffix(edition, suffix);
 	int len = snprintf(ret_path, JOURNAL_PATH_BYTES_MAX, "%s/%016llu%s", journal->dir,
-	    (unsigned long long)number, segment_suffix(sealed));
+	    (unsigned long long)number, suffix);
 	return len > 0 && len < (int)JOURNAL_PATH_BYTES_MAX;
 }
 
 void
-journal_segment_name(uint64_t number, bool sealed, char ret_name[64])
+journal_segment_name(uint64_t number, uint32_t edition, char ret_name[64])
 {
-	snprintf(ret_name, 64, "%016llu%s", (unsigned long long)number, segment_suffix(sealed));
+	char suffix[32];
+	segment_suffix(edition, suffix);
+	snprintf(ret_name, 64, "%016llu%s", (unsigned long long)number, suffix);
 }
 
 bool
-journal_segment_parse_name(const char *name, uint64_t *ret_number, bool *ret_sealed)
+journal_segment_parse_name(const char *name, uint64_t *ret_number, uint32_t *ret_edition)
 {
-	uint64_t number = 0;
+	uint64_t number = 0, edition = 0;
+	const char *at = name + NUMBER_DIGITS;
+	char again[64];
 	for (int i = 0; i < NUMBER_DIGITS; i++) {
 		if (name[i] < '0' || name[i] > '9')
 			return false;
 		number = number * 10 + (uint64_t)(name[i] - '0');
 	}
-	bool sealed = strcmp(name + NUMBER_DIGITS, segment_suffix(true)) == 0;
-	if ((!sealed && strcmp(name + NUMBER_DIGITS, segment_suffix(false)) != 0) || number == 0)
+	if (strcmp(at, ".sealed") == 0)
+		edition = 1;
+	else if (strncmp(at, ".sealed-", 8) == 0 && strlen(at) < 8 + 10)
+		for (at += 8; *at >= '0' && *at <= '9' && edition <= EDITION_MAX; at++)
+			edition = edition * 10 + (uint64_t)(*at - '0');
+	if (number == 0 || edition > EDITION_MAX)
+		return false;
+	journal_segment_name(number, (uint32_t)edition, again);
+	if (strcmp(name, again) != 0)
 		return false;
 	*ret_number = number;
-	*ret_sealed = sealed;
+	*ret_edition = (uint32_t)edition;
 	return true;
 }
 
@@ -159,6 +179,23 @@ spare_set(struct journal *journal, int slot, enum journal_spare state)
 	pthread_mutex_unlock(&journal->lock);
 }
 
+static void
+spare_set_clean(struct journal *journal, int slot, bool clean)
+{
+	pthread_mutex_lock(&journal->lock);
+	journal->spare_clean[slot] = clean;
+	pthread_mutex_unlock(&journal->lock);
+}
+
+static bool
+spare_is_clean(struct journal *journal, int slot)
+{
+	pthread_mutex_lock(&journal->lock);
+	bool clean = journal->spare_clean[slot];
+	pthread_mutex_unlock(&journal->lock);
+	return clean;
+}
+
 /* The head of the segment after the last one. */
 static struct journal_head
 segment_next_head(struct journal *journal, uint64_t number, uint64_t first_seq)
@@ -209,7 +246,7 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 	if (slot < 0 && !journal_segment_may_grow(journal, blocks))
 		return -ENOSPC;
 	uint64_t number = ++journal->number_last;
-	check(journal_segment_path(journal, number, false, to)); /* the longest was tried at open */
+	check(journal_segment_path(journal, number, 0, to)); /* the longest was tried at open */
 	if (slot >= 0)
 		check(journal_segment_spare_path(journal, (unsigned)slot, from));
 	else
@@ -223,6 +260,7 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 	if (r < 0)
 		goto fail;
 	/* Not before it has its new name: else a new spare could take the old one from under it. */
+	bool clean = slot < 0 || spare_is_clean(journal, slot);
 	if (slot >= 0)
 		spare_set(journal, slot, JOURNAL_SPARE_NONE);
 	struct journal_segment segment = {
@@ -231,6 +269,7 @@ journal_segment_create(struct journal *journal, uint64_t blocks, uint64_t first_
 		.end_block = JOURNAL_BLOCK_FIRST,
 		.file_bytes = JOURNAL_BLOCK_BYTES *
 		    (slot >= 0 ? journal->segment_blocks : JOURNAL_BLOCK_FIRST),
+		.clean = clean,
 	};
 	pthread_mutex_lock(&journal->lock);
 	journal->segments[journal->segment_count++] = segment;
@@ -274,7 +313,7 @@ journal_segment_void(struct journal *journal, uint64_t blocks)
 	int r = 0;
 	if (!file) {
 		char path[JOURNAL_PATH_BYTES_MAX];
-		check(journal_segment_path(journal, segment.number, false, path));
+		check(journal_segment_path(journal, segment.number, 0, path));
 		r = journal_segment_open_file(journal, path, ENV_WRITE, journal->direct, &opened);
 		if (r < 0)
 			return r;
@@ -324,11 +363,10 @@ journal_segment_has_spare(struct journal *journal)
 	return has;
 }
 
-/* Really writes a whole segment of zeroes. */
+/* Really writes so many zeroes, from the file's beginning on. */
 static int
-prepare_write(struct journal *journal, struct env_file *file)
+zeros_write(struct env_file *file, uint64_t bytes)
 {
-	uint64_t bytes = journal->segment_blocks * JOURNAL_BLOCK_BYTES;
 	char *zeros = aligned_alloc(JOURNAL_BLOCK_BYTES, ZERO_BYTES);
 	if (!zeros)
 		return -ENOMEM;
@@ -363,7 +401,7 @@ journal_prepare(struct journal *journal)
 	int r = journal_segment_open_file(journal, from, ENV_WRITE | ENV_CREATE, journal->direct,
 	    &file);
 	if (r == 0)
-		r = prepare_write(journal, file);
+		r = zeros_write(file, journal->segment_blocks * JOURNAL_BLOCK_BYTES);
 	env_close(file);
 	if (r == 0)
 		r = env_rename(journal->env, from, to);
@@ -371,7 +409,105 @@ journal_prepare(struct journal *journal)
 		r = env_sync_dir(journal->env, journal->dir);
 	if (r < 0)
 		env_unlink(journal->env, from);
+	spare_set_clean(journal, slot, true);
 	spare_set(journal, slot, r < 0 ? JOURNAL_SPARE_NONE : JOURNAL_SPARE_READY);
+	return r;
+}
+
+/* Overwrites a file's bytes with zeroes and syncs. 0, -ENOENT, or another -errno. */
+static int
+file_wipe(const struct journal *journal, const char *path)
+{
+	struct env_file *file;
+	uint64_t bytes;
+	int r = env_open(journal->env, path, ENV_WRITE, &file);
+	if (r < 0)
+		return r;
+	r = env_size(file, &bytes);
+	if (r == 0)
+		r = zeros_write(file, bytes);
+	env_close(file);
+	return r;
+}
+
+int
+journal_segment_discard(const struct journal *journal, const char *path, bool wipe)
+{
+	char gone[JOURNAL_PATH_BYTES_MAX + 8];
+	int r;
+	if (!wipe)
+		return env_unlink(journal->env, path);
+	snprintf(gone, sizeof gone, "%s" JOURNAL_GONE, path);
+	r = env_rename(journal->env, path, gone);
+	/* While its name can come back its bytes are needed. */
+	if (r == 0)
+		r = env_sync_dir(journal->env, journal->dir);
+	return r == 0 ? journal_segment_wipe(journal, gone) : r;
+}
+
+int
+journal_segment_wipe(const struct journal *journal, const char *path)
+{
+	int r = file_wipe(journal, path);
+	return r == 0 ? env_unlink(journal->env, path) : r;
+}
+
+/* Takes a spare that is not clean out of use: its slot, or -1. */
+static int
+spare_take_dirty(struct journal *journal)
+{
+	int slot = -1;
+	pthread_mutex_lock(&journal->lock);
+	for (unsigned i = 0; i < JOURNAL_SPARES_MAX && slot < 0; i++) {
+		if (journal->spares[i] == JOURNAL_SPARE_READY && !journal->spare_clean[i]) {
+			journal->spares[i] = JOURNAL_SPARE_MAKING;
+			slot = (int)i;
+		}
+	}
+	pthread_mutex_unlock(&journal->lock);
+	return slot;
+}
+
+/* A file with a spare's name that is none, since the directory could not be synced. */
+static int
+spare_drop_lost(struct journal *journal, unsigned slot)
+{
+	char path[JOURNAL_PATH_BYTES_MAX];
+	uint64_t bytes;
+	bool lost = false;
+	pthread_mutex_lock(&journal->lock);
+	if (journal->spares[slot] == JOURNAL_SPARE_NONE) {
+		journal->spares[slot] = JOURNAL_SPARE_MAKING;
+		lost = true;
+	}
+	pthread_mutex_unlock(&journal->lock);
+	if (!lost)
+		return 0;
+	check(journal_segment_spare_path(journal, slot, path));
+	int r = env_stat(journal->env, path, &bytes);
+	if (r == 0)
+		r = env_sync_dir(journal->env, journal->dir);
+	if (r == 0)
+		r = journal_segment_wipe(journal, path);
+	spare_set(journal, (int)slot, JOURNAL_SPARE_NONE);
+	return r == -ENOENT ? 0 : r;
+}
+
+int
+journal_segment_wipe_spares(struct journal *journal)
+{
+	char path[JOURNAL_PATH_BYTES_MAX];
+	int slot, r = 0;
+	for (unsigned i = 0; i < JOURNAL_SPARES_MAX && r == 0; i++)
+		r = spare_drop_lost(journal, i);
+	while (r == 0 && (slot = spare_take_dirty(journal)) >= 0) {
+		check(journal_segment_spare_path(journal, (unsigned)slot, path));
+		r = file_wipe(journal, path);
+		spare_set_clean(journal, slot, r == 0);
+		spare_set(journal, slot, r == -ENOENT ? JOURNAL_SPARE_NONE :
+		    JOURNAL_SPARE_READY);
+		r = r == -ENOENT ? 0 : r;
+	}
 	return r;
 }
 
@@ -408,16 +544,18 @@ trim_give_back(struct journal *journal, const struct journal_segment *segment)
 
 /* Makes the plain file a spare (its slot in *ret_slot, MAKING) or deletes it. */
 static int
-plain_drop(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
+plain_drop(struct journal *journal, const struct journal_segment *segment, bool wipe,
+    int *ret_slot)
 {
 	char from[JOURNAL_PATH_BYTES_MAX], to[JOURNAL_PATH_BYTES_MAX];
-	check(journal_segment_path(journal, segment->number, false, from));
+	check(journal_segment_path(journal, segment->number, 0, from));
 	int slot = -1;
 	if (segment->file_bytes == journal->segment_blocks * JOURNAL_BLOCK_BYTES)
 		slot = spare_move(journal, JOURNAL_SPARE_NONE, JOURNAL_SPARE_MAKING);
 	if (slot < 0)
-		return env_unlink(journal->env, from);
+		return journal_segment_discard(journal, from, wipe);
 	check(journal_segment_spare_path(journal, (unsigned)slot, to));
+	spare_set_clean(journal, slot, false);
 	int r = env_rename(journal->env, from, to);
 	if (r < 0)
 		spare_set(journal, slot, JOURNAL_SPARE_NONE);
@@ -427,18 +565,20 @@ plain_drop(struct journal *journal, const struct journal_segment *segment, int *
 }
 
 static int
-trim_file(struct journal *journal, const struct journal_segment *segment, int *ret_slot)
+trim_file(struct journal *journal, const struct journal_segment *segment, bool wipe,
+    int *ret_slot)
 {
 	char path[JOURNAL_PATH_BYTES_MAX];
 	if (!segment->sealed)
-		return plain_drop(journal, segment, ret_slot);
-	/* Should it have stayed when the segment was sealed: it must not come back alone. */
-	check(journal_segment_path(journal, segment->number, false, path));
-	int r = env_unlink(journal->env, path);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	check(journal_segment_path(journal, segment->number, true, path));
-	return env_unlink(journal->env, path);
+		return plain_drop(journal, segment, wipe, ret_slot);
+	/* Should one have stayed when it was rewritten: it must not come back alone. */
+	for (uint32_t edition = 0; edition <= segment->edition; edition++) {
+		check(journal_segment_path(journal, segment->number, edition, path));
+		int r = journal_segment_discard(journal, path, wipe);
+		if (r < 0 && (r != -ENOENT || edition == segment->edition))
+			return r;
+	}
+	return 0;
 }
 
 /* Makes names durable; only then may new spares be written to. */
@@ -452,12 +592,15 @@ spares_settle(struct journal *journal, const int *slots, int slot_count)
 }
 
 int
-journal_segment_drop_plain(struct journal *journal, const struct journal_segment *segment)
+journal_segment_drop_plain(struct journal *journal, const struct journal_segment *segment,
+    bool wipe)
 {
-	int slot = -1, r = plain_drop(journal, segment, &slot);
-	if (r < 0)
-		return r;
-	return spares_settle(journal, &slot, slot >= 0);
+	int slot = -1, r = plain_drop(journal, segment, wipe, &slot);
+	if (r == 0)
+		r = spares_settle(journal, &slot, slot >= 0);
+	if (r == 0 && wipe)
+		r = journal_segment_wipe_spares(journal);
+	return r;
 }
 
 /* Journal_trim, with the chores held. */
@@ -466,10 +609,13 @@ trim_run(struct journal *journal, uint64_t seq)
 {
 	int slots[JOURNAL_SPARES_MAX], slot_count = 0, r = 0;
 	uint64_t trimmed = 0;
+	pthread_mutex_lock(&journal->lock);
+	bool wipe = journal->wipes;
+	pthread_mutex_unlock(&journal->lock);
 	struct journal_segment segment;
 	while (r == 0 && trim_take(journal, seq, &segment)) {
 		int slot = -1;
-		r = trim_file(journal, &segment, &slot);
+		r = trim_file(journal, &segment, wipe, &slot);
 		if (r == -ENOENT) /* somebody deleted it: just as well */
 			r = 0;
 		if (r < 0)

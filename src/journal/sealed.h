@@ -100,6 +100,14 @@ void sealed_reader_between(struct sealed_reader *reader, int64_t from_ms, int64_
 int sealed_reader_want(struct sealed_reader *reader, const uint64_t *keys, size_t count,
     struct journal_damage *ret_damage);
 
+/* Whether it may hold one of these keys: 1 or 0; else as sealed_reader_want. Nothing is left out for
+ * their sake. */
+int sealed_reader_has(struct sealed_reader *reader, const uint64_t *keys, size_t count,
+    struct journal_damage *ret_damage);
+
+/* The segment's head, JOURNAL_BLOCK_BYTES, as it was. 0, -EBADMSG, -ENOMEM, -EIO. */
+int sealed_reader_head(struct sealed_reader *reader, char *ret_head);
+
 /* As journal_scan_next. */
 int sealed_reader_next(struct sealed_reader *reader, struct journal_record *ret_record,
     struct journal_damage *ret_damage);

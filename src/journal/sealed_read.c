@@ -384,6 +384,24 @@ sealed_reader_want(struct sealed_reader *reader, const uint64_t *keys, size_t co
 	return 0;
 }
 
+int
+sealed_reader_has(struct sealed_reader *reader, const uint64_t *keys, size_t count,
+    struct journal_damage *ret_damage)
+{
+	bool has = false;
+	int r = sealed_reader_want(reader, keys, count, ret_damage);
+	for (uint64_t i = 0; i < reader->footer.block_count && !has; i++)
+		has = reader->blocks[i].wanted;
+	reader->by_key = false;
+	return r < 0 ? r : has;
+}
+
+int
+sealed_reader_head(struct sealed_reader *reader, char *ret_head)
+{
+	return read_at(reader->file, ret_head, JOURNAL_BLOCK_BYTES, SEALED_HEADER_BYTES);
+}
+
 /* ── runs and records ── */
 
 static uint32_t
