@@ -40,6 +40,12 @@ device_key(struct span device, uint64_t tenant)
 	return hash64(device, tenant);
 }
 
+uint64_t
+raw_key(struct span tenant, struct span device)
+{
+	return device_key(device, tenant_hash(tenant));
+}
+
 static int
 device_add(struct finder *finder, struct span device)
 {

@@ -16,6 +16,9 @@ struct flow_scope;
 /* The one key of every message of durable channels. */
 #define RAW_KEY_MESSAGES UINT64_C(0x6d657373)
 
+/* The key of a device. */
+uint64_t raw_key(struct span tenant, struct span device);
+
 /* The keys of a record; for struct journal_seal_options (ctx is not used). 0 or -ENOMEM. */
 int raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *keys);
 

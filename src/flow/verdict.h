@@ -29,7 +29,8 @@
 	    "topic must be a string of 1 to 64 bytes without controls")                    \
 	X(TOO_MANY_SERIES, 16, "too_many_series",                                          \
 	    "it would make a new series, and there are as many as may be")                 \
-	X(OUT_OF_TIME, 17, "out_of_time", "the time lies further from now than is allowed")
+	X(OUT_OF_TIME, 17, "out_of_time", "the time lies further from now than is allowed")   \
+	X(ERASED, 18, "erased", "its device was erased")
 
 enum verdict {
 #define X(id, number, word, text) VERDICT_##id = number,
