@@ -102,6 +102,24 @@ time_write(struct buf *out, const char *member, int64_t ms)
 		buf_append_str(out, "null");
 }
 
+/* What is still missing has failed at its last try, or is under way. */
+static void
+state_write(struct buf *out, const struct store_tombstone *tombstone)
+{
+	struct span why = tombstone->series_done_ms ? SPAN("") : tombstone->series_failure;
+	bool done = tombstone->series_done_ms && tombstone->journal_done_ms;
+
+	if (!tombstone->journal_done_ms && !why.len)
+		why = tombstone->journal_failure;
+	buf_printf(out, ",\"done\":%s,\"state\":\"%s\",\"error\":", done ? "true" : "false",
+	    done ? "done" : why.len ? "failed" : "running");
+	if (why.len)
+		json_write_string(out, why);
+	else
+		buf_append_str(out, "null");
+	buf_append_byte(out, '}');
+}
+
 static int
 job_each(void *ctx, const struct store_tombstone *tombstone)
 {
@@ -116,9 +134,7 @@ job_each(void *ctx, const struct store_tombstone *tombstone)
 	time_write(out, ",\"begun\":", tombstone->created_ms);
 	time_write(out, ",\"series_done\":", tombstone->series_done_ms);
 	time_write(out, ",\"raw_done\":", tombstone->journal_done_ms);
-	buf_append_str(out, ",\"done\":");
-	buf_append_str(out, tombstone->series_done_ms && tombstone->journal_done_ms ? "true}" :
-		"false}");
+	state_write(out, tombstone);
 	return 0;
 }
 
@@ -157,11 +173,14 @@ static const struct session_route_ops job_ops = {.end = job_end, .gone = admin_c
 static const struct session_doc job_doc = {
 	.help = "What the device had reported is shown nowhere from the answer of the DELETE on. "
 	    "series_done: its points and roll-ups are in no file any more. raw_done: nor is it in "
-	    "the journal.",
+	    "the journal, which is rewritten within privacy.erase_hours_max. failed: something on "
+	    "the disk is damaged or cannot be written, error says what; it is tried again every "
+	    "ten minutes and at each start.",
 	.path = {{"job", "string", "As the DELETE answered."}},
 	.answers = {
 		{200, "{job: string, device: DeviceId, begun: integer, series_done: integer|null, "
-		    "raw_done: integer|null, done: boolean}", "When it was begun and done, ms."},
+		    "raw_done: integer|null, done: boolean, state: string, error: string|null}",
+		    "When it was begun and done, ms. state: running, failed or done."},
 		{404, "", "There is no such job, or the device was erased once more since."},
 		{500, "", "The store failed."},
 	},

@@ -78,6 +78,22 @@ batch_commit(struct mail *mail)
 }
 
 static void
+roll_done(struct mail *mail)
+{
+	struct flow_roll *roll = CONTAINER_OF(mail, struct flow_roll, mail);
+	roll->done(roll, roll->error);
+}
+
+static void
+roll_run(struct mail *mail)
+{
+	struct flow_roll *roll = CONTAINER_OF(mail, struct flow_roll, mail);
+	roll->error = journal_roll(roll->origin->flow->options.journal, &roll->number);
+	roll->mail.deliver = roll_done;
+	mailbox_send(roll->origin->box, &roll->mail);
+}
+
+static void
 committer_run(void *ctx)
 {
 	struct committer *committer = ctx;
@@ -144,4 +160,11 @@ committer_send(struct committer *committer, struct commit_batch *batch)
 	batch->committer = committer;
 	batch->mail.deliver = batch_commit;
 	mailbox_send(committer->box, &batch->mail);
+}
+
+void
+committer_roll(struct committer *committer, struct flow_roll *roll)
+{
+	roll->mail.deliver = roll_run;
+	mailbox_send(committer->box, &roll->mail);
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "flow_priv.h"
@@ -71,6 +72,13 @@ struct gone {
 	int64_t now_ms;
 };
 
+struct failed {
+	struct store_unit unit;
+	struct tombs *tombs;
+	bool series; /* else the journal's part of the work */
+	char why[];
+};
+
 static int
 gone_apply(struct store_unit *unit, struct store_tx *tx)
 {
@@ -116,6 +124,15 @@ gone_take(struct flow *flow, uint64_t first_seq, struct tombs **ret_before)
 	return 0;
 }
 
+static void
+gone_submit(struct flow *flow, struct gone *gone, uint64_t first_seq)
+{
+	gone->first_seq = first_seq;
+	gone->now_ms = env_now_ms(flow->options.env);
+	gone->unit = (struct store_unit){.apply = gone_apply, .done = gone_done};
+	store_writer_submit(flow->options.store, &gone->unit);
+}
+
 int
 flow_loop_raw_gone(struct flow_loop *fl, uint64_t first_seq)
 {
@@ -130,11 +147,85 @@ flow_loop_raw_gone(struct flow_loop *fl, uint64_t first_seq)
 		free(gone);
 		return error;
 	}
-	gone->first_seq = first_seq;
-	gone->now_ms = env_now_ms(flow->options.env);
-	gone->unit = (struct store_unit){.apply = gone_apply, .done = gone_done};
-	store_writer_submit(flow->options.store, &gone->unit);
+	gone_submit(flow, gone, first_seq);
 	return 0;
+}
+
+int
+flow_loop_raw_erased(struct flow_loop *fl, struct tombs *tombs)
+{
+	struct flow *flow = fl->flow;
+	struct gone *gone = calloc(1, sizeof *gone);
+	if (!gone)
+		return -ENOMEM;
+	pthread_mutex_lock(&flow->tombs_lock);
+	struct tombs *left = NULL, *before = flow->tombs;
+	int error = tombs_copy(before, NULL, tombs, &left);
+	if (!error)
+		flow->tombs = left;
+	pthread_mutex_unlock(&flow->tombs_lock);
+	if (error) {
+		free(gone);
+		return error;
+	}
+	tombs_unref(before);
+	gone->tombs = tombs_ref(tombs);
+	gone_submit(flow, gone, UINT64_MAX);
+	return 0;
+}
+
+/* ── what could not be erased ── */
+
+static int
+failed_apply(struct store_unit *unit, struct store_tx *tx)
+{
+	struct failed *failed = CONTAINER_OF(unit, struct failed, unit);
+	struct span why = span_str(failed->why);
+	int error = 0;
+	for (size_t i = 0; i < failed->tombs->count && !error; i++) {
+		const struct tomb *tomb = &failed->tombs->of[i];
+		error = failed->series ?
+		    store_tombstone_series_failed(tx, tomb->tenant, tomb->device, tomb->seq, why) :
+		    store_tombstone_journal_failed(tx, tomb->tenant, tomb->device, tomb->seq,
+			why);
+	}
+	return error;
+}
+
+/* One that could not be stored is found again at the next try. */
+static void
+failed_done(struct store_unit *unit, int error)
+{
+	struct failed *failed = CONTAINER_OF(unit, struct failed, unit);
+	(void)error;
+	tombs_unref(failed->tombs);
+	free(failed);
+}
+
+static void
+failed_submit(struct flow *flow, struct tombs *tombs, bool series, const char *why)
+{
+	size_t len = strlen(why) + 1;
+	struct failed *failed = malloc(sizeof *failed + len);
+	if (!failed)
+		return;
+	failed->tombs = tombs_ref(tombs);
+	failed->series = series;
+	memcpy(failed->why, why, len);
+	failed->unit = (struct store_unit){.apply = failed_apply, .done = failed_done};
+	store_writer_submit(flow->options.store, &failed->unit);
+}
+
+void
+flow_loop_raw_failed(struct flow_loop *fl, struct tombs *tombs, const char *why)
+{
+	failed_submit(fl->flow, tombs, false, why);
+}
+
+void
+erase_series_failed(struct flow *flow, struct tombs *tombs, const char *why)
+{
+	failed_submit(flow, tombs, true, why);
 }
 
 /* ── the way of one ── */
@@ -221,4 +312,11 @@ flow_erase(struct flow_loop *fl, struct flow_erase *erase)
 	erase->tombstone.series_done_ms = erase->tombstone.journal_done_ms = 0;
 	erase->mail.deliver = erase_visit;
 	mailbox_send(fl->flow->loops[0]->box, &erase->mail);
+}
+
+void
+flow_roll(struct flow_loop *fl, struct flow_roll *roll)
+{
+	roll->origin = fl;
+	committer_roll(fl->flow->committer, roll);
 }

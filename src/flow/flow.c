@@ -79,6 +79,13 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 }
 
 void
+flow_stop(struct flow *flow)
+{
+	committer_destroy(flow->committer);
+	flow->committer = NULL;
+}
+
+void
 flow_destroy(struct flow *flow)
 {
 	if (!flow)

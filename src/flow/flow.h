@@ -63,6 +63,10 @@ struct flow_options {
 
 int flow_create(const struct flow_options *options, struct flow **ret_flow);
 
+/* Ends the committer: after the loops and the workers, so that what it still answers can be
+ * delivered before flow_destroy. May be left out where nothing is under way. */
+void flow_stop(struct flow *flow);
+
 /* After every loop stopped, every flow_loop was destroyed, and the workers, too: one of them may
  * still be handing the committer his mail. Stops the committer. NULL ok. */
 void flow_destroy(struct flow *flow);
@@ -293,6 +297,7 @@ struct flow_look {
 	int64_t points_before_ms, rollups_before_ms;
 	uint64_t points_bytes_max, points_bytes_now;
 	uint64_t rollups_bytes_max, rollups_bytes_now;
+	uint64_t flush_seq;             /* what is not in parts up to here becomes one early */
 
 	/* The answers. */
 	uint64_t cursor_seq;            /* every partition has all up to here in parts */
@@ -332,6 +337,24 @@ int flow_hide(struct flow *flow, const struct store_tombstone *tombstone);
 /* The journal holds nothing before `first_seq` any more: tombstones up to there are done as far as
  * raw messages go. Any thread, while the store's thread runs. 0 or -ENOMEM: then asked again. */
 int flow_loop_raw_gone(struct flow_loop *fl, uint64_t first_seq);
+
+/* The journal holds nothing of these any more, and no file does. / It could not be brought about,
+ * and will be tried again: `why` is for whoever asks. Any thread, while the store's thread runs. 0
+ * or -ENOMEM: then all is as before. */
+int flow_loop_raw_erased(struct flow_loop *fl, struct tombs *tombs);
+void flow_loop_raw_failed(struct flow_loop *fl, struct tombs *tombs, const char *why);
+
+/* The journal goes on in a new segment (journal_roll). The caller's, flow's from flow_roll until
+ * done(). On the first loop. */
+struct flow_roll {
+	void (*done)(struct flow_roll *roll, int error);
+	uint64_t number;                /* of the last full segment */
+	struct mail mail;               /* flow's, as all below */
+	struct flow_loop *origin;
+	int error;
+};
+
+void flow_roll(struct flow_loop *fl, struct flow_roll *roll);
 
 /* What is hidden in the journal, a reference (tombs_unref); NULL: nothing. Any thread. */
 struct tombs *flow_tombs(struct flow *flow);

@@ -63,6 +63,7 @@ int committer_create(struct flow *flow, struct mailbox *reply_to,
 void committer_begin(struct committer *committer); /* looks after the first spare segment */
 void committer_destroy(struct committer *committer); /* NULL ok; nothing may be in flight */
 void committer_send(struct committer *committer, struct commit_batch *batch);
+void committer_roll(struct committer *committer, struct flow_roll *roll);
 
 /* ── channels.c: on the first loop ── */
 
@@ -222,6 +223,14 @@ void points_settle(struct flow_loop *fl);
 /* What lies before these times is to go, in the loop's partition `index`. */
 void points_retire(struct flow_loop *fl, unsigned index, int64_t points_before_ms,
     int64_t rollups_before_ms);
+
+/* The head of the loop's partition `index` becomes a part before its time, and its cursor moves. */
+void points_flush(struct flow_loop *fl, unsigned index);
+
+/* ── erase.c ── */
+
+/* The points of `tombs` could not be erased; stored for whoever asks. Any thread. */
+void erase_series_failed(struct flow *flow, struct tombs *tombs, const char *why);
 
 /* ── views.c: on the first loop ── */
 

@@ -51,8 +51,11 @@ look_run(struct mail *mail)
 		look->points_bytes += stats.part_bytes;
 		look->rollups_bytes += stats.roll_bytes;
 		look->part_bytes += stats.part_bytes + stats.roll_bytes;
+		if (cursor < look->flush_seq)
+			points_flush(fl, index);
 		look_retire(fl, look, flow->partitions[p], &stats, index++);
 	}
+	points_settle(fl); /* what a start left in heads has its time, too */
 	bool last = ++look->at == flow->options.loops;
 	if (last)
 		look->mail.deliver = look_back;

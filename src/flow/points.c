@@ -7,6 +7,7 @@
  * after a while; its points stay readable meanwhile, and the journal still has them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -204,11 +205,33 @@ slot_count(struct points_slot *slot, atomic_uint_fast64_t *done, const char *wha
 		flow_count(done, 1);
 }
 
+/* Whether there is more to erase in spite of an error: a part that turned out to be damaged is
+ * passed over from now on, and told of when it is all that is left. */
+static bool
+slot_erased(struct points_slot *slot)
+{
+	struct flow *flow = slot->fl->flow;
+	uint64_t stuck = series_erase_stuck(slot->erase);
+	bool go_on = slot->error == -EBADMSG && !stuck;
+	slot_count(slot, &flow->counters.erased, "erasing a device");
+	if (slot->error == -EBADMSG && stuck) {
+		char why[64];
+		snprintf(why, sizeof why, "part %llu is damaged", (unsigned long long)stuck);
+		erase_series_failed(flow, series_erase_tombs(slot->erase), why);
+	}
+	if (slot->error && !go_on)
+		slot->erase_at_ms = loop_mono_ms(slot->fl->loop) + FLOW_ERASE_RETRY_MS;
+	series_partition_erased(slot->partition, slot->erase, slot->error);
+	slot->erase = NULL;
+	return go_on;
+}
+
 static void
 slot_done(struct mail *mail)
 {
 	struct points_slot *slot = CONTAINER_OF(mail, struct points_slot, stored);
 	struct flow *flow = slot->fl->flow;
+	bool go_on = false;
 	slot->retry_at_ms = 0;
 	if (slot->flush) {
 		slot_count(slot, &flow->counters.flushes, "storing points");
@@ -219,11 +242,7 @@ slot_done(struct mail *mail)
 		series_partition_rolled(slot->partition, slot->roll, slot->error);
 		slot->roll = NULL;
 	} else if (slot->erase) {
-		slot_count(slot, &flow->counters.erased, "erasing a device");
-		series_partition_erased(slot->partition, slot->erase, slot->error);
-		if (slot->error)
-			slot->erase_at_ms = loop_mono_ms(slot->fl->loop) + FLOW_ERASE_RETRY_MS;
-		slot->erase = NULL;
+		go_on = slot_erased(slot);
 	} else if (slot->retire) {
 		slot_count(slot, &flow->counters.retired, "giving up what is too old");
 		series_partition_retired(slot->partition, slot->retire, slot->error);
@@ -234,7 +253,7 @@ slot_done(struct mail *mail)
 		series_partition_merged(slot->partition, slot->merge, slot->error);
 		slot->merge = NULL;
 	}
-	if (!slot->error && !slot->fl->points.ending)
+	if ((!slot->error || go_on) && !slot->fl->points.ending)
 		slot_tidy(slot);
 	points_settle(slot->fl);
 }
@@ -372,6 +391,16 @@ static void
 points_timer(struct loop_timer *timer)
 {
 	points_settle(CONTAINER_OF(timer, struct flow_loop, points.timer));
+}
+
+void
+points_flush(struct flow_loop *fl, unsigned index)
+{
+	struct points_slot *slot = &fl->points.slots[index];
+	if (fl->points.ending || slot_busy(slot) || slot->retry_at_ms > loop_mono_ms(fl->loop))
+		return;
+	slot->retry_at_ms = 0;
+	slot_flush(slot);
 }
 
 void

@@ -123,8 +123,8 @@ struct journal_erase_options {
  * committer's thread. *ret_number: that of the last full one. 0, -ENOSPC, -EIO, -ENOMEM. */
 int journal_roll(struct journal *journal, uint64_t *ret_number);
 
-/* Rewrites the first segment behind *number that may hold something to be erased, and overwrites its
- * old file; a plain one is sealed. 1: it is done, *number is its. 0: there is none any more.
+/* Rewrites the first segment behind *number that may hold something to be erased, and overwrites
+ * its old file; a plain one is sealed. 1: it is done, *number is its. 0: there is none any more.
  * -EBADMSG: it is damaged and stays as it is, *number is its, *ret_damage says what. Else, as for
  * journal_seal: try again. */
 int journal_erase(struct journal *journal, const struct journal_erase_options *options,

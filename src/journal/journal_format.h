@@ -34,7 +34,7 @@ struct journal_segment {
 	/* Not on disk. */
 	uint64_t file_bytes;
 	bool sealed;           /* its file is a sealed one: end_block, torn_block mean nothing */
-	uint32_t edition;      /* which one: 1 as it was sealed, more when it was rewritten; 0: plain */
+	uint32_t edition;      /* 0: plain; 1: as it was sealed; more: rewritten */
 	bool stays;            /* plain, damaged: it is not to be sealed */
 	bool clean;            /* plain: behind its end are zeroes, no earlier use of the file */
 };

@@ -5,7 +5,7 @@
  * reads only blocks before the end that the copy says, so it never meets a half written one. When
  * it gets there it looks again. A segment that was trimmed is left for the next kept one: at once
  * when the file was used again meanwhile (its blocks have another generation), else at its end.
- * One that was sealed or rewritten meanwhile is entered again at the same seq, likewise. So anything
+ * One that was sealed or rewritten meanwhile is entered again at the same seq, likewise. So what is
  * bad is reported only after making sure that the segment is still in the list, as it was.
  */
 #include <errno.h>

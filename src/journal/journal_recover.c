@@ -30,7 +30,7 @@
 
 struct found {
 	bool plain;   /* its plain file is there */
-	uint32_t editions[EDITIONS_MAX]; /* its sealed files, highest first; segment.edition counts */
+	uint32_t editions[EDITIONS_MAX]; /* its sealed files, highest first */
 	unsigned edition_count;
 	bool lost;    /* the sealed file is of no use, and there is no other */
 	bool head_ok; /* `head` was readable */

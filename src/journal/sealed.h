@@ -100,8 +100,8 @@ void sealed_reader_between(struct sealed_reader *reader, int64_t from_ms, int64_
 int sealed_reader_want(struct sealed_reader *reader, const uint64_t *keys, size_t count,
     struct journal_damage *ret_damage);
 
-/* Whether it may hold one of these keys: 1 or 0; else as sealed_reader_want. Nothing is left out for
- * their sake. */
+/* Whether it may hold one of these keys: 1 or 0; else as sealed_reader_want. Nothing is left out
+ * for their sake. */
 int sealed_reader_has(struct sealed_reader *reader, const uint64_t *keys, size_t count,
     struct journal_damage *ret_damage);
 

@@ -20,6 +20,7 @@ struct series_erase {
 	size_t count;
 	struct buf keys;           /* of the hidden series: u32 length, bytes */
 	struct series_merge *merge; /* without input until there is a part to rewrite */
+	uint64_t stuck_part;       /* a damaged one, when nothing else is left */
 };
 
 /* ── hiding ── */
@@ -175,18 +176,33 @@ int
 series_erase_run(struct series_erase *erase)
 {
 	int found = 0;
-	bool damaged = false;
+	uint64_t stuck = 0;
 	for (size_t i = 0; i < erase->count && found == 0; i++) {
 		found = erase_find_in(erase, erase->parts[i]);
 		/* As with merges: what can still be read of it would go, too. */
-		damaged |= found == 1 && erase->parts[i]->damaged;
+		if (found == 1 && erase->parts[i]->damaged)
+			stuck = erase->parts[i]->info.id;
 		found = found == 1 && erase->parts[i]->damaged ? 0 : found;
 		if (found == 1)
 			merge_add_input(erase->merge, erase->parts[i]);
 	}
-	if (found == 0)
-		return damaged ? -EBADMSG : 0;
+	if (found == 0) {
+		erase->stuck_part = stuck;
+		return stuck ? -EBADMSG : 0;
+	}
 	return found == 1 ? series_merge_run(erase->merge) : found;
+}
+
+struct tombs *
+series_erase_tombs(const struct series_erase *erase)
+{
+	return erase->tombs;
+}
+
+uint64_t
+series_erase_stuck(const struct series_erase *erase)
+{
+	return erase->stuck_part;
 }
 
 /* ── store's thread ── */

@@ -177,6 +177,7 @@ int series_partition_hide(struct series_partition *partition,
     const struct store_tombstone *tombstone);
 
 struct series_erase;
+struct tombs;
 /* One part that holds something hidden is rewritten without it, as a merge is; when there is none
  * any more, the tombstones are done. NULL: nothing is hidden, or some of it is not in parts yet
  * (*ret_flush: then a flush comes first). Not beside a flush, merge or roll-up. */
@@ -184,6 +185,11 @@ struct series_erase *series_partition_erase_begin(struct series_partition *parti
     _Atomic uint64_t *next_part_id, bool *ret_flush);
 int series_erase_run(struct series_erase *erase); /* worker; as series_merge_run */
 int series_erase_commit(struct series_erase *erase, struct store_tx *tx); /* store's thread */
+/* What it is about; lives as long as the erase. */
+struct tombs *series_erase_tombs(const struct series_erase *erase);
+/* After a run with -EBADMSG: the number of a damaged part that cannot be rewritten while nothing
+ * else is left to do; 0: there is more. */
+uint64_t series_erase_stuck(const struct series_erase *erase);
 /* Owner. True: all that was hidden has gone. */
 bool series_partition_erased(struct series_partition *partition, struct series_erase *erase,
     int error);

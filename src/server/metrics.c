@@ -186,6 +186,8 @@ static const struct metric metrics[] = {
 	"Size of these before."),
     ONE("weir_journal_seal_bytes_total", COUNTER, PLAIN, journal.seal_bytes,
 	"Size of these after."),
+    ONE("weir_journal_rewrites_total", COUNTER, PLAIN, journal.rewrites,
+	"Sealed segments rewritten because a device was erased."),
     ONE("weir_journal_trimmed_total", COUNTER, PLAIN, journal.trimmed,
 	"Segments that went: too old or too many."),
     ONE("weir_journal_first_seq", GAUGE, PLAIN, journal.first_seq, "Oldest record kept; 0: none."),

@@ -12,11 +12,13 @@
 
 #include "check.h"
 #include "data.h"
+#include "erasing.h"
 #include "raw_keys.h"
 
 #define WARN_PERCENT 80u  /* of retention.disk_bytes_max: the log says so */
 #define TRIM_PERCENT 95u  /* raw messages go, see trim_bytes */
 #define NEAR_LOOK_MS 1000u /* how often it is looked above the first of these */
+#define ERASING_LOOK_MS 200u /* and while something is being erased */
 
 struct limits {
 	uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
@@ -30,6 +32,7 @@ struct retention {
 	struct loop_timer timer;
 	struct flow_look look;
 	struct job job;
+	struct erasing *erasing;
 	unsigned level;              /* of the ladder: 0, WARN_PERCENT, TRIM_PERCENT */
 
 	/* The worker's while it runs, else the loop's. */
@@ -162,6 +165,15 @@ seal_run(struct job *job)
 	atomic_store(&retention->disk_bytes, retention->used_bytes);
 }
 
+static void
+erase_run(struct job *job)
+{
+	struct retention *retention = CONTAINER_OF(job, struct retention, job);
+	erasing_work(retention->erasing);
+	retention->used_bytes = used_bytes(retention);
+	atomic_store(&retention->disk_bytes, retention->used_bytes);
+}
+
 /* What the others leave of the directory's limit is the journal's. */
 static void
 limit_set(struct retention *retention)
@@ -211,6 +223,8 @@ look_again(struct retention *retention)
 	uint64_t wait_ms = retention->limits.look_ms;
 	if (retention->level)
 		wait_ms = MIN(wait_ms, (uint64_t)NEAR_LOOK_MS);
+	if (erasing_active(retention->erasing))
+		wait_ms = MIN(wait_ms, (uint64_t)ERASING_LOOK_MS);
 	/* It has its place since retention_start. */
 	check(loop_timer_set(retention->options.loop, &retention->timer,
 	    loop_mono_ms(retention->options.loop) + wait_ms) == 0);
@@ -222,9 +236,13 @@ job_ran(struct mail *mail)
 	struct job *job = CONTAINER_OF(mail, struct job, mail);
 	struct retention *retention = CONTAINER_OF(job, struct retention, job);
 	ladder_look(retention);
+	if (job->run == erase_run)
+		erasing_worked(retention->erasing);
 	if (atomic_load(retention->options.stopping))
 		return;
-	if (retention->seal_more)
+	if (erasing_wants_work(retention->erasing))
+		job_begin(retention, erase_run);
+	else if (retention->seal_more && !erasing_active(retention->erasing))
 		job_begin(retention, seal_run);
 	else
 		look_again(retention);
@@ -248,6 +266,7 @@ look_answered(struct flow_look *look)
 	retention->held = retention->limits;
 	retention->cursor_seq = look->cursor_seq;
 	retention->part_bytes = look->part_bytes;
+	erasing_look(retention->erasing, look->cursor_seq);
 	job_begin(retention, look_run);
 }
 
@@ -285,6 +304,7 @@ look_begin(struct loop_timer *timer)
 		return;
 	loop_timer_set(retention->options.loop, timer, UINT64_MAX); /* keeps its place */
 	series_limits(retention, &retention->look);
+	retention->look.flush_seq = erasing_flush_seq(retention->erasing);
 	retention->look.done = look_answered;
 	flow_look(retention->options.flow, &retention->look);
 }
@@ -304,6 +324,7 @@ retention_set(struct retention *retention, const struct settings *settings)
 		.rollups_ms = settings->retention.rollups_ms,
 		.rollups_bytes = settings->retention.rollups_bytes,
 	};
+	erasing_set(retention->erasing, settings->privacy.erase_hours_max);
 }
 
 int
@@ -315,14 +336,26 @@ retention_create(const struct retention_options *options, const struct settings 
 		return -ENOMEM;
 	retention->options = *options;
 	retention->timer.fire = look_begin;
+	struct erasing_options erasing = {
+		.log = options->log,
+		.journal = options->journal,
+		.loop = options->loop,
+		.flow = options->flow,
+		.stopping = options->stopping,
+	};
+	int error = erasing_create(&erasing, &retention->erasing);
+	if (!error)
+		error = loop_timer_set(options->loop, &retention->timer, UINT64_MAX);
+	if (error)
+		goto fail;
 	retention_set(retention, settings);
-	int error = loop_timer_set(options->loop, &retention->timer, UINT64_MAX);
-	if (error) {
-		free(retention);
-		return error;
-	}
 	*ret_retention = retention;
 	return 0;
+
+fail:
+	erasing_destroy(retention->erasing);
+	free(retention);
+	return error;
 }
 
 void
@@ -331,6 +364,7 @@ retention_destroy(struct retention *retention)
 	if (!retention)
 		return;
 	loop_timer_cancel(retention->options.loop, &retention->timer);
+	erasing_destroy(retention->erasing);
 	free(retention);
 }
 

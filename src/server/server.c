@@ -343,6 +343,8 @@ threads_end(struct server *server)
 	workers_destroy(server->queries);
 	workers_destroy(server->hashers);
 	workers_destroy(server->workers);
+	if (server->flow)
+		flow_stop(server->flow);
 	store_writer_stop(server->writer);
 	server->api.store = NULL;
 	if (server->loops)

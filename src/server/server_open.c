@@ -62,6 +62,7 @@ tombstone_take(void *ctx, const struct store_tombstone *tombstone)
 	*copy = *tombstone;
 	copy->tenant = span_of(text, tenant_len);
 	copy->device = span_of(text + tenant_len, tombstone->device.len);
+	copy->series_failure = copy->journal_failure = SPAN("");
 	return 0;
 }
 

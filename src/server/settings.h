@@ -49,6 +49,9 @@ struct settings {
 		uint64_t points_ms, points_bytes, rollups_ms, rollups_bytes;
 	} retention;
 	struct {
+		uint64_t erase_hours_max;
+	} privacy;
+	struct {
 		uint64_t future_ms, past_ms;
 	} time;
 	struct {

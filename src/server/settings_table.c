@@ -155,6 +155,9 @@ const struct settings_entry settings_table[] = {
 	"What the data directory may take. From 80 % on the log warns; from 95 % on the oldest raw"
 	" messages go, then the oldest days of points; where nothing may go any more, readings"
 	" are answered 503; 0: no limit."),
+    INT(privacy.erase_hours_max, 0, 24 * 365, "24", LIVE,
+	"What a device had reported is in no file any more so many hours after it was deleted with"
+	" its data: the journal is rewritten at most every quarter of them; 0: at once."),
     INT(query.threads, 1, 256, "4", RESTART, "Threads that answer questions."),
     INT(workers.threads, 1, 64, "2", RESTART, "Threads that write and merge part files."),
     BYTES(intake.bytes_max, MIB, 16 * GIB, "32MiB", RESTART,

@@ -101,6 +101,7 @@ struct store_tombstone {
 	uint64_t part_id;        /* parts of roll-ups below it are hidden */
 	int64_t created_ms;
 	int64_t series_done_ms, journal_done_ms; /* 0: not yet rewritten */
+	struct span series_failure, journal_failure; /* why not; empty: nothing failed */
 };
 
 /* A later one of the same device takes the place of the earlier one. */
@@ -110,6 +111,11 @@ int store_tombstone_series_done(struct store_tx *tx, struct span tenant, struct 
     uint64_t seq, int64_t now_ms);
 int store_tombstone_journal_done(struct store_tx *tx, struct span tenant, struct span device,
     uint64_t seq, int64_t now_ms);
+/* Likewise why it could not be rewritten; to be tried again. */
+int store_tombstone_series_failed(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, struct span why);
+int store_tombstone_journal_failed(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, struct span why);
 int store_tombstones_load(struct store *store,
     int (*each)(void *ctx, const struct store_tombstone *tombstone), void *ctx);
 

@@ -211,6 +211,11 @@ static const char *const steps[] = {
 	"ALTER TABLE channel"
 	"  ADD COLUMN presence INTEGER NOT NULL DEFAULT 0;"
 	"PRAGMA user_version = 6;",
+
+	/* 7: why an erasure could not be ended. */
+	"ALTER TABLE tombstone ADD COLUMN series_failure TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE tombstone ADD COLUMN journal_failure TEXT NOT NULL DEFAULT '';"
+	"PRAGMA user_version = 7;",
 };
 
 #define APPLICATION_ID 1464158546

@@ -50,13 +50,19 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	    " ON CONFLICT (tenant, device) DO UPDATE SET seq = excluded.seq,"
 	    " part = excluded.part, created_ms = excluded.created_ms,"
 	    " series_done_ms = excluded.series_done_ms,"
-	    " journal_done_ms = excluded.journal_done_ms",
-	[STORE_TOMBSTONE_SERIES_DONE] = "UPDATE tombstone SET series_done_ms = ?4"
-	    " WHERE tenant = ?1 AND device = ?2 AND seq = ?3",
-	[STORE_TOMBSTONE_JOURNAL_DONE] = "UPDATE tombstone SET journal_done_ms = ?4"
-	    " WHERE tenant = ?1 AND device = ?2 AND seq = ?3",
+	    " journal_done_ms = excluded.journal_done_ms,"
+	    " series_failure = '', journal_failure = ''",
+	[STORE_TOMBSTONE_SERIES_DONE] = "UPDATE tombstone SET series_done_ms = ?4,"
+	    " series_failure = '' WHERE tenant = ?1 AND device = ?2 AND seq = ?3",
+	[STORE_TOMBSTONE_JOURNAL_DONE] = "UPDATE tombstone SET journal_done_ms = ?4,"
+	    " journal_failure = '' WHERE tenant = ?1 AND device = ?2 AND seq = ?3",
+	[STORE_TOMBSTONE_SERIES_FAILED] = "UPDATE tombstone SET series_failure = ?4"
+	    " WHERE tenant = ?1 AND device = ?2 AND seq = ?3 AND series_done_ms = 0",
+	[STORE_TOMBSTONE_JOURNAL_FAILED] = "UPDATE tombstone SET journal_failure = ?4"
+	    " WHERE tenant = ?1 AND device = ?2 AND seq = ?3 AND journal_done_ms = 0",
 	[STORE_TOMBSTONES] = "SELECT tenant, device, seq, part, created_ms, series_done_ms,"
-	    " journal_done_ms FROM tombstone ORDER BY tenant, device",
+	    " journal_done_ms, series_failure, journal_failure FROM tombstone"
+	    " ORDER BY tenant, device",
 	[STORE_VERSION_RAISE] = "UPDATE registry_version SET version = version + 1"
 	    " WHERE rowid = 1",
 	[STORE_KEY_ADD] = "INSERT INTO key (tenant, name, hash, rights, channels, created_ms,"

@@ -235,6 +235,36 @@ store_tombstone_journal_done(struct store_tx *tx, struct span tenant, struct spa
 	return tombstone_done(tx, STORE_TOMBSTONE_JOURNAL_DONE, tenant, device, seq, now_ms);
 }
 
+static int
+tombstone_failed(struct store_tx *tx, enum store_statement which, struct span tenant,
+    struct span device, uint64_t seq, struct span why)
+{
+	sqlite3_stmt *statement;
+	int error = store_prepare(tx->store, which, &statement);
+
+	if (error)
+		return error;
+	bind_text(statement, 1, tenant);
+	bind_text(statement, 2, device);
+	bind_u64(statement, 3, seq);
+	bind_text(statement, 4, why);
+	return store_step(tx->store, statement);
+}
+
+int
+store_tombstone_series_failed(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, struct span why)
+{
+	return tombstone_failed(tx, STORE_TOMBSTONE_SERIES_FAILED, tenant, device, seq, why);
+}
+
+int
+store_tombstone_journal_failed(struct store_tx *tx, struct span tenant, struct span device,
+    uint64_t seq, struct span why)
+{
+	return tombstone_failed(tx, STORE_TOMBSTONE_JOURNAL_FAILED, tenant, device, seq, why);
+}
+
 struct tombstone_reader {
 	int (*each)(void *ctx, const struct store_tombstone *tombstone);
 	void *ctx;
@@ -252,6 +282,8 @@ tombstone_row(void *ctx, sqlite3_stmt *statement)
 		.created_ms = sqlite3_column_int64(statement, 4),
 		.series_done_ms = sqlite3_column_int64(statement, 5),
 		.journal_done_ms = sqlite3_column_int64(statement, 6),
+		.series_failure = column_span(statement, 7),
+		.journal_failure = column_span(statement, 8),
 	};
 
 	return reader->each(reader->ctx, &tombstone);

@@ -1,6 +1,9 @@
 // Devices that go with their data: hidden at once, out of the files soon, also after a kill; days
 // of points that have become too old; limits of times and series.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { serve, until } from '../harness.mjs';
 import { local } from '../60-admin/local.mjs';
@@ -35,6 +38,8 @@ async function erase(server, device) {
 
 const seriesDone = (server, job) => until(async () =>
   (await local(server, 'GET', job)).json().series_done !== null, 'erasing');
+const allDone = (server, job) => until(async () =>
+  (await local(server, 'GET', job)).json().done, 'the end of the erasure', 20_000);
 
 test('a device goes with its data, lives on when it comes back, and stays gone', async (t) => {
   const server = await serve(t, { args: looking });
@@ -57,8 +62,9 @@ test('a device goes with its data, lives on when it comes back, and stays gone',
   await server.again();
   await kept();
   await seriesDone(server, job);
-  const { device, done, raw_done: raw } = (await local(server, 'GET', job)).json();
-  assert.deepEqual({ device, done, raw }, { device: 'gone', done: false, raw: null });
+  await kept();
+  await allDone(server, job);
+  assert.equal((await local(server, 'GET', job)).json().device, 'gone');
   await kept();
   await write(server, lines('gone', t0, 3));
   assert.deepEqual((await counts(server, 'w.a', '1d'))[0], ['gone', [3]]);
@@ -67,18 +73,146 @@ test('a device goes with its data, lives on when it comes back, and stays gone',
   assert.deepEqual(await counts(server, 'w.a', '1d'), [['gone', [3]], ['kept', both]]);
 });
 
-test('an erasure is done when the journal has forgotten it, too', async (t) => {
-  const small = [...looking, '--set', 'journal.segment_bytes=1MiB'];
+const small = [...looking, '--set', 'journal.segment_bytes=1MiB', '--set', 'journal.seal_age_s=0',
+  '--set', 'privacy.erase_hours_max=0'];
+
+/** Texts that are nowhere else, in what device `gone` reports, beside others. */
+const planted = Array.from({ length: 4 }, () => randomBytes(12).toString('hex'));
+
+/** Every file of the data directory that holds one of the texts. */
+function grep(server, texts = planted) {
+  return readdirSync(server.data, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.path, entry.name))
+    .filter((path) => {
+      const bytes = readFileSync(path);
+      return texts.some((text) => bytes.includes(text));
+    });
+}
+
+/** Bodies of all formats, `count` times: of `kept` so many readings, of `gone` others. */
+async function report(server, count) {
+  const t0 = 1_700_006_400_000;
+  for (let i = 0; i < count; i++) {
+    const noise = randomBytes(20_000).toString('hex');
+    await write(server, [`w,device=kept a=${i} ${t0 + i * 1000}`,
+      `w,device=gone,place=${planted[0]} a=1,s="${planted[1]}" ${t0 + i * 1000}`,
+      `w,device=kept s="${noise}" ${t0 + i * 1000}`].join('\n'));
+    const item = (id, note) => ({ device: { id }, note, readings: [{ time: t0 + i * 1000, b: i }] });
+    const body = [item('kept', 'x'), item('gone', planted[2]), item('kept2', 'y')];
+    assert.ok((await server.post('/api/v1/readings', body)).status < 300);
+    const ndjson = [item('gone', planted[3]), item('kept2', 'z')].map((one) => JSON.stringify(one));
+    assert.ok((await server.post('/api/v1/readings', `${ndjson.join('\n')}\n`,
+      { 'content-type': 'application/x-ndjson' })).status < 300);
+  }
+}
+
+/** What is left of `report`: nothing of `gone`, everything else. */
+async function checkLeft(server, count) {
+  const raw = await server.get('/api/v1/raw?limit=1000000');
+  for (const text of [...planted, '"gone"']) assert.ok(!raw.text.includes(text), text);
+  const rows = raw.text.split('\n').filter(Boolean).map((row) => JSON.parse(row));
+  assert.ok(rows.every((row) => !row.warning), raw.text.slice(0, 1000));
+  assert.equal(rows.filter((row) => row.text).length, count);
+  assert.equal(rows.filter((row) => row.message).length, 3 * count);
+  assert.deepEqual(await counts(server, 'w.a', '1d'), [['kept', [count]]]);
+  assert.deepEqual(await counts(server, 'b', '1d'), [['kept', [count]], ['kept2', [count]]]);
+  const events = await server.get('/api/v1/events?from=0&limit=100000');
+  assert.equal(events.text.split('\n').filter(Boolean).length, count);
+  assert.ok(!events.text.includes(planted[1]));
+}
+
+test('what a device had reported is in no file any more', async (t) => {
   const server = await serve(t, { args: small });
-  await write(server, lines('gone', 1_700_006_400_000, 100));
+  await report(server, 60);
+  await until(() => grep(server).length >= 1, 'the texts');
   const job = await erase(server, 'gone');
-  await seriesDone(server, job);
-  for (let i = 0; i < 4; i++) await write(server, lines('kept', 1_700_006_400_000, 25_000));
+  await allDone(server, job);
+  const { series_done: points, raw_done: raw, state, error } =
+    (await local(server, 'GET', job)).json();
+  assert.ok(points > 0 && raw > 0);
+  assert.deepEqual({ state, error }, { state: 'done', error: null });
+  assert.deepEqual(grep(server), []);
+  await checkLeft(server, 60);
+  await report(server, 10);
+  assert.ok(grep(server).length > 0, 'it may come back');
+  const again = await erase(server, 'gone');
+  await allDone(server, again);
+  assert.deepEqual(grep(server), []);
+});
+
+test('killed in the middle of it, again and again, the job comes to its end', async (t) => {
+  const server = await serve(t, { args: small });
+  await report(server, 100);
+  const job = await erase(server, 'gone');
+  for (let i = 0; i < 6; i++) {
+    await new Promise((done) => { setTimeout(done, 40 * i); });
+    await server.kill9();
+    await server.again();
+  }
+  await allDone(server, job);
+  assert.deepEqual(grep(server), []);
+  await checkLeft(server, 100);
   await server.stop();
-  await server.again([...small, '--set', 'retention.raw_bytes=1']);
-  await until(async () => (await local(server, 'GET', job)).json().done, 'trimming');
-  const { series_done: points, raw_done: raw } = (await local(server, 'GET', job)).json();
-  assert.ok(points > 0 && raw >= points);
+  await server.again();
+  assert.deepEqual(grep(server), []);
+  await checkLeft(server, 100);
+});
+
+/** Flips a bit in the middle of a file. */
+function damage(path) {
+  const bytes = readFileSync(path);
+  bytes[bytes.length >> 1] ^= 1;
+  writeFileSync(path, bytes);
+}
+
+test('a damaged segment is told of, and does not hold up the others', async (t) => {
+  const server = await serve(t, { args: small });
+  const journal = join(server.data, 'journal');
+  await report(server, 100);
+  await until(() => readdirSync(journal).filter((name) => name.endsWith('.sealed')).length >= 3,
+    'sealing');
+  const segment = '0000000000000002.sealed';
+  damage(join(journal, segment));
+  const job = await erase(server, 'gone');
+  const failed = async () => {
+    const answer = (await local(server, 'GET', job)).json();
+    return answer.state === 'failed' && answer;
+  };
+  await until(failed, 'the failure');
+  const { error, done } = await failed();
+  assert.ok(error.includes(segment) && /damaged/.test(error), error);
+  assert.equal(done, false);
+  assert.ok(existsSync(join(journal, segment)));
+  assert.ok(existsSync(join(journal, '0000000000000001.sealed-2')));
+  assert.match(server.log, /raw_erase_failed/);
+  assert.ok(!(await server.get('/api/v1/raw?limit=1000000')).text.includes(planted[2]));
+  damage(join(journal, segment)); // mended
+  await server.kill9();
+  await server.again();
+  await allDone(server, job);
+  await checkLeft(server, 100);
+});
+
+test('a damaged part is told of', async (t) => {
+  const server = await serve(t, { args: [...small, '--set', 'series.partitions=1'] });
+  await write(server, `${lines('gone', 1_700_006_400_000, 5000)}\n${lines('a',
+    1_700_006_400_000, 5000)}`);
+  await server.stop(); // the chunk of `a` is the part's first
+  const folder = join(server.data, 'series');
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const bytes = readFileSync(path);
+    bytes[100] ^= 1;
+    writeFileSync(path, bytes);
+  }
+  await server.again();
+  const job = await erase(server, 'gone');
+  await until(async () => {
+    const { state, error } = (await local(server, 'GET', job)).json();
+    return state === 'failed' && /^part \d+ is damaged$/.test(error);
+  }, 'the failure');
+  assert.deepEqual(await series(server, '/api/v1/query?metric=w.a&device=gone&from=0'), []);
 });
 
 test('a job that is none is not found', async (t) => {

@@ -127,7 +127,8 @@ lines_go(void **state)
 static void
 what_was_rejected_goes_when_it_mentions_the_device(void **state)
 {
-	check_cut(state, JOURNAL_FORMAT_LINE, "w,device=gone a= 1\nw,device=1 a= 1\nw,device=1 a=1\n",
+	check_cut(state, JOURNAL_FORMAT_LINE,
+	    "w,device=gone a= 1\nw,device=1 a= 1\nw,device=1 a=1\n",
 	    "\nw,device=1 a= 1\nw,device=1 a=1\n");
 	check_cut(state, JOURNAL_FORMAT_JSON,
 	    "[{\"device\":\"gone\",\"readings\":[{\"t\":1}]},{\"device\":{\"id\":3},"
@@ -190,8 +191,9 @@ static void
 line_make(struct prng *prng, struct buf *body)
 {
 	static const char *const lines[] = {"", "# comment", "w,device=gone a=", "w a=1 5",
-		"w,device=kept,x=y a=1,b=2 9", "w,device=gone,x=y s=\"text\",b=2 9", "x,device=77 a=t",
-		"x,device=1 a=1i 7", "  w,device=a\\ b c=3", "w,device=kept a=99999999999999999i"};
+		"w,device=kept,x=y a=1,b=2 9", "w,device=gone,x=y s=\"text\",b=2 9",
+		"x,device=77 a=t", "x,device=1 a=1i 7",
+		"  w,device=a\\ b c=3", "w,device=kept a=99999999999999999i"};
 	buf_append_str(body, pick(prng, lines, ARRAY_COUNT(lines)));
 	buf_append_str(body, prng_below(prng, 20) ? "\n" : "\r\n");
 }

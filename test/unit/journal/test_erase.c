@@ -141,8 +141,8 @@ world_erase(struct world *world, struct journal_damage *ret_damage, unsigned *re
 	return r < 0 ? r : journal_wipe(world->journal, &damage);
 }
 
-/* Reads all: each record as it was or, where it may be, erased. How many are still as they were that
- * are to be erased. */
+/* Reads all: each record as it was or, where it may be, erased. How many that are to be erased are
+ * still as they were. */
 static size_t
 world_reads(struct world *world, struct journal_reader *reader)
 {

@@ -142,6 +142,24 @@ find_version_6(struct store *store)
 	assert_int_equal(count, 1);
 }
 
+static int
+must_be_failed(void *ctx, const struct store_tombstone *tombstone)
+{
+	assert_true(span_eq(tombstone->series_failure, SPAN("a part")));
+	assert_true(span_eq(tombstone->journal_failure, SPAN("a segment")));
+	return must_be_tombstone(ctx, tombstone);
+}
+
+static void
+find_version_7(struct store *store)
+{
+	unsigned count = 0;
+
+	find_version_1(store);
+	assert_int_equal(store_tombstones_load(store, must_be_failed, &count), 0);
+	assert_int_equal(count, 1);
+}
+
 static const struct {
 	const char *sql;
 	void (*find)(struct store *store);
@@ -179,6 +197,10 @@ static const struct {
 	 "INSERT INTO maker VALUES (-1, 7);", find_version_5},
 	{"INSERT INTO channel VALUES (70, 'acme', 'blog/7', '{}', 5, 6, 7, 8, 9, 1);",
 	 find_version_6},
+	{"INSERT INTO meta VALUES ('node', x'616263');"
+	 "INSERT INTO cursor VALUES ('series', 3, 77);"
+	 "INSERT INTO tombstone VALUES ('main', '12', 7, 8, 1, 2, 3, 'a part', 'a segment');",
+	 find_version_7},
 };
 
 static void

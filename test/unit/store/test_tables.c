@@ -221,6 +221,50 @@ end_tombstone(struct store_tx *tx, void *ctx)
 }
 
 static int
+fail_tombstone(struct store_tx *tx, void *ctx)
+{
+	const struct store_tombstone *one = ctx;
+	int error = store_tombstone_series_failed(tx, one->tenant, one->device, one->seq,
+	    SPAN("part 3"));
+
+	return error ? error : store_tombstone_journal_failed(tx, one->tenant, one->device,
+	    one->seq, SPAN("segment 4"));
+}
+
+static int
+see_failures(void *ctx, const struct store_tombstone *tombstone)
+{
+	const struct span *must = ctx;
+
+	assert_true(span_eq(tombstone->series_failure, must[0]));
+	assert_true(span_eq(tombstone->journal_failure, must[1]));
+	return 0;
+}
+
+static void
+a_failure_is_told_until_it_is_done(void **state)
+{
+	struct place *place = *state;
+	struct store *store = store_must_open(place->env, place->dir);
+	struct store_tombstone one = {.tenant = SPAN("main"), .device = SPAN("7/x"), .seq = 5};
+	struct span none[] = {SPAN(""), SPAN("")}, both[] = {SPAN("part 3"), SPAN("segment 4")};
+
+	assert_int_equal(run_one(store, put_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_failures, none), 0);
+	assert_int_equal(run_one(store, fail_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_failures, both), 0);
+	assert_int_equal(run_one(store, put_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_failures, none), 0);
+	assert_int_equal(run_one(store, fail_tombstone, &one), 0);
+	one.created_ms = 8;
+	assert_int_equal(run_one(store, end_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_failures, none), 0);
+	assert_int_equal(run_one(store, fail_tombstone, &one), 0);
+	assert_int_equal(store_tombstones_load(store, see_failures, none), 0);
+	store_close(store);
+}
+
+static int
 see_tombstone(void *ctx, const struct store_tombstone *tombstone)
 {
 	*(struct store_tombstone *)ctx = *tombstone;
@@ -461,6 +505,7 @@ main(void)
 		TEST(parts_load_in_order_with_all_fields),
 		TEST(what_is_rolled_up_is_remembered),
 		TEST(a_later_tombstone_takes_the_place_of_the_earlier),
+		TEST(a_failure_is_told_until_it_is_done),
 		TEST(part_id_is_taken_once),
 		TEST(key_is_read_back_with_the_id_and_version_it_got),
 		TEST(key_names_are_unique_within_a_tenant),
