@@ -32,6 +32,7 @@ question_destroy(void *ctx)
 	struct question *question = ctx;
 	for (size_t i = 0; i < question->ask.snapshot_count; i++)
 		series_snapshot_unref(question->ask.snapshots[i]);
+	pieces_destroy(question->pieces);
 	api_selector_finish(&question->selector);
 	free(question);
 }
@@ -170,10 +171,14 @@ question_asked(struct flow_ask *ask, int error)
 	struct stream_work work = question_work(question);
 	question->snapshots = ask->snapshots;
 	question->snapshot_count = ask->snapshot_count;
-	if (question->answered)
+	if (question->answered) {
 		stream_finish_now(stream, &work);
-	else
-		stream_submit(stream, &work);
+		return;
+	}
+	question->pieces = pieces_create(ask->snapshots, ask->snapshot_count);
+	if (question->pieces)
+		work.help = query_run_help;
+	stream_submit(stream, &work);
 }
 
 static void

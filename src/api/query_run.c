@@ -14,6 +14,7 @@
 struct writer {
 	const struct question *question;
 	struct stream *stream;
+	struct buf *sheet;       /* not NULL: what is made goes here, not to the stream */
 	struct buf out;          /* what is not rows; these are written where they are sent from */
 	bool any_series, any_row;
 	size_t columns;
@@ -37,13 +38,41 @@ row_bytes_max(const struct writer *writer)
 	return (writer->columns + 2) * (NUM_TEXT_BYTES_MAX + 3);
 }
 
-/* `out` joins what was sent. */
+static int
+writer_write(struct writer *writer, struct span bytes)
+{
+	return writer->sheet ? buf_append_span(writer->sheet, bytes) :
+			       stream_write(writer->stream, bytes);
+}
+
+/* Room for `bytes`; writer_advance says how many of them were written. */
+static int
+writer_reserve(struct writer *writer, size_t bytes, char **ret_at)
+{
+	if (!writer->sheet)
+		return stream_reserve(writer->stream, bytes, ret_at);
+	int error = buf_reserve(writer->sheet, bytes);
+	if (error == 0)
+		*ret_at = writer->sheet->ptr + writer->sheet->len;
+	return error;
+}
+
+static void
+writer_advance(struct writer *writer, size_t bytes)
+{
+	if (writer->sheet)
+		writer->sheet->len += bytes;
+	else
+		stream_advance(writer->stream, bytes);
+}
+
+/* `out` joins what was written. */
 static int
 writer_flush(struct writer *writer)
 {
 	if (!buf_ok(&writer->out))
 		return -ENOMEM;
-	int error = stream_write(writer->stream, buf_span(&writer->out));
+	int error = writer_write(writer, buf_span(&writer->out));
 	buf_clear(&writer->out);
 	return error;
 }
@@ -159,7 +188,7 @@ json_rows(void *ctx, const struct series_rows *rows)
 	while (done < rows->count) {
 		size_t count = MIN(rows->count - done, STREAM_RESERVE_MAX / row_max);
 		char *text;
-		int error = stream_reserve(writer->stream, count * row_max, &text);
+		int error = writer_reserve(writer, count * row_max, &text);
 		if (error)
 			return error;
 		size_t len = 0;
@@ -167,7 +196,7 @@ json_rows(void *ctx, const struct series_rows *rows)
 			len += json_row(writer, text + len, rows->times_ms[done],
 			    &rows->values[done * writer->columns],
 			    rows->empty && rows->empty[done]);
-		stream_advance(writer->stream, len);
+		writer_advance(writer, len);
 	}
 	return 0;
 }
@@ -177,14 +206,6 @@ json_series_end(void *ctx)
 {
 	struct writer *writer = ctx;
 	return buf_append_str(&writer->out, "]}");
-}
-
-static int
-writer_run(struct writer *writer, const struct series_query_sink *sink)
-{
-	const struct question *question = writer->question;
-	return series_query_run(&question->query, question->snapshots,
-	    question->snapshot_count, sink, writer);
 }
 
 static void
@@ -203,33 +224,6 @@ writer_finish(struct writer *writer)
 	buf_finish(&writer->out);
 	buf_finish(&writer->columns_text);
 	buf_finish(&writer->prefix);
-}
-
-int
-query_run_json(void *ctx, struct stream *stream)
-{
-	static const struct series_query_sink sink = {
-		.series_begin = json_series_begin,
-		.rows = json_rows,
-		.series_end = json_series_end,
-		.damage = writer_damage,
-	};
-	struct writer writer;
-	writer_init(&writer, ctx, stream);
-	json_columns(&writer);
-	buf_append_str(&writer.out, "{\"series\":[");
-	int error = writer_run(&writer, &sink);
-	buf_append_byte(&writer.out, ']');
-	if (writer.damaged) {
-		buf_append_str(&writer.out, ",\"warnings\":[\"");
-		damage_text(&writer, &writer.out);
-		buf_append_str(&writer.out, "\"]");
-	}
-	buf_append_byte(&writer.out, '}');
-	if (!error)
-		error = writer_flush(&writer);
-	writer_finish(&writer);
-	return error;
 }
 
 /* ── CSV ── */
@@ -347,12 +341,12 @@ csv_rows(void *ctx, const struct series_rows *rows)
 	struct writer *writer = ctx;
 	for (size_t i = 0; i < rows->count; i++) {
 		char *text;
-		int error = stream_write(writer->stream, buf_span(&writer->prefix));
+		int error = writer_write(writer, buf_span(&writer->prefix));
 		if (!error)
-			error = stream_reserve(writer->stream, row_bytes_max(writer), &text);
+			error = writer_reserve(writer, row_bytes_max(writer), &text);
 		if (error)
 			return error;
-		stream_advance(writer->stream, csv_row(writer, text, rows->times_ms[i],
+		writer_advance(writer, csv_row(writer, text, rows->times_ms[i],
 		    &rows->values[i * writer->columns], rows->empty && rows->empty[i]));
 	}
 	return 0;
@@ -365,28 +359,169 @@ csv_series_end(void *ctx)
 	return 0;
 }
 
+/* ── both ── */
+
+static const struct series_query_sink json_sink = {
+	.series_begin = json_series_begin,
+	.rows = json_rows,
+	.series_end = json_series_end,
+	.damage = writer_damage,
+};
+
+static const struct series_query_sink csv_sink = {
+	.series_begin = csv_series_begin,
+	.rows = csv_rows,
+	.series_end = csv_series_end,
+	.damage = writer_damage,
+};
+
+static const struct series_query_sink *
+writer_sink(const struct writer *writer)
+{
+	return writer->question->csv ? &csv_sink : &json_sink;
+}
+
+/* What all series need. */
+static int
+writer_prepare(struct writer *writer)
+{
+	const struct question *question = writer->question;
+	int error = 0;
+	if (!question->csv)
+		json_columns(writer);
+	for (size_t i = 0; i < question->snapshot_count && question->csv && !error; i++)
+		error = series_snapshot_keys(question->snapshots[i], names_series_begin, writer);
+	return error;
+}
+
+/* A piece's text, which begins without a comma. */
+static int
+piece_make(struct writer *writer, struct series_reading *reading, struct piece *piece)
+{
+	bool any = writer->any_series;
+	writer->any_series = false;
+	writer->sheet = &piece->text;
+	int error = series_reading_run(reading, piece->from, piece->to);
+	if (error == 0)
+		error = writer_flush(writer);
+	buf_clear(&writer->out);
+	writer->sheet = NULL;
+	writer->any_series = any;
+	return error;
+}
+
+static int
+piece_send(struct writer *writer, const struct piece *piece)
+{
+	int error = 0;
+	if (piece->text.len == 0)
+		return 0;
+	if (writer->any_series && !writer->question->csv)
+		error = stream_write(writer->stream, SPAN(","));
+	writer->any_series = true;
+	return error ? error : stream_write(writer->stream, buf_span(&piece->text));
+}
+
+static int
+writer_run_pieces(struct writer *writer, struct series_reading *reading)
+{
+	struct pieces *pieces = writer->question->pieces;
+	struct piece *piece = NULL;
+	enum pieces_step step;
+	int error = writer_flush(writer);
+	while (error == 0 && (step = pieces_next(pieces, &piece)) != PIECES_END) {
+		if (step == PIECES_AHEAD) {
+			error = piece_make(writer, reading, piece);
+			pieces_put(pieces, piece, error == 0);
+			if (error == -EMSGSIZE)
+				error = 0;
+			continue;
+		}
+		if (step == PIECES_SEND)
+			error = piece_send(writer, piece);
+		else
+			error = series_reading_run(reading, piece->from, piece->to);
+		if (error == 0)
+			error = writer_flush(writer);
+		pieces_sent(pieces);
+	}
+	pieces_end(pieces);
+	return error;
+}
+
+static int
+writer_run(struct writer *writer)
+{
+	const struct question *question = writer->question;
+	const struct series_query_sink *sink = writer_sink(writer);
+	if (!question->pieces)
+		return series_query_run(&question->query, question->snapshots,
+		    question->snapshot_count, sink, writer);
+	struct series_reading *reading;
+	int error = series_reading_create(&question->query, question->snapshots,
+	    question->snapshot_count, sink, writer, &reading);
+	if (error)
+		return error;
+	error = writer_run_pieces(writer, reading);
+	series_reading_destroy(reading);
+	return error;
+}
+
+/* What cannot be made ahead the one who sends makes, and tells of what is wrong with it. */
+void
+query_run_help(void *ctx)
+{
+	struct question *question = ctx;
+	struct series_reading *reading = NULL;
+	struct writer writer;
+	writer_init(&writer, question, NULL);
+	int error = writer_prepare(&writer);
+	if (error == 0)
+		error = series_reading_create(&question->query, question->snapshots,
+		    question->snapshot_count, writer_sink(&writer), &writer, &reading);
+	struct piece *piece;
+	while (error == 0 && !writer.damaged && (piece = pieces_help(question->pieces))) {
+		error = piece_make(&writer, reading, piece);
+		pieces_put(question->pieces, piece, error == 0 && !writer.damaged);
+	}
+	series_reading_destroy(reading);
+	writer_finish(&writer);
+}
+
+int
+query_run_json(void *ctx, struct stream *stream)
+{
+	struct writer writer;
+	writer_init(&writer, ctx, stream);
+	buf_append_str(&writer.out, "{\"series\":[");
+	int error = writer_prepare(&writer);
+	if (!error)
+		error = writer_run(&writer);
+	buf_append_byte(&writer.out, ']');
+	if (writer.damaged) {
+		buf_append_str(&writer.out, ",\"warnings\":[\"");
+		damage_text(&writer, &writer.out);
+		buf_append_str(&writer.out, "\"]");
+	}
+	buf_append_byte(&writer.out, '}');
+	if (!error)
+		error = writer_flush(&writer);
+	writer_finish(&writer);
+	return error;
+}
+
 int
 query_run_csv(void *ctx, struct stream *stream)
 {
-	static const struct series_query_sink sink = {
-		.series_begin = csv_series_begin,
-		.rows = csv_rows,
-		.series_end = csv_series_end,
-		.damage = writer_damage,
-	};
-	const struct question *question = ctx;
 	struct writer writer;
-	int error = 0;
-	writer_init(&writer, question, stream);
-	for (size_t i = 0; i < question->snapshot_count && !error; i++)
-		error = series_snapshot_keys(question->snapshots[i], names_series_begin,
-		    &writer);
+	writer_init(&writer, ctx, stream);
+	int error = writer_prepare(&writer);
 	if (!error) {
 		csv_head(&writer);
 		error = writer_flush(&writer);
 	}
 	if (!error)
-		error = writer_run(&writer, &sink);
+		error = writer_run(&writer);
 	if (writer.damaged) {
 		buf_append_str(&writer.out, "# ");
 		damage_text(&writer, &writer.out);

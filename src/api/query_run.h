@@ -7,6 +7,7 @@
 
 #include "api_priv.h"
 #include "query.h"
+#include "pieces.h"
 #include "stream.h"
 
 struct question {
@@ -16,6 +17,7 @@ struct question {
 	struct flow_ask ask;
 	struct series_snapshot *const *snapshots; /* what is answered from */
 	size_t snapshot_count;
+	struct pieces *pieces; /* NULL: it is made in one */
 	bool csv;
 	bool answered;        /* on the owner's loop; what is left is to send it */
 };
@@ -23,6 +25,9 @@ struct question {
 /* stream_work.run: ctx is the question. */
 int query_run_json(void *ctx, struct stream *stream);
 int query_run_csv(void *ctx, struct stream *stream);
+
+/* stream_work.help of both, where there are pieces. */
+void query_run_help(void *ctx);
 
 /* "avg" … "p99"; the words stand in the order of enum series_agg. */
 extern const char *const query_agg_words[SERIES_AGG_COUNT];

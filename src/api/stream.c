@@ -31,8 +31,10 @@ struct stream {
 	struct stream_work work;
 	struct mailbox *box;
 	struct workers *queries;
-	struct job job;
+	struct job job, help_job;
 	bool submitted;
+	bool helping;                    /* help_job is not back */
+	bool released;                   /* nobody needs it but the helper */
 	bool now;                        /* run() may not wait, and fills one block */
 	bool begun;                      /* the head of the answer left */
 	bool worker_ended;               /* the last block arrived, or there is no worker */
@@ -71,6 +73,24 @@ stream_destroy(struct stream *stream)
 	pthread_mutex_destroy(&stream->lock);
 	pthread_cond_destroy(&stream->room);
 	free(stream);
+}
+
+/* Nothing is to be sent any more. */
+static void
+stream_release(struct stream *stream)
+{
+	stream->released = true;
+	if (!stream->helping)
+		stream_destroy(stream);
+}
+
+/* What was run has ended. */
+static void
+stream_end_work(struct stream *stream)
+{
+	stream->worker_ended = true;
+	if (!stream->helping && stream->work.done)
+		stream->work.done(stream->work.ctx);
 }
 
 static void
@@ -126,7 +146,7 @@ stream_whole(struct stream *stream)
 	else
 		session_answer(request, 200, stream->work.content_type,
 		    span_of(block->bytes, block->len));
-	stream_destroy(stream);
+	stream_release(stream);
 }
 
 static void
@@ -137,7 +157,7 @@ stream_finish(struct stream *stream, int error)
 		session_answer_abort(request);
 	else
 		session_answer_end(request);
-	stream_destroy(stream);
+	stream_release(stream);
 }
 
 /* Writes what the session takes. Ends the answer after the last block. */
@@ -175,15 +195,12 @@ block_deliver(struct mail *mail)
 	block->next = NULL;
 	*stream->tail = block;
 	stream->tail = &block->next;
-	if (block->last) {
-		stream->worker_ended = true;
-		if (stream->work.done)
-			stream->work.done(stream->work.ctx);
-	}
+	if (block->last)
+		stream_end_work(stream);
 	if (stream->request)
 		stream_pump(stream);
 	else if (stream->worker_ended)
-		stream_destroy(stream);
+		stream_release(stream);
 	else
 		block_pop(stream);
 }
@@ -315,13 +332,31 @@ stream_ran(struct mail *mail)
 		block_deliver(&last->mail);
 		return;
 	}
-	if (stream->work.done)
-		stream->work.done(stream->work.ctx);
+	stream_end_work(stream);
 	if (stream->request && stream->begun)
 		session_answer_abort(stream_detach(stream));
 	else if (stream->request)
 		stream_problem(stream_detach(stream), -ENOMEM);
-	stream_destroy(stream);
+	stream_release(stream);
+}
+
+static void
+stream_help(struct job *job)
+{
+	struct stream *stream = CONTAINER_OF(job, struct stream, help_job);
+	stream->work.help(stream->work.ctx);
+}
+
+static void
+stream_helped(struct mail *mail)
+{
+	struct job *job = CONTAINER_OF(mail, struct job, mail);
+	struct stream *stream = CONTAINER_OF(job, struct stream, help_job);
+	stream->helping = false;
+	if (stream->worker_ended)
+		stream_end_work(stream);
+	if (stream->released)
+		stream_destroy(stream);
 }
 
 /* ── the loop's side ── */
@@ -352,6 +387,12 @@ stream_submit(struct stream *stream, const struct stream_work *work)
 		stream->job.run = stream_run;
 		stream->job.mail.deliver = stream_ran;
 		error = workers_submit(stream->queries, &stream->job);
+	}
+	if (!error && work->help) {
+		stream->help_job.reply_to = stream->box;
+		stream->help_job.run = stream_help;
+		stream->help_job.mail.deliver = stream_helped;
+		stream->helping = workers_submit(stream->queries, &stream->help_job) == 0;
 	}
 	if (!error)
 		return;
@@ -403,5 +444,5 @@ stream_gone(struct session_request *request, bool broken)
 	pthread_cond_signal(&stream->room);
 	pthread_mutex_unlock(&stream->lock);
 	if (stream->worker_ended)
-		stream_destroy(stream);
+		stream_release(stream);
 }

@@ -15,7 +15,10 @@ struct stream_work {
 	 * first block left, the answer is a problem (-EIO 500, -ENOMEM 503); later the body is
 	 * cut off. */
 	int (*run)(void *ctx, struct stream *stream);
-	/* On the loop, once, after run() or when it will never run. */
+	/* NULL, or what a second worker can do for run(): it comes before it, beside it, after it
+	 * has returned, or not at all, and must not wait. */
+	void (*help)(void *ctx);
+	/* On the loop, once, after both or when they will never run. */
 	void (*done)(void *ctx);
 	void *ctx;
 	const char *content_type;

@@ -19,30 +19,31 @@
 
 /* A snapshot on its way. */
 struct query_source {
-	struct query_run *run;
+	struct series_reading *run;
 	struct series_snapshot *snapshot;
 	struct stream *stream;
 	struct query_plan *plan; /* NULL: only points answer */
 	size_t at; /* series */
 };
 
-struct query_run {
+struct series_reading {
+	struct series_query query; /* its times within bounds */
 	struct query_out out;
 	struct query_agg *agg; /* NULL: raw */
 	struct query_source *sources;
-	size_t *heap;          /* sources by the key they are at */
+	size_t *heap;          /* those not at their end, by the key they are at */
 	size_t count, live;
 };
 
 static struct span
-query_key(const struct query_run *run, size_t place)
+query_key(const struct series_reading *run, size_t place)
 {
 	const struct query_source *source = &run->sources[run->heap[place]];
 	return source->snapshot->series[source->at].key;
 }
 
 static void
-query_sift(struct query_run *run, size_t place)
+query_sift(struct series_reading *run, size_t place)
 {
 	for (;;) {
 		size_t least = place, child = 2 * place + 1;
@@ -75,7 +76,7 @@ query_out_rows(struct query_out *out, const struct series_rows *rows)
 static void
 query_damage(void *ctx, const struct series_damage *damage)
 {
-	struct query_run *run = ctx;
+	struct series_reading *run = ctx;
 	if (run->out.sink->damage)
 		run->out.sink->damage(run->out.ctx, damage);
 }
@@ -83,14 +84,14 @@ query_damage(void *ctx, const struct series_damage *damage)
 static bool
 query_take(void *ctx, const struct part_entry *entry)
 {
-	struct query_run *run = ctx;
+	struct series_reading *run = ctx;
 	return run->agg && query_agg_takes(run->agg, entry);
 }
 
 /* ── one series ── */
 
 static int
-query_raw_piece(struct query_run *run, const struct stream_piece *piece, uint64_t *told)
+query_raw_piece(struct series_reading *run, const struct stream_piece *piece, uint64_t *told)
 {
 	uint64_t limit = run->out.query->limit;
 	struct series_rows rows = {piece->count, piece->times_ms, piece->values, NULL};
@@ -101,7 +102,7 @@ query_raw_piece(struct query_run *run, const struct stream_piece *piece, uint64_
 }
 
 static bool
-query_full(const struct query_run *run, uint64_t told)
+query_full(const struct series_reading *run, uint64_t told)
 {
 	uint64_t limit = run->out.query->limit;
 	return limit && (run->agg ? query_agg_full(run->agg) : told == limit);
@@ -109,7 +110,7 @@ query_full(const struct query_run *run, uint64_t told)
 
 /* The points of the series in the range that the stream was set to. */
 static int
-query_points(struct query_run *run, struct query_source *source)
+query_points(struct series_reading *run, struct query_source *source)
 {
 	const struct series_snapshot *snapshot = source->snapshot;
 	const struct snapshot_series *series = &snapshot->series[source->at];
@@ -158,7 +159,7 @@ query_plan_damage(void *ctx, const struct series_damage *damage)
 }
 
 static int
-query_series(struct query_run *run, struct query_source *source)
+query_series(struct series_reading *run, struct query_source *source)
 {
 	const struct snapshot_series *series = &source->snapshot->series[source->at];
 	run->out.key = series->key;
@@ -187,7 +188,7 @@ query_cell_ms(struct series_snapshot *const *snapshots, size_t count)
 }
 
 static int
-query_open_source(struct query_run *run, struct query_source *source)
+query_open_source(struct series_reading *run, struct query_source *source)
 {
 	const struct series_query *query = run->out.query;
 	const struct series_snapshot *snapshot = source->snapshot;
@@ -234,7 +235,7 @@ query_is_small(const struct series_query *query, struct series_snapshot *const *
 }
 
 static int
-query_open(struct query_run *run, struct series_snapshot *const *snapshots, size_t count)
+query_open(struct series_reading *run, struct series_snapshot *const *snapshots, size_t count)
 {
 	const struct series_query *query = run->out.query;
 	run->sources = calloc(MAX(count, 1), sizeof(*run->sources));
@@ -248,11 +249,85 @@ query_open(struct query_run *run, struct series_snapshot *const *snapshots, size
 		run->sources[i].snapshot = snapshots[i];
 		run->count++;
 		error = query_open_source(run, &run->sources[i]);
-		if (error == 0 && run->sources[i].stream)
+	}
+	return error;
+}
+
+int
+series_reading_create(const struct series_query *query, struct series_snapshot *const *snapshots,
+    size_t count, const struct series_query_sink *sink, void *ctx,
+    struct series_reading **ret_reading)
+{
+	if (query->at_once && !query_is_small(query, snapshots, count))
+		return -EAGAIN;
+	struct series_reading *run = calloc(1, sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	run->query = *query;
+	run->query.from_ms = MAX(query->from_ms, -SERIES_TIME_MS_MAX);
+	run->query.to_ms = MIN(query->to_ms, SERIES_TIME_MS_MAX + 1);
+	run->query.step_ms = MIN(query->step_ms, SERIES_TIME_MS_MAX);
+	run->out = (struct query_out){.query = &run->query, .sink = sink, .ctx = ctx};
+	int error = query_open(run, snapshots, count);
+	if (error) {
+		series_reading_destroy(run);
+		return error;
+	}
+	*ret_reading = run;
+	return 0;
+}
+
+void
+series_reading_destroy(struct series_reading *run)
+{
+	if (!run)
+		return;
+	for (size_t i = 0; i < run->count; i++) {
+		stream_destroy(run->sources[i].stream);
+		query_plan_destroy(run->sources[i].plan);
+	}
+	query_agg_destroy(run->agg);
+	free(run->sources);
+	free(run->heap);
+	free(run);
+}
+
+/* Every source to its first series that is not below `from`; into the heap, if it has one. */
+static void
+query_go_to(struct series_reading *run, struct span from)
+{
+	run->live = 0;
+	for (size_t i = 0; i < run->count; i++) {
+		struct query_source *source = &run->sources[i];
+		const struct series_snapshot *snapshot = source->snapshot;
+		size_t high = snapshot->count;
+		source->at = 0;
+		while (source->at < high) {
+			size_t mid = (source->at + high) / 2;
+			if (span_cmp(snapshot->series[mid].key, from) < 0)
+				source->at = mid + 1;
+			else
+				high = mid;
+		}
+		if (source->stream && source->at < snapshot->count)
 			run->heap[run->live++] = i;
 	}
 	for (size_t i = run->live; i-- > 0;)
 		query_sift(run, i);
+}
+
+int
+series_reading_run(struct series_reading *run, struct span from, struct span to)
+{
+	int error = 0;
+	query_go_to(run, from);
+	while (error == 0 && run->live && (!to.len || span_cmp(query_key(run, 0), to) < 0)) {
+		struct query_source *source = &run->sources[run->heap[0]];
+		error = query_series(run, source);
+		if (++source->at == source->snapshot->count)
+			run->heap[0] = run->heap[--run->live];
+		query_sift(run, 0);
+	}
 	return error;
 }
 
@@ -260,27 +335,34 @@ int
 series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
     size_t count, const struct series_query_sink *sink, void *ctx)
 {
-	struct series_query bounded = *query;
-	bounded.from_ms = MAX(query->from_ms, -SERIES_TIME_MS_MAX);
-	bounded.to_ms = MIN(query->to_ms, SERIES_TIME_MS_MAX + 1);
-	bounded.step_ms = MIN(query->step_ms, SERIES_TIME_MS_MAX);
-	struct query_run run = {.out = {.query = &bounded, .sink = sink, .ctx = ctx}};
-	if (query->at_once && !query_is_small(query, snapshots, count))
-		return -EAGAIN;
-	int error = query_open(&run, snapshots, count);
-	while (error == 0 && run.live) {
-		struct query_source *source = &run.sources[run.heap[0]];
-		error = query_series(&run, source);
-		if (++source->at == source->snapshot->count)
-			run.heap[0] = run.heap[--run.live];
-		query_sift(&run, 0);
-	}
-	for (size_t i = 0; i < run.count; i++) {
-		stream_destroy(run.sources[i].stream);
-		query_plan_destroy(run.sources[i].plan);
-	}
-	query_agg_destroy(run.agg);
-	free(run.sources);
-	free(run.heap);
+	struct series_reading *run;
+	int error = series_reading_create(query, snapshots, count, sink, ctx, &run);
+	if (error)
+		return error;
+	error = series_reading_run(run, SPAN(""), SPAN(""));
+	series_reading_destroy(run);
 	return error;
+}
+
+size_t
+series_snapshots_cut(struct series_snapshot *const *snapshots, size_t count, struct span *ret_keys,
+    size_t max)
+{
+	const struct series_snapshot *largest = NULL;
+	for (size_t i = 0; i < count; i++)
+		if (!largest || snapshots[i]->count > largest->count)
+			largest = snapshots[i];
+	size_t cuts = largest ? MIN(max, largest->count) : 0;
+	for (size_t i = 0; i < cuts; i++)
+		ret_keys[i] = largest->series[(i + 1) * largest->count / (cuts + 1)].key;
+	return cuts;
+}
+
+size_t
+series_snapshots_count(struct series_snapshot *const *snapshots, size_t count)
+{
+	size_t series = 0;
+	for (size_t i = 0; i < count; i++)
+		series += snapshots[i]->count;
+	return series;
 }

@@ -62,4 +62,23 @@ struct series_query_sink {
 int series_query_run(const struct series_query *query, struct series_snapshot *const *snapshots,
     size_t count, const struct series_query_sink *sink, void *ctx);
 
+/* ── the same in pieces, which several threads may share: each reads for itself ── */
+
+struct series_reading;
+/* The snapshots must stay while it lives. 0, -ENOMEM, -EAGAIN. */
+int series_reading_create(const struct series_query *query,
+    struct series_snapshot *const *snapshots, size_t count, const struct series_query_sink *sink,
+    void *ctx, struct series_reading **ret_reading);
+void series_reading_destroy(struct series_reading *reading); /* NULL ok */
+
+/* The series with keys from `from` to before `to` (empty: all that follow); best ascending from
+ * call to call. As series_query_run; what a sink function stopped may be run again. */
+int series_reading_run(struct series_reading *reading, struct span from, struct span to);
+
+/* Keys that cut the series of snapshots into pieces of about the same number: ascending, how many
+ * there are, at most `max`. They live as long as the snapshots. */
+size_t series_snapshots_cut(struct series_snapshot *const *snapshots, size_t count,
+    struct span *ret_keys, size_t max);
+size_t series_snapshots_count(struct series_snapshot *const *snapshots, size_t count); /* series */
+
 #endif

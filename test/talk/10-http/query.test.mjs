@@ -122,6 +122,43 @@ test('an answer is the same however often and wherever it is asked', async (t) =
   }
 });
 
+// Many series are read by two workers; long answers go out in pieces as they are made.
+test('many series come in order, few points or many', async (t) => {
+  const many = await serve(t);
+  const devices = Array.from({ length: 200 }, (_, i) => `${1000 + i}`);
+  const fill = async (metric, count) => {
+    for (let i = 0; i < devices.length; i += 20) {
+      const lines = devices.slice(i, i + 20).flatMap((device) => Array.from({ length: count },
+        (_, k) => `${metric},device=${device} v=${Number(device) % 100}.${k % 10} ${t0 + k * 1000}`));
+      assert.equal((await many.post('/write?precision=ms', lines.join('\n'))).status, 204);
+    }
+  };
+  await fill('few', 30);
+  await fill('much', 1500);
+  const value = (device, k) => Number(`${Number(device) % 100}.${k % 10}`);
+  for (let i = 0; i < 3; i++) {
+    for (const [metric, count] of [['few', 30], ['much', 1500]]) {
+      const query = `/api/v1/query?metric=${metric}.v&from=${t0}&to=${t0 + 2_000_000}`;
+      const { series } = (await many.get(query)).json();
+      assert.deepEqual(series.map((s) => s.tags.device), devices);
+      for (const { tags, points } of series) {
+        assert.equal(points.length, count);
+        for (const [k, [time, number]] of points.entries())
+          assert.ok(time === t0 + k * 1000 && number === value(tags.device, k), tags.device);
+      }
+      const { text } = await many.get(`${query}&step=1h&agg=count,max`,
+        { headers: { accept: 'text/csv' } });
+      const hour = t0 - (t0 % 3_600_000);
+      assert.equal(text, `metric,device,time,count,max\n${devices.map((device) =>
+        `${metric}.v,${device},${hour},${count},${value(device, 9)}\n`).join('')}`);
+    }
+    if (i === 1) {
+      await many.stop();
+      await many.again();
+    }
+  }
+});
+
 test('times: RFC 3339 and relative', async () => {
   const text = new Date(t0).toISOString();
   const { series } = (await get(`metric=room.v&device=5&from=${text}&to=${t0 + 1000}`)).json();

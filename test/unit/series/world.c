@@ -479,6 +479,25 @@ reader_damage(void *ctx, const struct series_damage *damage)
 }
 
 static int
+world_run_pieces(struct world *world, const struct series_query *query,
+    struct series_snapshot *snapshot, const struct series_query_sink *sink,
+    struct world_reader *reader)
+{
+	struct span keys[WORLD_SERIES + 1] = {{0}}, from = SPAN("");
+	struct series_reading *reading;
+	size_t cuts = series_snapshots_cut(&snapshot, 1, keys, world_draw(world, WORLD_SERIES + 1));
+	int error = series_reading_create(query, &snapshot, 1, sink, reader, &reading);
+	if (error)
+		return error;
+	for (size_t i = 0; i <= cuts && error == 0; i++) {
+		error = series_reading_run(reading, from, i < cuts ? keys[i] : SPAN(""));
+		from = i < cuts ? keys[i] : from;
+	}
+	series_reading_destroy(reading);
+	return error;
+}
+
+static int
 world_run(struct world *world, struct world_reader *reader, const struct series_query *query)
 {
 	struct series_query_sink sink = {
@@ -495,7 +514,10 @@ world_run(struct world *world, struct world_reader *reader, const struct series_
 		return error;
 	reader->world = world;
 	reader->query = query;
-	error = series_query_run(query, &snapshot, 1, &sink, reader);
+	if (world_draw(world, 2))
+		error = series_query_run(query, &snapshot, 1, &sink, reader);
+	else
+		error = world_run_pieces(world, query, snapshot, &sink, reader);
 	series_snapshot_unref(snapshot);
 	return error;
 }
