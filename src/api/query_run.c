@@ -480,7 +480,8 @@ query_run_help(void *ctx)
 		error = series_reading_create(&question->query, question->snapshots,
 		    question->snapshot_count, writer_sink(&writer), &writer, &reading);
 	struct piece *piece;
-	while (error == 0 && !writer.damaged && (piece = pieces_help(question->pieces))) {
+	while (error == 0 && !writer.damaged && !stream_others_wait(question->stream) &&
+	    (piece = pieces_help(question->pieces))) {
 		error = piece_make(&writer, reading, piece);
 		pieces_put(question->pieces, piece, error == 0 && !writer.damaged);
 	}

@@ -347,6 +347,12 @@ stream_help(struct job *job)
 	stream->work.help(stream->work.ctx);
 }
 
+bool
+stream_others_wait(struct stream *stream)
+{
+	return workers_waiting(stream->queries) > 0;
+}
+
 static void
 stream_helped(struct mail *mail)
 {

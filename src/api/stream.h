@@ -49,6 +49,9 @@ int stream_write(struct stream *stream, struct span bytes);
 int stream_reserve(struct stream *stream, size_t bytes, char **ret_at);
 void stream_advance(struct stream *stream, size_t bytes);
 
+/* Within help(): whether others wait for a worker. */
+bool stream_others_wait(struct stream *stream);
+
 /* Members of the operations of routes that use streams. */
 void stream_writable(struct session_request *request);
 void stream_gone(struct session_request *request, bool broken);

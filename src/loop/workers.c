@@ -114,6 +114,15 @@ submit(struct workers *workers, struct job *job, size_t count_max)
 	return error;
 }
 
+size_t
+workers_waiting(struct workers *workers)
+{
+	check(pthread_mutex_lock(&workers->mutex) == 0);
+	size_t count = workers->count;
+	check(pthread_mutex_unlock(&workers->mutex) == 0);
+	return count;
+}
+
 int
 workers_submit(struct workers *workers, struct job *job)
 {

@@ -26,6 +26,9 @@ int workers_create(unsigned threads, size_t jobs_max, struct workers **ret_worke
 /* Runs what is queued, then joins the threads. NULL allowed. */
 void workers_destroy(struct workers *workers);
 
+/* Jobs that no thread has taken yet; any thread. */
+size_t workers_waiting(struct workers *workers);
+
 /* Any thread. 0 or -EAGAIN when the queue is full. `job` is the pool's until it is delivered. */
 int workers_submit(struct workers *workers, struct job *job);
 

@@ -186,14 +186,19 @@ cell_rollup(struct cell_fold *fold, const struct rollup *rollup, int64_t span_ms
 		fold->hour_sum += more->sum;
 }
 
+void
+cell_alone(struct series_cell *cell)
+{
+	/* -0 + 0 is 0; and the sign of a NaN that ∞ - ∞ makes is nobody's. */
+	cell->min += 0.0;
+	cell->max += 0.0;
+	cell->sum = isnan(cell->sum) ? NAN : cell->sum + 0.0;
+}
+
 const struct series_cell *
 cell_end(struct cell_fold *fold)
 {
 	cell_close_day(fold);
-	/* -0 + 0 is 0; and the sign of a NaN that ∞ - ∞ makes is nobody's. */
-	fold->cell.min += 0.0;
-	fold->cell.max += 0.0;
-	if (isnan(fold->cell.sum))
-		fold->cell.sum = NAN;
+	cell_alone(&fold->cell);
 	return &fold->cell;
 }

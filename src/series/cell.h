@@ -48,6 +48,9 @@ void cell_points(struct cell_fold *fold, const int64_t *times_ms, const double *
 /* All points of the span of a roll-up at once. */
 void cell_rollup(struct cell_fold *fold, const struct rollup *rollup, int64_t span_ms);
 
+/* A roll-up's cell as one that cell_rollup alone has made would end. */
+void cell_alone(struct series_cell *cell);
+
 /* Ends it: the cell with its whole sum, valid until the next call. */
 const struct series_cell *cell_end(struct cell_fold *fold);
 

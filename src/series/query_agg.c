@@ -262,22 +262,28 @@ agg_fill(struct query_agg *agg, int64_t until_ms)
 	return 0;
 }
 
+/* The row of a bucket that is whole, behind those that are filled. */
+static int
+agg_add_bucket(struct query_agg *agg, int64_t start_ms, const struct series_cell *bucket)
+{
+	int error = agg_fill(agg, start_ms);
+	if (error || query_agg_full(agg))
+		return error;
+	double *values = &agg->values[agg->rows * agg->column_count];
+	for (size_t i = 0; i < agg->column_count; i++)
+		agg->before[i] = values[i] = agg_value(agg, bucket, agg->columns[i]);
+	agg->has_before = true;
+	agg->rank_count = 0;
+	return agg_add_row(agg, start_ms, false);
+}
+
 static int
 agg_close(struct query_agg *agg)
 {
 	if (!agg->open)
 		return 0;
 	agg->open = false;
-	int error = agg_fill(agg, agg->start_ms);
-	if (error || query_agg_full(agg))
-		return error;
-	const struct series_cell *bucket = cell_end(&agg->bucket);
-	double *values = &agg->values[agg->rows * agg->column_count];
-	for (size_t i = 0; i < agg->column_count; i++)
-		agg->before[i] = values[i] = agg_value(agg, bucket, agg->columns[i]);
-	agg->has_before = true;
-	agg->rank_count = 0;
-	return agg_add_row(agg, agg->start_ms, false);
+	return agg_add_bucket(agg, agg->start_ms, cell_end(&agg->bucket));
 }
 
 /* The bucket that begins at start_ms is open from here on. */
@@ -347,10 +353,26 @@ query_agg_takes_rollups(const struct query_agg *agg, int64_t span_ms)
 	return !agg->ranked && agg->out->query->step_ms % span_ms == 0;
 }
 
+/* Roll-ups that are a bucket each. */
+static int
+agg_add_rollups(struct query_agg *agg, const struct rollup *rollups, size_t count)
+{
+	int error = agg_close(agg);
+	agg->any = true;
+	for (size_t i = 0; i < count && error == 0 && !query_agg_full(agg); i++) {
+		struct series_cell cell = rollups[i].cell;
+		cell_alone(&cell);
+		error = agg_add_bucket(agg, rollups[i].start_ms, &cell);
+	}
+	return error;
+}
+
 int
 query_agg_rollups(struct query_agg *agg, const struct rollup *rollups, size_t count,
     int64_t span_ms)
 {
+	if (span_ms && span_ms == agg->out->query->step_ms)
+		return agg_add_rollups(agg, rollups, count);
 	for (size_t i = 0; i < count && !query_agg_full(agg); i++) {
 		int error = agg_enter(agg, agg_start_of(agg, rollups[i].start_ms));
 		if (error)

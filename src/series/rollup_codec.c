@@ -197,6 +197,7 @@ struct rollup_in {
 	struct bits_in in;
 	size_t count;
 	int64_t work[ROLLUP_CHUNK_MAX];
+	int64_t columns[COLS][ROLLUP_CHUNK_MAX];
 };
 
 static int
@@ -241,53 +242,71 @@ rollup_get_counts(struct rollup_in *read, bool nans, struct rollup *ret)
 	return error;
 }
 
-/* The columns, each written as differences, to the integers that they were. */
+/* The columns, each as differences; rollup_undo makes what they were. */
 static int
-rollup_get_columns(struct rollup_in *read, bool decimal, const struct rollup *rollups,
-    struct rollup_ints *ints)
+rollup_get_columns(struct rollup_in *read, bool decimal)
 {
-	for (unsigned column = 0; column < COLS; column++) {
-		if (column == COL_REST && !decimal)
-			break;
-		int error = codec_ints_decode(&read->in, read->work, read->count);
-		if (error)
-			return error;
-		for (size_t i = 0; i < read->count; i++)
-			ints[i].of[column] = read->work[i];
-	}
+	int error = 0;
+	for (unsigned column = 0; column < COLS && error == 0; column++)
+		if (column != COL_REST || decimal)
+			error = codec_ints_decode(&read->in, read->columns[column], read->count);
+	return error;
+}
+
+/* The integers of one roll-up; `last` and `sum` are those of the one before. */
+static inline void
+rollup_undo(const struct rollup_in *read, size_t i, bool decimal, int64_t last, int64_t sum,
+    int64_t *ret)
+{
+	ret[COL_FIRST] = bits_add(read->columns[COL_FIRST][i], last);
+	ret[COL_LAST] = bits_add(read->columns[COL_LAST][i], ret[COL_FIRST]);
+	int64_t low = decimal ? MIN(ret[COL_FIRST], ret[COL_LAST]) : ret[COL_FIRST];
+	int64_t high = decimal ? MAX(ret[COL_FIRST], ret[COL_LAST]) : ret[COL_FIRST];
+	ret[COL_MIN] = bits_add(read->columns[COL_MIN][i], low);
+	ret[COL_MAX] = bits_add(read->columns[COL_MAX][i], high);
+	ret[COL_SUM] = bits_add(read->columns[COL_SUM][i], decimal ? 0 : sum);
+	ret[COL_REST] = decimal ? read->columns[COL_REST][i] : 0;
+}
+
+static int
+rollup_from_decimals(const struct rollup_in *read, double power, struct rollup *ret)
+{
+	const int64_t limit = INT64_C(1) << 60;
+	int64_t of[COLS], last = 0;
 	for (size_t i = 0; i < read->count; i++) {
-		int64_t *of = ints[i].of;
-		const int64_t *before = i ? ints[i - 1].of : NULL;
-		of[COL_FIRST] = bits_add(of[COL_FIRST], before ? before[COL_LAST] : 0);
-		of[COL_LAST] = bits_add(of[COL_LAST], of[COL_FIRST]);
-		int64_t low = decimal ? MIN(of[COL_FIRST], of[COL_LAST]) : of[COL_FIRST];
-		int64_t high = decimal ? MAX(of[COL_FIRST], of[COL_LAST]) : of[COL_FIRST];
-		of[COL_MIN] = bits_add(of[COL_MIN], low);
-		of[COL_MAX] = bits_add(of[COL_MAX], high);
-		if (decimal) {
-			int64_t limit = INT64_C(1) << 60;
-			for (unsigned k = COL_FIRST; k <= COL_MAX; k++)
-				if (of[k] > limit || of[k] < -limit)
-					return -EBADMSG;
-			of[COL_SUM] = bits_add(of[COL_SUM],
-			    rollup_predict(rollups[i].cell.count, of));
-		} else {
-			of[COL_SUM] = bits_add(of[COL_SUM], before ? before[COL_SUM] : 0);
-		}
+		struct series_cell *cell = &ret[i].cell;
+		rollup_undo(read, i, true, last, 0, of);
+		for (unsigned k = COL_FIRST; k <= COL_MAX; k++)
+			if (of[k] > limit || of[k] < -limit)
+				return -EBADMSG;
+		of[COL_SUM] = bits_add(of[COL_SUM], rollup_predict(cell->count, of));
+		cell->first = (double)of[COL_FIRST] / power;
+		cell->last = (double)of[COL_LAST] / power;
+		cell->min = (double)of[COL_MIN] / power;
+		cell->max = (double)of[COL_MAX] / power;
+		double sum = (double)of[COL_SUM] / power;
+		cell->sum = bits_to_double((uint64_t)bits_add((int64_t)bits_of_double(sum),
+		    of[COL_REST]));
+		last = of[COL_LAST];
 	}
 	return 0;
 }
 
 static void
-rollup_from_ints(const int64_t *of, unsigned exponent, struct series_cell *ret)
+rollup_from_bits(const struct rollup_in *read, struct rollup *ret)
 {
-	double *numbers[] = {&ret->first, &ret->last, &ret->min, &ret->max, &ret->sum};
-	for (size_t k = 0; k < ARRAY_COUNT(numbers); k++)
-		*numbers[k] = exponent ? (double)of[k] / codec_power(exponent - 1) :
-					 bits_to_double((uint64_t)of[k]);
-	if (exponent)
-		ret->sum = bits_to_double((uint64_t)bits_add(
-		    (int64_t)bits_of_double(ret->sum), of[COL_REST]));
+	int64_t of[COLS], last = 0, sum = 0;
+	for (size_t i = 0; i < read->count; i++) {
+		struct series_cell *cell = &ret[i].cell;
+		rollup_undo(read, i, false, last, sum, of);
+		cell->first = bits_to_double((uint64_t)of[COL_FIRST]);
+		cell->last = bits_to_double((uint64_t)of[COL_LAST]);
+		cell->min = bits_to_double((uint64_t)of[COL_MIN]);
+		cell->max = bits_to_double((uint64_t)of[COL_MAX]);
+		cell->sum = bits_to_double((uint64_t)of[COL_SUM]);
+		last = of[COL_LAST];
+		sum = of[COL_SUM];
+	}
 }
 
 int
@@ -295,7 +314,6 @@ rollup_decode(enum rollup_kind kind, int32_t file_day, struct span chunk,
     struct rollup *ret_rollups)
 {
 	struct rollup_in read;
-	struct rollup_ints ints[ROLLUP_CHUNK_MAX];
 	uint8_t head[6], form;
 	uint64_t count;
 	read.in = bits_in_of(chunk);
@@ -318,10 +336,12 @@ rollup_decode(enum rollup_kind kind, int32_t file_day, struct span chunk,
 		return -EPROTO;
 	error = rollup_get_counts(&read, form & ROLLUP_NANS, ret_rollups);
 	if (error == 0)
-		error = rollup_get_columns(&read, exponent, ret_rollups, ints);
+		error = rollup_get_columns(&read, exponent);
 	if (error == 0 && read.in.at != read.in.end)
 		error = -EBADMSG;
-	for (size_t i = 0; i < count && error == 0; i++)
-		rollup_from_ints(ints[i].of, exponent, &ret_rollups[i].cell);
+	if (error == 0 && exponent)
+		error = rollup_from_decimals(&read, codec_power(exponent - 1), ret_rollups);
+	else if (error == 0)
+		rollup_from_bits(&read, ret_rollups);
 	return error ? error : (int)count;
 }
