@@ -106,8 +106,8 @@ const struct settings_entry settings_table[] = {
     S("series.head_age_s_max", series.head_age_ms_max, 1000, 24 * HOURS, "600s", RESTART,
 	"Points older than this become part files; a restart replays no more than that."),
     BYTES(series.replay_bytes_max, 0, EIB, "256MiB", RESTART,
-	"After so many bytes of bodies a partition's points become part files, too, however few they"
-	" are: a restart replays about that much; 0: any."),
+	"After so many bytes of bodies a partition's points become part files, too, however few"
+	" they are: a restart replays about that much; 0: any."),
     INT(series.partitions, 1, 256, "8", RESTART,
 	"Partitions of the series. Fixed when the data directory is made."),
     INT(series.query_series_max, 1, 10000000, "100000", RESTART,
