@@ -1,7 +1,7 @@
 /*
  * committer.c: the one thread that writes the journal. A batch comes by mail, is committed, goes
- * back by mail. Batches gather at the sequencer while one is in flight, so the sync itself is the
- * gathering time: a lone record is committed at once, a flood in large commits.
+ * back by mail. Batches gather at the sequencer while one is in flight and a little longer: a lone
+ * record is committed at once, a flood in large commits.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -15,6 +15,8 @@
 #define FLOW_PROCESSOR "points"             /* the cursor's name in the store */
 #define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time */
 #define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
+#define FLOW_GATHER_NS 200000u              /* a commit waits so long for those that come */
+#define FLOW_GATHER_BYTES (256u << 10)      /* unless so much has come */
 #define FLOW_RETRY_MS 5000                  /* after a flush that failed */
 #define FLOW_SHELF_BYTES_MAX (4u << 20)     /* of parts, kept for queries */
 #define FLOW_ERASE_RETRY_MS 600000          /* after a step of erasing that failed */
@@ -51,7 +53,7 @@ struct commit_batch {
 	struct committer *committer;
 	struct journal_record **records;
 	struct flow_ticket **tickets;
-	size_t count, cap;
+	size_t count, cap, bytes;          /* bytes of bodies */
 	int error;
 };
 
@@ -166,7 +168,7 @@ int channels_refill(struct flow *flow,
 /* ── sequencer.c: on the first loop ── */
 
 struct sequencer {
-	struct loop_task append, flush;
+	struct loop_task append, flush, gather;
 	uint64_t next_seq;
 	uint64_t reserved;                 /* asked for: a record in the list, or older, says so */
 	uint64_t reserved_durable;         /* said so on disk */
@@ -174,6 +176,8 @@ struct sequencer {
 	struct commit_batch batches[2];    /* one fills while the other is in flight */
 	struct commit_batch *filling;
 	bool in_flight;
+	size_t expected;                   /* records that were under way when the last commit ended */
+	uint64_t gather_end_ns;            /* so long the next one may wait for as many; 0: not */
 	struct channels channels;
 };
 

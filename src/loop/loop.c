@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -46,6 +47,10 @@ struct loop {
 
 	struct list phases[LOOP_PHASE_COUNT];
 	struct list boxes;
+
+	struct loop_task *later; /* NULL: none */
+	enum loop_phase later_phase;
+	uint64_t later_ns;
 
 	int event_count, event_next; /* events[event_next .. event_count) are not yet told */
 	struct epoll_event events[EVENTS_MAX];
@@ -330,6 +335,24 @@ run_phase(struct list *tasks)
 	}
 }
 
+void
+loop_task_later(struct loop *loop, enum loop_phase phase, struct loop_task *task, uint64_t at_ns)
+{
+	loop->later = task;
+	loop->later_phase = phase;
+	loop->later_ns = at_ns;
+}
+
+static void
+queue_later(struct loop *loop)
+{
+	struct loop_task *task = loop->later;
+	if (!task || (loop->later_ns && env_mono_ns(loop->env) < loop->later_ns))
+		return;
+	loop->later = NULL;
+	loop_task_queue(loop, loop->later_phase, task);
+}
+
 /* ── the turn ── */
 
 static bool
@@ -350,6 +373,24 @@ has_mail(const struct loop *loop)
 	return false;
 }
 
+/* Waits until the later task is due, at most `wait_ms` (below 0: however long). */
+static int
+wait_for_later(struct loop *loop, int wait_ms)
+{
+	uint64_t now_ns = env_mono_ns(loop->env);
+	uint64_t wait_ns = loop->later_ns > now_ns ? loop->later_ns - now_ns : 0;
+	if (wait_ms > 0)
+		wait_ns = MIN(wait_ns, (uint64_t)wait_ms * 1000000);
+	struct timespec wait = {
+		.tv_sec = (time_t)(wait_ns / 1000000000), .tv_nsec = (long)(wait_ns % 1000000000),
+	};
+	int count = epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_MAX, &wait, NULL);
+	/* A clock that stands still has not the last word. */
+	if (count == 0 && now_ns + wait_ns >= loop->later_ns)
+		loop->later_ns = 0;
+	return count;
+}
+
 static void
 wait_events(struct loop *loop, int wait_ms)
 {
@@ -366,7 +407,8 @@ wait_events(struct loop *loop, int wait_ms)
 		if (has_mail(loop))
 			wait_ms = 0;
 	}
-	int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, wait_ms);
+	int count = wait_ms != 0 && loop->later ? wait_for_later(loop, wait_ms) :
+	    epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, wait_ms);
 	check(count >= 0 || errno == EINTR);
 	if (sleeping)
 		atomic_store(&loop->waker.asleep, false);
@@ -389,6 +431,7 @@ loop_turn(struct loop *loop, int wait_ms)
 	tell_events(loop);
 	deliver_mail(loop);
 	fire_timers(loop);
+	queue_later(loop);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
 		run_phase(&loop->phases[phase]);
 }

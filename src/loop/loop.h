@@ -88,4 +88,10 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
 void loop_task_queue(struct loop *loop, enum loop_phase phase, struct loop_task *task);
 void loop_task_cancel(struct loop_task *task); /* guarantees silence */
 
+/* Queues the task in the first turn that begins at `at_ns` (env_mono_ns) or later, for what is
+ * finer than timers are. A loop has one such task at a time: this one takes the place of the one
+ * before. NULL: none. */
+void loop_task_later(struct loop *loop, enum loop_phase phase, struct loop_task *task,
+    uint64_t at_ns);
+
 #endif

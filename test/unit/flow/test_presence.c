@@ -190,8 +190,12 @@ struct listener {
 static void
 listener_note(struct listener *listener, struct span data, const char *list_name, char sign)
 {
-	char *text = strndup(data.ptr, data.len), *list_at = strstr(text, list_name);
-	char *end = strchr(list_at, ']');
+	char *text = malloc(data.len + 1);
+	check(text);
+	memcpy(text, data.ptr, data.len);
+	text[data.len] = '\0';
+	char *list_at = strstr(text, list_name);
+	char *end = list_at ? strchr(list_at, ']') : NULL;
 	check(list_at && end);
 	*end = 0;
 	for (char *at = list_at; (at = strstr(at, "\"name\":\"")); at++) {

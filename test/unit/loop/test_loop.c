@@ -427,6 +427,51 @@ task_runs_this_turn_for_a_later_phase_and_next_turn_else(void **state)
 }
 
 static void
+later_task_runs_once_when_it_is_due(void **state)
+{
+	struct world *w = *state;
+	struct env *env = loop_env(w->loop);
+	CHORE(a, w, 'a');
+	uint64_t at_ns = env_mono_ns(env) + 3000000;
+	loop_task_later(w->loop, LOOP_FLUSH, &a.task, at_ns);
+	while (w->order[0] == '\0')
+		loop_turn(w->loop, -1); /* nothing else would wake it */
+	assert_true(env_mono_ns(env) >= at_ns);
+	loop_turn(w->loop, 0);
+	assert_string_equal(w->order, "a");
+}
+
+static void
+later_task_takes_the_place_of_the_one_before(void **state)
+{
+	struct world *w = *state;
+	CHORE(a, w, 'a');
+	CHORE(b, w, 'b');
+	loop_task_later(w->loop, LOOP_FLUSH, &a.task, 1);
+	loop_task_later(w->loop, LOOP_FLUSH, &b.task, 1);
+	loop_turn(w->loop, -1);
+	assert_string_equal(w->order, "b");
+	loop_task_later(w->loop, LOOP_FLUSH, &a.task, 1);
+	loop_task_later(w->loop, LOOP_FLUSH, NULL, 0);
+	loop_turn(w->loop, 0);
+	assert_string_equal(w->order, "b");
+}
+
+static void
+later_task_does_not_hold_up_timers(void **state)
+{
+	struct world *w = *state;
+	CHORE(a, w, 'a');
+	struct alarm alarm = alarm_new(w, 't');
+	loop_task_later(w->loop, LOOP_FLUSH, &a.task, UINT64_MAX);
+	loop_timer_set(w->loop, &alarm.timer, loop_mono_ms(w->loop) + 3);
+	while (w->order[0] == '\0')
+		loop_turn(w->loop, -1);
+	assert_string_equal(w->order, "t");
+	loop_task_later(w->loop, LOOP_FLUSH, NULL, 0);
+}
+
+static void
 task_cancelled_by_another_in_its_own_phase_is_silent(void **state)
 {
 	struct world *w = *state;
@@ -516,6 +561,9 @@ main(void)
 		TEST(phases_run_in_their_order_after_descriptors_and_timers),
 		TEST(task_queued_twice_runs_once_where_it_was),
 		TEST(task_runs_this_turn_for_a_later_phase_and_next_turn_else),
+		TEST(later_task_runs_once_when_it_is_due),
+		TEST(later_task_takes_the_place_of_the_one_before),
+		TEST(later_task_does_not_hold_up_timers),
 		TEST(task_cancelled_by_another_in_its_own_phase_is_silent),
 		TEST(stop_from_another_thread_wakes_a_sleeping_loop),
 		TEST(stop_before_run_ends_it_after_one_turn),
