@@ -176,7 +176,7 @@ struct sequencer {
 	struct commit_batch batches[2];    /* one fills while the other is in flight */
 	struct commit_batch *filling;
 	bool in_flight;
-	size_t expected;                   /* records that were under way when the last commit ended */
+	size_t expected;                   /* records under way when the last commit ended */
 	uint64_t gather_end_ns;            /* so long the next one may wait for as many; 0: not */
 	struct channels channels;
 };

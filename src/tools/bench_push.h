@@ -72,7 +72,7 @@ struct push_crowd {
 	uint64_t answers;
 	struct span wanted;  /* what conns are not ready without */
 	struct buf out;      /* of the publisher, that has not left */
-	double *arrival_ms;  /* of the run under way; holds when a message left until it is there */
+	double *arrival_ms;  /* of the run; seconds, when it left, until a message is there */
 	int error;
 	char *scratch;
 };
@@ -85,7 +85,7 @@ struct push_run {
 	double seconds, cpu_s; /* filled in: until all have all */
 	uint64_t sent;
 	double *last_ms;     /* where not NULL, of each message: until the last had it (window 1) */
-	double *arrival_ms;  /* where not NULL, `spread`: of each of `messages`, until it was there */
+	double *arrival_ms;  /* where not NULL, `spread`: of each message, until it was there */
 };
 
 /* Connects `count` subscribers. On failure the bench has the reason; finish it in any case. */
