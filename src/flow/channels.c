@@ -171,6 +171,7 @@ int
 channels_create(struct flow *flow)
 {
 	struct channels *channels = &flow->sequencer.channels;
+	views_past_init(flow);
 	map_init(&channels->keys);
 	list_init(&channels->keys_by_age);
 	channels->look.fire = look_fire;
@@ -393,8 +394,7 @@ channels_release(struct flow *flow, struct flow_publish *publish, struct release
 
 struct gather {
 	struct span tenant;
-	struct hub_message **messages;
-	size_t count, cap;
+	struct past_gather past;
 };
 
 static int
@@ -402,14 +402,6 @@ gather_each(void *ctx, const struct hub_kept *kept, const struct span *names, si
 {
 	struct gather *gather = ctx;
 	struct hub_target targets[HUB_MESSAGE_CHANNELS_MAX];
-	if (gather->count == gather->cap) {
-		size_t cap = gather->cap ? gather->cap * 2 : 16;
-		void *grown = realloc(gather->messages, cap * sizeof *gather->messages);
-		if (!grown)
-			return -ENOMEM;
-		gather->messages = grown;
-		gather->cap = cap;
-	}
 	for (size_t i = 0; i < name_count; i++)
 		targets[i] = (struct hub_target){.name = names[i]};
 	struct hub_message like = {
@@ -417,8 +409,13 @@ gather_each(void *ctx, const struct hub_kept *kept, const struct span *names, si
 		.type = kept->type, .data = kept->data,
 		.channels = targets, .channel_count = (uint32_t)name_count,
 	};
-	int error = hub_message_copy(&like, &gather->messages[gather->count]);
-	gather->count += !error;
+	struct hub_message *message;
+	int error = hub_message_copy(&like, &message);
+	if (error)
+		return error;
+	error = past_gather_add(&gather->past, message);
+	if (error)
+		hub_message_unref(message);
 	return error;
 }
 
@@ -441,48 +438,118 @@ one_is_gone(const struct flow *flow, const struct hub_question *question, size_t
 	return false;
 }
 
-/* Views keep nothing: whether they showed something that is asked for. */
-static bool
-views_missed(const struct flow *flow, const struct hub_question *question)
-{
-	const struct channels *channels = &flow->sequencer.channels;
-	bool asked = false;
-	for (size_t i = 0; i < question->pattern_count; i++)
-		asked |= views_match(question->patterns[i]);
-	if (!asked || question->since == HUB_SINCE_NOW)
-		return false;
-	if (question->since == HUB_SINCE_TIME)
-		return channels->viewed_seq && channels->viewed_ms >= question->from_ms;
-	return channels->viewed_seq >
-	    (question->since == HUB_SINCE_CURSOR ? question->cursor : 0);
-}
-
 /* A cursor of the future is another server's, or of a life that was lost. */
 static void
-question_settle(struct hub_question *question, uint64_t seq, struct hub_answer *answer)
+question_settle(struct flow_past *past)
 {
-	if (question->since != HUB_SINCE_CURSOR || question->cursor <= seq)
+	struct hub_question *question = &past->question;
+	if (question->since != HUB_SINCE_CURSOR || question->cursor <= past->entry.seq)
 		return;
 	question->since = HUB_SINCE_OLDEST;
-	answer->gap = true;
+	past->gap = true;
+}
+
+/* What channels have of it. Views have no channels: their patterns go behind the others (and ids,
+ * which were looked at, stay where they are). */
+static int
+channels_find(struct flow *flow, struct hub_question *question, struct past_gather *found,
+    struct hub_answer *ret_answer)
+{
+	struct span *patterns = (struct span *)(uintptr_t)question->patterns;
+	struct gather gather = {.tenant = question->tenant};
+	struct hub_question asked = *question;
+	asked.pattern_count = 0;
+	for (size_t i = 0; i < question->pattern_count; i++) {
+		struct span pattern = patterns[i];
+		if (views_only(pattern))
+			continue;
+		patterns[i] = patterns[asked.pattern_count];
+		patterns[asked.pattern_count++] = pattern;
+	}
+	if (asked.pattern_count == 0)
+		return 0;
+	int error = hub_channels_collect(flow->sequencer.channels.registry, &asked,
+	    loop_now_ms(flow->loops[0]->loop), gather_each, &gather, ret_answer);
+	*found = gather.past;
+	return error;
+}
+
+/* Moves the messages of both up to a seq, and no more than so many, to `out`. 0 or -ENOMEM. */
+static int
+past_merge(struct past_gather *one, struct past_gather *other, uint64_t upto, uint32_t limit,
+    struct past_gather *out)
+{
+	struct past_gather *from[] = {one, other};
+	size_t at[2] = {0, 0};
+	int error = 0;
+	while (!error && out->count < limit) {
+		bool has[2];
+		for (unsigned i = 0; i < 2; i++)
+			has[i] = at[i] < from[i]->count &&
+			    from[i]->messages[at[i]]->seq <= upto;
+		if (!has[0] && !has[1])
+			break;
+		unsigned i = has[1] && (!has[0] || from[1]->messages[at[1]]->seq <
+		    from[0]->messages[at[0]]->seq);
+		error = past_gather_add(out, hub_message_ref(from[i]->messages[at[i]++]));
+	}
+	return error;
+}
+
+/* Adds what views have shown to what channels have, as far as both are known. */
+static int
+views_join(const struct flow_past *past, struct past_gather *found, struct hub_answer *answer)
+{
+	uint64_t upto;
+	bool gap;
+	struct past_gather *shown = views_past_found(past, &upto, &gap), both = {NULL, 0, 0};
+	if (answer->more)
+		upto = MIN(upto, answer->seq_last);
+	int error = past_merge(found, shown, upto, past->question.limit, &both);
+	bool cut = both.count == past->question.limit;
+	uint64_t last = both.count ? both.messages[both.count - 1]->seq : 0;
+	answer->gap |= gap;
+	answer->more = cut || upto != UINT64_MAX;
+	answer->seq_last = !cut && upto != UINT64_MAX ? upto : last;
+	past_gather_finish(found);
+	*found = both;
+	return error;
+}
+
+static int
+past_answer(struct flow *flow, struct flow_past *past, struct release *release)
+{
+	struct past_gather found = {NULL, 0, 0};
+	struct hub_caught caught = {.token = past->token, .seq = past->entry.seq};
+	if (one_is_gone(flow, &past->question, &caught.gone))
+		caught.error = -ENOENT;
+	else
+		caught.error = channels_find(flow, &past->question, &found, &caught.answer);
+	if (!caught.error && past->reading)
+		caught.error = views_join(past, &found, &caught.answer);
+	caught.answer.gap |= past->gap;
+	views_past_end(past);
+	return release_add_answer(release, past->entry.origin->index, &caught, found.messages,
+	    found.count);
 }
 
 int
-channels_answer(struct flow *flow, struct flow_past *past, struct release *release)
+channels_answer(struct flow *flow, struct flow_past *past, struct release *release,
+    bool *ret_gone)
 {
-	struct hub_question *question = &past->question;
-	struct gather gather = {.tenant = question->tenant};
-	struct hub_caught caught = {.token = past->token, .seq = past->entry.seq};
-	struct hub_answer settled = {.gap = views_missed(flow, question)};
-	question_settle(question, caught.seq, &settled);
-	if (one_is_gone(flow, question, &caught.gone))
-		caught.error = -ENOENT;
-	else
-		caught.error = hub_channels_collect(flow->sequencer.channels.registry, question,
-		    loop_now_ms(flow->loops[0]->loop), gather_each, &gather, &caught.answer);
-	caught.answer.gap |= settled.gap;
-	return release_add_answer(release, past->entry.origin->index, &caught, gather.messages,
-	    gather.count);
+	if (past->reading) {
+		*ret_gone = !views_past_join(flow, past);
+		return *ret_gone ? 0 : past_answer(flow, past, release);
+	}
+	question_settle(past);
+	if (views_past_asked(flow, &past->question)) {
+		if (views_past_begin(flow, past) == 0) {
+			*ret_gone = true;
+			return 0;
+		}
+		past->gap = true; /* too many read already */
+	}
+	return past_answer(flow, past, release);
 }
 
 /* ── operations ── */

@@ -79,6 +79,12 @@ flow_create(const struct flow_options *options, struct flow **ret_flow)
 }
 
 void
+flow_stop_reading(struct flow *flow)
+{
+	views_past_stop(flow);
+}
+
+void
 flow_stop(struct flow *flow)
 {
 	committer_destroy(flow->committer);
@@ -277,6 +283,8 @@ ask_send(void *ctx, unsigned loop, const struct hub_question *question, uint64_t
 	uint64_t *ids = (uint64_t *)(patterns + question->pattern_count);
 	char *at = (char *)(ids + question->pattern_count);
 	past->token = token;
+	past->reading = NULL;
+	past->gap = false;
 	past->question = *question;
 	past->question.patterns = patterns;
 	past->question.ids = ids;
@@ -343,6 +351,7 @@ flow_stats(const struct flow *flow, struct flow_stats *ret_stats)
 		.replayed = counters->replayed,
 		.present = counters->present,
 		.presence_told = counters->presence_told,
+		.view_pasts = counters->view_pasts,
 	};
 	if (flow->census)
 		census_refused(flow->census, ret_stats->series_refused);

@@ -37,6 +37,7 @@ struct flow_options {
 	struct journal *journal;
 	struct store_writer *store;
 	struct workers *workers;      /* flushes and merges */
+	struct workers *readers;      /* read the journal for who asks; NULL: workers */
 	const char *series_dir;
 	uint32_t partitions;
 	unsigned loops;
@@ -362,6 +363,9 @@ struct tombs *flow_loop_tombs(struct flow_loop *fl);
 
 /* ── end ── */
 
+/* After the loops stopped, before workers are destroyed: they get nothing new to read. */
+void flow_stop_reading(struct flow *flow);
+
 /* Flushes every head of this loop's partitions and makes each day one part; done(ctx) when all is
  * stored or failed. For the end of life: nothing may be appended any more. */
 void flow_loop_flush(struct flow_loop *fl, void (*done)(void *ctx, int error), void *ctx);
@@ -373,6 +377,7 @@ struct flow_stats {
 	uint64_t records_failed, replayed;
 	uint64_t series_refused[CENSUS_LIMIT_COUNT]; /* points of new series, by limit */
 	uint64_t present, presence_told; /* members listed now; messages about them */
+	uint64_t view_pasts;             /* questions for which the journal was read */
 };
 void flow_stats(const struct flow *flow, struct flow_stats *ret_stats); /* any thread */
 

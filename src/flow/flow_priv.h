@@ -36,6 +36,14 @@ struct flow_past {
 	struct flow_entry entry;
 	struct hub_question question;
 	uint64_t token;
+	struct views_reading *reading; /* what views showed; NULL: not asked for, or not begun */
+	bool gap;
+};
+
+/* Messages for an answer, references, in the order of their seqs. */
+struct past_gather {
+	struct hub_message **messages;
+	size_t count, cap;
 };
 
 /* A channel whose time is over. */
@@ -82,6 +90,17 @@ struct presences {
 	uint64_t number_last;
 };
 
+/* views_past.c's. */
+struct views_pasts {
+	struct list waiting, active;       /* of views_reading.link */
+	size_t waiting_count;
+	unsigned running;
+	struct list tail;                  /* of tail_record.link */
+	size_t tail_bytes;
+	uint64_t tail_lost;                /* reports up to this seq are not in the tail */
+	bool stopped;
+};
+
 struct channels {
 	struct hub_channels *registry;
 	struct presences *presences;
@@ -89,6 +108,7 @@ struct channels {
 	struct list keys_by_age;
 	uint64_t viewed_seq;               /* up to which views may have shown something */
 	int64_t viewed_ms;
+	struct views_pasts pasts;
 	int64_t time_last_ms;              /* of the last message: no later one has an earlier */
 	uint64_t refill_first;             /* the lowest id of what was restored; 0: nothing was */
 	int64_t refill_ms;                 /* the longest history of it */
@@ -107,7 +127,9 @@ bool channels_number(struct flow *flow, struct flow_publish *publish);
 /* At its turn: into the histories, and to who wants it. 0 or -ENOMEM. */
 int channels_release(struct flow *flow, struct flow_publish *publish, struct release *release);
 
-int channels_answer(struct flow *flow, struct flow_past *past, struct release *release);
+/* 0 or -ENOMEM; *ret_gone: it is answered later, when it comes again. */
+int channels_answer(struct flow *flow, struct flow_past *past, struct release *release,
+    bool *ret_gone);
 
 /* How many seqs it takes: a channel that is made one, its id. */
 unsigned channels_takes(const struct flow_channel *op);
@@ -238,10 +260,56 @@ void erase_series_failed(struct flow *flow, struct tombs *tombs, const char *why
 
 /* ── views.c: on the first loop ── */
 
-/* Adds the view messages of a released record that somebody wants. 0 or -ENOMEM. */
-/* Whether the pattern may mean the name of a view. */
+/* Whether the pattern may mean the name of a view; and of nothing else. */
 bool views_match(struct span pattern);
+bool views_only(struct span pattern);
+
+/* Who takes the messages of a record; `batch` has its points. */
+struct views_taker {
+	/* Whether a message is wanted, before its data is made; `device` with ptr NULL: of none. */
+	bool (*wants)(void *ctx, uint64_t seq, struct span device, struct span name);
+	int (*give)(void *ctx, uint64_t seq, struct span name, struct span data);
+	void *ctx;
+};
+
+/* In the order of their seqs, those of points before those of messages. `text` is the caller's,
+ * reused. 0, -ENOMEM, what give() said; -EBADMSG: damage that the record's CRC did not see. Any
+ * thread. */
+int views_of_points(const struct journal_record *record, const struct series_batch *batch,
+    uint32_t partitions, const struct views_taker *taker, struct buf *text);
+int views_of_messages(const struct journal_record *record, const struct series_batch *batch,
+    const struct views_taker *taker, struct buf *text);
+
+/* Adds the view messages of a released record that somebody wants. 0 or -ENOMEM. */
 int views_add(struct flow *flow, struct release *release, const struct journal_record *record);
+
+/* ── views_past.c: on the first loop ── */
+
+int past_gather_add(struct past_gather *gather, struct hub_message *message); /* takes it over */
+void past_gather_finish(struct past_gather *gather);
+
+void views_past_init(struct flow *flow);
+
+/* Whether something that is asked for was shown. */
+bool views_past_asked(const struct flow *flow, const struct hub_question *question);
+
+/* Begins to read for it. 0: its entry is views_past.c's, and comes again when that is done;
+ * -EAGAIN, -ENOMEM. */
+int views_past_begin(struct flow *flow, struct flow_past *past);
+
+/* When it has come again, at its turn: adds what was released meanwhile. false: it reads on. */
+bool views_past_join(struct flow *flow, struct flow_past *past);
+
+/* What was found, which is all up to *ret_upto (UINT64_MAX: all there is). */
+struct past_gather *views_past_found(const struct flow_past *past, uint64_t *ret_upto,
+    bool *ret_gap);
+void views_past_end(struct flow_past *past);
+
+/* A report was released. */
+void views_past_released(struct flow *flow, struct journal_record *record);
+
+/* No more work for workers: who waits is told of a gap. */
+void views_past_stop(struct flow *flow);
 
 /* ── release.c: what a turn of the sequencer lets go, the same object for all loops ── */
 
@@ -275,7 +343,7 @@ int flow_count_series(struct flow *flow);
 struct flow_counters {
 	atomic_uint_fast64_t records, readings, released_seq, commits, flushes, flushes_failed;
 	atomic_uint_fast64_t merges, rolls, retired, erased, records_failed, replayed;
-	atomic_uint_fast64_t present, presence_told;
+	atomic_uint_fast64_t present, presence_told, view_pasts;
 };
 
 struct flow {

@@ -298,24 +298,29 @@ raw_keys(void *ctx, const struct journal_record *record, struct journal_keys *ke
 }
 
 int
-raw_want(struct journal_reader *reader, struct span tenant, struct span device,
-    const struct flow_scope *scope)
+raw_want_any(struct journal_reader *reader, struct span tenant, const struct span *devices,
+    size_t count)
 {
 	uint64_t hash = tenant_hash(tenant);
-	if (device.ptr) {
-		uint64_t key = device_key(device, hash);
-		return journal_reader_want(reader, &key, 1);
-	}
-	if (!scope)
-		return 0;
 	struct journal_keys keys = {.count = 0};
-	size_t count;
-	const struct span *ids = flow_scope_all(scope, &count);
 	int error = 0;
 	for (size_t i = 0; i < count && !error; i++)
-		error = journal_keys_add(&keys, device_key(ids[i], hash));
+		error = journal_keys_add(&keys, device_key(devices[i], hash));
 	if (!error)
 		error = journal_reader_want(reader, keys.keys, keys.count);
 	free(keys.keys);
 	return error;
+}
+
+int
+raw_want(struct journal_reader *reader, struct span tenant, struct span device,
+    const struct flow_scope *scope)
+{
+	size_t count;
+	if (device.ptr)
+		return raw_want_any(reader, tenant, &device, 1);
+	if (!scope)
+		return 0;
+	const struct span *ids = flow_scope_all(scope, &count);
+	return raw_want_any(reader, tenant, ids, count);
 }

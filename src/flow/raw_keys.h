@@ -27,4 +27,8 @@ int raw_keys(void *ctx, const struct journal_record *record, struct journal_keys
 int raw_want(struct journal_reader *reader, struct span tenant, struct span device,
     const struct flow_scope *scope);
 
+/* The same for any of several devices. */
+int raw_want_any(struct journal_reader *reader, struct span tenant, const struct span *devices,
+    size_t count);
+
 #endif

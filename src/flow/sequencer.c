@@ -289,6 +289,7 @@ ticket_release(struct flow *flow, struct flow_ticket *ticket, struct release *re
 	flow_count(&flow->counters.readings, series_batch_count(record->parsed));
 	flow->sequencer.channels.viewed_seq = ticket->entry.seq;
 	flow->sequencer.channels.viewed_ms = record->arrival_ms;
+	views_past_released(flow, record);
 	int error = release_add_record(release, record);
 	return error ? error : views_add(flow, release, record);
 }
@@ -324,7 +325,8 @@ entry_release(struct flow *flow, struct flow_entry *entry, struct release *relea
 		    ticket.entry)->message;
 		return result;
 	case FLOW_ASK:
-		return channels_answer(flow, CONTAINER_OF(entry, struct flow_past, entry), release);
+		return channels_answer(flow, CONTAINER_OF(entry, struct flow_past, entry), release,
+		    ret_gone);
 	case FLOW_CHANNEL:
 		result = channels_apply(flow, CONTAINER_OF(entry, struct flow_channel, entry),
 		    release);

@@ -1,10 +1,11 @@
 /*
  * views.c: released points as messages on `readings/DEVICE/METRIC`, and what gateways report on
- * `gateways/ID/TOPIC`, made only while somebody wants them.
+ * `gateways/ID/TOPIC`, made only while somebody wants them: as they come, or out of the journal.
  *
  * A record took one seq for itself, one for each of its points, and one for each message of a
  * gateway: the message of the n-th point, counted partition by partition, has seq + 1 + n, those of
- * the gateway follow in their order. So a replay makes the same messages.
+ * the gateway follow in their order, and their time is its arrival. So whoever makes them again
+ * makes the same messages.
  */
 #include <errno.h>
 
@@ -66,56 +67,59 @@ view_data(const struct view *view, const struct series_point *point, struct buf 
 	buf_append_byte(out, '}');
 }
 
-/* Adds a message whose name (so many bytes) and data stand in `text`. */
+/* ── who takes them ── */
+
+struct making {
+	const struct views_taker *taker;
+	struct span tenant;
+	uint64_t seq;
+	struct buf *text; /* the name, then the data */
+};
+
+/* Hands over the message in `text`, whose name has so many bytes. */
 static int
-view_send(struct flow *flow, struct release *release, struct span tenant, uint64_t seq,
-    uint64_t loops, const struct buf *text, size_t name_len)
+view_give(const struct making *making, size_t name_len)
 {
-	struct hub_message *message;
+	const struct buf *text = making->text;
 	if (!buf_ok(text))
 		return -ENOMEM;
-	int error = hub_message_create(seq, loop_now_ms(flow->loops[0]->loop), tenant,
-	    span_of(text->ptr, name_len), span_skip(buf_span(text), name_len), &message);
-	if (error)
-		return error;
-	error = release_add_message(release, message, loops);
-	hub_message_unref(message);
-	return error;
+	return making->taker->give(making->taker->ctx, making->seq,
+	    span_of(text->ptr, name_len), span_skip(buf_span(text), name_len));
 }
 
 /* A name longer than a channel's may be has no view. */
 static int
-view_add(struct flow *flow, struct release *release, const struct series_point *point,
-    struct span key, uint64_t seq, struct buf *text)
+view_make(const struct making *making, const struct series_point *point, struct span key)
 {
+	const struct views_taker *taker = making->taker;
+	struct buf *text = making->text;
 	struct view view;
 	if (!view_split(key, &view))
 		return 0;
 	buf_clear(text);
 	view_name(&view, text);
 	size_t name_len = text->len;
-	if (name_len > HUB_NAME_BYTES_MAX)
-		return 0;
-	uint64_t loops = hub_wanted(flow->hub, view.tenant, buf_span(text));
-	if (!loops)
+	if (name_len > HUB_NAME_BYTES_MAX ||
+	    !taker->wants(taker->ctx, making->seq, view.device, buf_span(text)))
 		return 0;
 	view_data(&view, point, text);
-	return view_send(flow, release, view.tenant, seq, loops, text, name_len);
+	return view_give(making, name_len);
 }
 
-static int
-points_add(struct flow *flow, struct release *release, const struct journal_record *record,
-    struct buf *text)
+int
+views_of_points(const struct journal_record *record, const struct series_batch *batch,
+    uint32_t partitions, const struct views_taker *taker, struct buf *text)
 {
-	const struct series_batch *batch = record->parsed;
-	uint64_t seq = record->seq + 1;
+	struct making making = {taker, record->tenant, record->seq, text};
 	int error = 0;
-	for (uint32_t p = 0; p < flow->options.partitions && !error; p++) {
+	for (uint32_t p = 0; p < partitions && !error; p++) {
 		size_t count;
 		const struct series_point *points = series_batch_points(batch, p, &count);
-		for (size_t i = 0; i < count && !error; i++)
-			error = view_add(flow, release, &points[i],
-			    series_batch_key(batch, &points[i]), seq++, text);
+		for (size_t i = 0; i < count && !error; i++) {
+			making.seq++;
+			error = view_make(&making, &points[i],
+			    series_batch_key(batch, &points[i]));
+		}
 	}
 	return error;
 }
@@ -123,29 +127,25 @@ points_add(struct flow *flow, struct release *release, const struct journal_reco
 /* ── messages of gateways ── */
 
 struct messages {
-	struct flow *flow;
-	struct release *release;
-	const struct journal_record *record;
+	struct making making;
 	struct span gateway;
-	uint64_t seq;
-	struct buf *text;
 };
 
 static int
-message_add(void *ctx, const struct judge_message *message)
+message_make(void *ctx, const struct judge_message *message)
 {
 	struct messages *messages = ctx;
-	struct span tenant = messages->record->tenant;
-	struct buf *text = messages->text;
-	uint64_t seq = messages->seq++;
+	struct making *making = &messages->making;
+	struct buf *text = making->text;
+	making->seq++;
 	buf_clear(text);
 	buf_append_str(text, "gateways/");
 	buf_append_span(text, messages->gateway);
 	buf_append_byte(text, '/');
 	hub_level_encode(text, message->topic);
 	size_t name_len = text->len;
-	uint64_t loops = hub_wanted(messages->flow->hub, tenant, buf_span(text));
-	if (!loops)
+	if (!making->taker->wants(making->taker->ctx, making->seq, span_of(NULL, 0),
+	    buf_span(text)))
 		return 0;
 	buf_append_str(text, "{\"gateway\":");
 	buf_append_span(text, messages->gateway);
@@ -156,54 +156,87 @@ message_add(void *ctx, const struct judge_message *message)
 	buf_append_str(text, ",\"data\":");
 	int error = judge_message_write(text, message->data);
 	buf_append_byte(text, '}');
-	return error ? error : view_send(messages->flow, messages->release, tenant, seq, loops,
-	    text, name_len);
+	return error ? error : view_give(making, name_len);
 }
 
-static int
-messages_add(struct flow *flow, struct release *release, const struct journal_record *record,
-    struct buf *text)
+int
+views_of_messages(const struct journal_record *record, const struct series_batch *batch,
+    const struct views_taker *taker, struct buf *text)
 {
 	struct messages messages = {
-		.flow = flow,
-		.release = release,
-		.record = record,
+		.making = {taker, record->tenant, record->seq + series_batch_count(batch), text},
 		.gateway = judge_gateway_of(record->principal),
-		.seq = record->seq + 1 + series_batch_count(record->parsed),
-		.text = text,
 	};
-	int error = judge_message_each(record, message_add, &messages);
-	check(error != -EBADMSG); /* it was judged by the same code */
-	return error;
+	return record->format == JOURNAL_FORMAT_MESSAGES ?
+	    judge_message_each(record, message_make, &messages) : 0;
 }
 
+/* ── as they come ── */
+
 bool
-views_match(struct span pattern)
+views_only(struct span pattern)
 {
 	static const char *const trees[] = {"readings", "alerts", "gateways"};
 	const char *slash = pattern.len ? memchr(pattern.ptr, '/', pattern.len) : NULL;
-	struct span first = span_of(pattern.ptr, slash ? (size_t)(slash - pattern.ptr) :
-	    pattern.len);
-	if (span_eq(first, SPAN("#")) || (slash && span_eq(first, SPAN("+"))))
-		return true;
 	for (size_t i = 0; slash && i < ARRAY_COUNT(trees); i++) {
-		if (span_eq(first, span_str(trees[i])))
+		if (span_eq(span_of(pattern.ptr, (size_t)(slash - pattern.ptr)),
+		    span_str(trees[i])))
 			return true;
 	}
 	return false;
 }
 
+bool
+views_match(struct span pattern)
+{
+	return views_only(pattern) || span_eq(pattern, SPAN("#")) ||
+	    span_starts(pattern, SPAN("+/"));
+}
+
+struct coming {
+	struct flow *flow;
+	struct release *release;
+	const struct journal_record *record;
+	uint64_t loops; /* that want the message in hand */
+};
+
+static bool
+coming_wants(void *ctx, uint64_t seq, struct span device, struct span name)
+{
+	struct coming *coming = ctx;
+	(void)seq, (void)device;
+	coming->loops = hub_wanted(coming->flow->hub, coming->record->tenant, name);
+	return coming->loops != 0;
+}
+
+static int
+coming_give(void *ctx, uint64_t seq, struct span name, struct span data)
+{
+	const struct coming *coming = ctx;
+	struct hub_message *message;
+	int error = hub_message_create(seq, coming->record->arrival_ms, coming->record->tenant,
+	    name, data, &message);
+	if (error)
+		return error;
+	error = release_add_message(coming->release, message, coming->loops);
+	hub_message_unref(message);
+	return error;
+}
+
 int
 views_add(struct flow *flow, struct release *release, const struct journal_record *record)
 {
+	struct coming coming = {.flow = flow, .release = release, .record = record};
+	const struct views_taker taker = {coming_wants, coming_give, &coming};
 	int error = 0;
 	struct buf text;
 	buf_init(&text, 0);
 	if (hub_wants_any(flow->hub, record->tenant, SPAN("readings")))
-		error = points_add(flow, release, record, &text);
-	if (!error && record->format == JOURNAL_FORMAT_MESSAGES &&
-	    hub_wants_any(flow->hub, record->tenant, SPAN("gateways")))
-		error = messages_add(flow, release, record, &text);
+		error = views_of_points(record, record->parsed, flow->options.partitions, &taker,
+		    &text);
+	if (!error && hub_wants_any(flow->hub, record->tenant, SPAN("gateways")))
+		error = views_of_messages(record, record->parsed, &taker, &text);
+	check(error != -EBADMSG); /* it was judged by the same code */
 	buf_finish(&text);
 	return error;
 }

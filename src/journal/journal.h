@@ -183,6 +183,9 @@ void journal_reader_close(struct journal_reader *reader);
 int journal_reader_next(struct journal_reader *reader, struct journal_record *ret_record,
     struct journal_damage *ret_damage);
 
+/* Also the record whose range the first seq lies in. Before the first journal_reader_next. */
+void journal_reader_within(struct journal_reader *reader);
+
 /* Skips what holds only arrivals before `from_ms`. An aid, not a promise: other records may come,
  * too. */
 void journal_reader_skip_to_time(struct journal_reader *reader, int64_t from_ms);

@@ -23,6 +23,7 @@
 struct journal_reader {
 	struct journal *journal;
 	uint64_t from_seq;              /* nothing below is wanted any more */
+	bool within;                    /* but a record that ends there or later */
 	int64_t from_ms, to_ms;         /* what has no arrival between may be skipped */
 	uint64_t *keys;                 /* what is about none of them may be skipped, if by_key */
 	size_t key_count;
@@ -268,7 +269,8 @@ journal_reader_next(struct journal_reader *reader, struct journal_record *ret_re
 		}
 		r = reader->sealed ? sealed_reader_next(reader->sealed, &record, ret_damage) :
 		    journal_scan_next(&reader->scan, &record, ret_damage);
-		if (r == 1 && record.seq >= reader->from_seq) {
+		if (r == 1 && record.seq + (reader->within ? record.count - 1 : 0) >=
+		    reader->from_seq) {
 			reader->from_seq = record.seq + record.count;
 			*ret_record = record;
 			return 1;
@@ -281,6 +283,12 @@ journal_reader_next(struct journal_reader *reader, struct journal_record *ret_re
 	if (r == -EBADMSG)
 		journal_segment_name(reader->number, reader->segment.edition, ret_damage->segment);
 	return r;
+}
+
+void
+journal_reader_within(struct journal_reader *reader)
+{
+	reader->within = true;
 }
 
 /* What was learned about the segment in hand may allow to leave it. */

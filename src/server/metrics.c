@@ -212,6 +212,8 @@ static const struct metric metrics[] = {
 	"Members that channels list which show who is there."),
     ONE("weir_presence_told_total", COUNTER, PLAIN, flow.presence_told,
 	"Messages about who came and who left."),
+    ONE("weir_view_pasts_total", COUNTER, PLAIN, flow.view_pasts,
+	"Questions for what views have shown, for which the journal was read."),
 
     ONE("weir_disk_used_bytes", GAUGE, PLAIN, retention.disk_bytes,
 	"Journal, part files and weir.db, as of the last look of retention."),

@@ -339,6 +339,8 @@ threads_end(struct server *server)
 		thread_join(sl->thread);
 		sl->running = false;
 	}
+	if (server->flow)
+		flow_stop_reading(server->flow);
 	/* Whoever still sends mail has returned before the receiver is destroyed. */
 	workers_destroy(server->queries);
 	workers_destroy(server->hashers);

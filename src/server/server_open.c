@@ -251,6 +251,7 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	    .journal = server->journal,
 	    .store = server->writer,
 	    .workers = server->workers,
+	    .readers = server->queries,
 	    .series_dir = server->series_dir,
 	    .partitions = partitions,
 	    .loops = server->loop_count,
