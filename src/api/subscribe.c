@@ -308,7 +308,8 @@ static const struct session_doc subscribe_doc = {
 		{"channel?", "[string]", "Names, ids or patterns (+ one level, # the rest). A "
 		    "WebSocket may do without."},
 		{"since?", "string", "A cursor (exact), a time (inclusive), 0 (all), now. Without: "
-		    "all for polls, now for streams."},
+		    "all for polls, now for streams. Of views (readings/…, gateways/…) all is what "
+		    "the journal still has."},
 		{"until?", "string", "With mode=poll: messages up to this time."},
 		{"mode?", "'poll'|'longpoll'|'sse'", "The transport, without a header."},
 		{"timeout?", "integer", "How long a long poll is held: 1 to 300 s; 50 without."},

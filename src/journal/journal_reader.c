@@ -126,8 +126,10 @@ reader_open_plain(struct journal_reader *reader, const char *path)
 	reader->stats.plain_segments++;
 	journal_scan_start(&reader->scan, reader->file, segment->generation, JOURNAL_BLOCK_FIRST,
 	    segment->end_block);
-	return reader->from_seq > segment->first_seq ?
-	    journal_scan_seek(&reader->scan, reader->from_seq) : 0;
+	if (reader->from_seq <= segment->first_seq)
+		return 0;
+	return reader->within ? journal_scan_seek_within(&reader->scan, reader->from_seq) :
+	    journal_scan_seek(&reader->scan, reader->from_seq);
 }
 
 /* -EBADMSG: part of it cannot be read. Then reader->sealed tells whether the rest can. */

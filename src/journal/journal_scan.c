@@ -363,3 +363,17 @@ journal_scan_seek(struct journal_scan *scan, uint64_t seq)
 	scan->chunk_count = 0;
 	return 0;
 }
+
+int
+journal_scan_seek_within(struct journal_scan *scan, uint64_t seq)
+{
+	uint64_t first = scan->block, block, block_seq;
+	int r = journal_scan_seek(scan, seq);
+	if (r == 0)
+		r = scan_probe(scan, scan->block, scan->end_block, &block, &block_seq);
+	if (r <= 0)
+		return r;
+	/* That block may lie in the middle of the record, which bears its own seq. */
+	scan->block = first;
+	return journal_scan_seek(scan, MIN(block_seq, seq));
+}

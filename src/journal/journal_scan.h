@@ -39,6 +39,9 @@ void journal_scan_start(struct journal_scan *scan, struct env_file *file, uint64
  * the segment. 0, -ENOMEM, -EIO. */
 int journal_scan_seek(struct journal_scan *scan, uint64_t seq);
 
+/* The same, but not behind a record whose range has `seq` or ends behind it. */
+int journal_scan_seek_within(struct journal_scan *scan, uint64_t seq);
+
 /* 1: *ret_record, spans valid until the next call. 0: end_block reached. -EBADMSG: *ret_damage
  * (its segment name is left alone), the next call goes on behind it. -ENOMEM, -EIO: nothing
  * moved, the call may be repeated. */

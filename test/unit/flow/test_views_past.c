@@ -257,6 +257,36 @@ each_id_is_a_cursor_also_within_a_record(void **state)
 	end_world(world);
 }
 
+/* One record over many blocks, each id of it a cursor. */
+static void
+a_long_record_is_entered_in_its_middle(void **state)
+{
+	enum { POINTS = 1500 };
+	static char text[POINTS * 40];
+	struct world *world = open_world(state);
+	static struct asker all, asker;
+	size_t len = 0;
+	for (unsigned i = 0; i < POINTS; i++)
+		len += (size_t)snprintf(text + len, sizeof text - len, "w,device=7 t=%u %u\n", i,
+		    i + 1);
+	append_all(world);
+	assert_int_equal(world_append(world, 0, text), 0);
+	append_all(world);
+	asker_init(&all, "readings/7/#", HUB_SINCE_OLDEST, 0);
+	assert_int_equal(ask(world, 0, &all), 2);
+	assert_int_equal(all.count, POINTS + 6);
+	for (size_t i = 0; i < all.count; i += 97) {
+		asker_init(&asker, "readings/7/#", HUB_SINCE_CURSOR, all.seqs[i]);
+		ask(world, 0, &asker);
+		assert_false(asker.gap);
+		assert_int_equal(asker.count, all.count - 1 - i);
+		assert_memory_equal(asker.seqs, all.seqs + i + 1, asker.count * sizeof all.seqs[0]);
+		asker_finish(&asker);
+	}
+	asker_finish(&all);
+	end_world(world);
+}
+
 static void
 times_bound_what_is_read(void **state)
 {
@@ -428,6 +458,11 @@ sealed_segments_are_read_by_device(void **state)
 	append_all(world);
 	fill_segments(world);
 	append_all(world);
+	asker_init(&asker, "readings/#", HUB_SINCE_OLDEST, 0);
+	ask(world, 0, &asker);
+	assert_int_equal(asker.count, 18);
+	uint64_t inside = asker.seqs[1]; /* the first record has more of it */
+	asker_finish(&asker);
 	unsigned sealed = 0;
 	while (journal_seal(world->journal, &options) == 1)
 		sealed++;
@@ -442,6 +477,11 @@ sealed_segments_are_read_by_device(void **state)
 	asker.question.pattern_count = 2;
 	ask(world, 0, &asker);
 	assert_int_equal(asker.count, 10);
+	asker_finish(&asker);
+	asker_init(&asker, "readings/#", HUB_SINCE_CURSOR, inside);
+	ask(world, 0, &asker);
+	assert_false(asker.gap);
+	assert_int_equal(asker.count, 16);
 	asker_finish(&asker);
 	end_world(world);
 }
@@ -531,6 +571,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		ON_LOOPS(what_is_read_is_what_was_heard),
 		ON_LOOPS(each_id_is_a_cursor_also_within_a_record),
+		ON_LOOPS(a_long_record_is_entered_in_its_middle),
 		ON_LOOPS(times_bound_what_is_read),
 		ON_LOOPS(channels_and_views_come_in_one_order),
 		ON_LOOPS(the_past_joins_the_present_under_load),
