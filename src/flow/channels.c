@@ -394,7 +394,7 @@ channels_release(struct flow *flow, struct flow_publish *publish, struct release
 
 struct gather {
 	struct span tenant;
-	struct past_gather past;
+	struct views_gather past;
 };
 
 static int
@@ -413,7 +413,7 @@ gather_each(void *ctx, const struct hub_kept *kept, const struct span *names, si
 	int error = hub_message_copy(&like, &message);
 	if (error)
 		return error;
-	error = past_gather_add(&gather->past, message);
+	error = views_gather_add(&gather->past, message);
 	if (error)
 		hub_message_unref(message);
 	return error;
@@ -452,7 +452,7 @@ question_settle(struct flow_past *past)
 /* What channels have of it. Views have no channels: their patterns go behind the others (and ids,
  * which were looked at, stay where they are). */
 static int
-channels_find(struct flow *flow, struct hub_question *question, struct past_gather *found,
+channels_find(struct flow *flow, struct hub_question *question, struct views_gather *found,
     struct hub_answer *ret_answer)
 {
 	struct span *patterns = (struct span *)(uintptr_t)question->patterns;
@@ -476,10 +476,10 @@ channels_find(struct flow *flow, struct hub_question *question, struct past_gath
 
 /* Moves the messages of both up to a seq, and no more than so many, to `out`. 0 or -ENOMEM. */
 static int
-past_merge(struct past_gather *one, struct past_gather *other, uint64_t upto, uint32_t limit,
-    struct past_gather *out)
+past_merge(struct views_gather *one, struct views_gather *other, uint64_t upto, uint32_t limit,
+    struct views_gather *out)
 {
-	struct past_gather *from[] = {one, other};
+	struct views_gather *from[] = {one, other};
 	size_t at[2] = {0, 0};
 	int error = 0;
 	while (!error && out->count < limit) {
@@ -491,18 +491,18 @@ past_merge(struct past_gather *one, struct past_gather *other, uint64_t upto, ui
 			break;
 		unsigned i = has[1] && (!has[0] || from[1]->messages[at[1]]->seq <
 		    from[0]->messages[at[0]]->seq);
-		error = past_gather_add(out, hub_message_ref(from[i]->messages[at[i]++]));
+		error = views_gather_add(out, hub_message_ref(from[i]->messages[at[i]++]));
 	}
 	return error;
 }
 
 /* Adds what views have shown to what channels have, as far as both are known. */
 static int
-views_join(const struct flow_past *past, struct past_gather *found, struct hub_answer *answer)
+views_join(const struct flow_past *past, struct views_gather *found, struct hub_answer *answer)
 {
 	uint64_t upto;
 	bool gap;
-	struct past_gather *shown = views_past_found(past, &upto, &gap), both = {NULL, 0, 0};
+	struct views_gather *shown = views_past_found(past, &upto, &gap), both = {NULL, 0, 0};
 	if (answer->more)
 		upto = MIN(upto, answer->seq_last);
 	int error = past_merge(found, shown, upto, past->question.limit, &both);
@@ -511,7 +511,7 @@ views_join(const struct flow_past *past, struct past_gather *found, struct hub_a
 	answer->gap |= gap;
 	answer->more = cut || upto != UINT64_MAX;
 	answer->seq_last = !cut && upto != UINT64_MAX ? upto : last;
-	past_gather_finish(found);
+	views_gather_finish(found);
 	*found = both;
 	return error;
 }
@@ -519,7 +519,7 @@ views_join(const struct flow_past *past, struct past_gather *found, struct hub_a
 static int
 past_answer(struct flow *flow, struct flow_past *past, struct release *release)
 {
-	struct past_gather found = {NULL, 0, 0};
+	struct views_gather found = {NULL, 0, 0};
 	struct hub_caught caught = {.token = past->token, .seq = past->entry.seq};
 	if (one_is_gone(flow, &past->question, &caught.gone))
 		caught.error = -ENOENT;

@@ -41,7 +41,7 @@ struct flow_past {
 };
 
 /* Messages for an answer, references, in the order of their seqs. */
-struct past_gather {
+struct views_gather {
 	struct hub_message **messages;
 	size_t count, cap;
 };
@@ -285,8 +285,8 @@ int views_add(struct flow *flow, struct release *release, const struct journal_r
 
 /* ── views_past.c: on the first loop ── */
 
-int past_gather_add(struct past_gather *gather, struct hub_message *message); /* takes it over */
-void past_gather_finish(struct past_gather *gather);
+int views_gather_add(struct views_gather *gather, struct hub_message *message); /* takes it over */
+void views_gather_finish(struct views_gather *gather);
 
 void views_past_init(struct flow *flow);
 
@@ -301,7 +301,7 @@ int views_past_begin(struct flow *flow, struct flow_past *past);
 bool views_past_join(struct flow *flow, struct flow_past *past);
 
 /* What was found, which is all up to *ret_upto (UINT64_MAX: all there is). */
-struct past_gather *views_past_found(const struct flow_past *past, uint64_t *ret_upto,
+struct views_gather *views_past_found(const struct flow_past *past, uint64_t *ret_upto,
     bool *ret_gap);
 void views_past_end(struct flow_past *past);
 

@@ -38,9 +38,9 @@ struct views_reading {
 	uint64_t from, to;            /* read behind `from`, up to `to` */
 	uint64_t bytes;               /* read so far, with nothing found */
 	unsigned rounds;              /* how often it had to read again */
-	struct past_gather found;
+	struct views_gather found;
 	size_t found_bytes;
-	uint64_t upto;                /* what was found is all up to here; UINT64_MAX: all there is */
+	uint64_t upto;                /* all up to here was found; UINT64_MAX: all there is */
 	bool gap;
 	int error;
 };
@@ -108,16 +108,16 @@ views_past_released(struct flow *flow, struct journal_record *record)
 /* ── finding ── */
 
 void
-past_gather_finish(struct past_gather *gather)
+views_gather_finish(struct views_gather *gather)
 {
 	for (size_t i = 0; i < gather->count; i++)
 		hub_message_unref(gather->messages[i]);
 	free(gather->messages);
-	*gather = (struct past_gather){NULL, 0, 0};
+	*gather = (struct views_gather){NULL, 0, 0};
 }
 
 int
-past_gather_add(struct past_gather *gather, struct hub_message *message)
+views_gather_add(struct views_gather *gather, struct hub_message *message)
 {
 	if (gather->count == gather->cap) {
 		size_t cap = gather->cap ? gather->cap * 2 : 16;
@@ -163,7 +163,7 @@ finding_give(void *ctx, uint64_t seq, struct span name, struct span data)
 	    data, &message);
 	if (error)
 		return error;
-	error = past_gather_add(&reading->found, message);
+	error = views_gather_add(&reading->found, message);
 	if (error) {
 		hub_message_unref(message);
 		return error;
@@ -364,7 +364,7 @@ reading_run(struct job *job)
 static void
 reading_forget(struct views_reading *reading)
 {
-	past_gather_finish(&reading->found);
+	views_gather_finish(&reading->found);
 	reading->found_bytes = 0;
 }
 
@@ -554,7 +554,7 @@ views_past_join(struct flow *flow, struct flow_past *past)
 	return true;
 }
 
-struct past_gather *
+struct views_gather *
 views_past_found(const struct flow_past *past, uint64_t *ret_upto, bool *ret_gap)
 {
 	*ret_upto = past->reading->upto;
