@@ -271,6 +271,17 @@ struct tools {
 	struct buf text;
 };
 
+/* Where items of erased devices were cut out behind the cursor's back, it is not known any more
+ * which of the others it had come to. */
+static bool
+cursor_shifted(const struct hub_question *question, const struct journal_record *record,
+    const struct series_batch *batch)
+{
+	return question->since == HUB_SINCE_CURSOR && question->cursor > record->seq &&
+	    record->format != JOURNAL_FORMAT_MESSAGES &&
+	    1 + series_batch_count(batch) < record->count;
+}
+
 static int
 record_read(struct views_reading *reading, struct tools *tools,
     const struct journal_record *record)
@@ -279,6 +290,8 @@ record_read(struct views_reading *reading, struct tools *tools,
 	if (!record_asked(&reading->past->question, record))
 		return 0;
 	int error = judge_replay(tools->judge, record, &batch);
+	if (!error)
+		reading->gap |= cursor_shifted(&reading->past->question, record, batch);
 	if (!error)
 		error = record_find(reading, record, batch, &tools->text);
 	series_batch_destroy(batch);
