@@ -107,9 +107,10 @@ info_write(struct buf *out, const struct flow_channel_info *info, struct span me
 		buf_append_str(out, ",\"meta\":");
 		buf_append_span(out, meta);
 	}
-	buf_printf(out, ",\"durable\":%s,\"presence\":%s,\"subscribers\":%llu,"
+	buf_printf(out, ",\"durable\":%s,\"presence\":%s,\"slow\":\"%s\",\"subscribers\":%llu,"
 	    "\"messages\":%llu,\"bytes\":%llu,\"last_id\":",
 	    info->durable ? "true" : "false", info->presence ? "true" : "false",
+	    hub_slow_word(MAX(info->slow, HUB_SLOW_DISCONNECT)),
 	    (unsigned long long)info->subscribers, (unsigned long long)info->messages,
 	    (unsigned long long)info->bytes);
 	if (info->last_seq)
@@ -391,6 +392,18 @@ flag_take(struct body *body, const char *pointer, bool *value)
 }
 
 static void
+slow_take(struct body *body, struct hub_channel_spec *spec)
+{
+	enum json_token token = json_next(&body->reader);
+	if (token == JSON_STRING)
+		spec->slow = hub_slow_find(body->reader.text);
+	else
+		json_skip(&body->reader, token);
+	if (spec->slow == HUB_SLOW_UNSAID)
+		refuse(body, "/slow", "it is disconnect, drop_oldest or drop_newest");
+}
+
+static void
 name_take(struct body *body, struct channel_call *call)
 {
 	enum json_token token = json_next(&body->reader);
@@ -472,12 +485,14 @@ create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
 		flag_take(body, "/durable", &spec->durable);
 	} else if (json_text_eq(reader, SPAN("presence"))) {
 		flag_take(body, "/presence", &spec->presence);
+	} else if (json_text_eq(reader, SPAN("slow"))) {
+		slow_take(body, spec);
 	} else if (json_text_eq(reader, SPAN("meta"))) {
 		meta_take(body, call);
 	} else {
 		json_skip(reader, json_next(reader));
-		refuse(body, NULL, "a channel has name, ttl_s, history, durable, presence, meta"
-		    " and nothing else");
+		refuse(body, NULL, "a channel has name, ttl_s, history, durable, presence, slow,"
+		    " meta and nothing else");
 	}
 }
 

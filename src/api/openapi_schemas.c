@@ -11,16 +11,18 @@ const struct openapi_schema openapi_schemas[] = {
 	    "A change. before and after are what there was and is, without secrets, or null."},
 	{"Channel",
 	    "{id: integer, name: string, expires_at: Time|null, durable: boolean, "
-	    "presence: boolean, subscribers: integer, messages: integer, bytes: integer, "
-	    "last_id: string|null, meta?: any}",
+	    "presence: boolean, slow: Slow, subscribers: integer, messages: integer, "
+	    "bytes: integer, last_id: string|null, meta?: any}",
 	    "subscribers: on this node, by its name. meta: of one that is asked for by itself."},
 	{"ChannelMade", "{id: integer, name: string, expires_at: Time|null}", NULL},
 	{"ChannelNew",
 	    "{name?: string, ttl_s?: integer|null, history?: {seconds?: integer, "
 	    "messages?: integer, bytes?: integer}, durable?: boolean, presence?: boolean, "
-	    "meta?: any}",
+	    "slow?: Slow, meta?: any}",
 	    "history: 300 s, 1,000 messages, 1 MiB without. presence: whether it shows who is "
-	    "there; as channels.presence says without. meta: at most 4,096 bytes."},
+	    "there; as channels.presence says without. slow: what becomes of subscribers that "
+	    "read too slowly and did not say it themselves; disconnect without. meta: at most "
+	    "4,096 bytes."},
 	{"DemoKey", "{key: string}", NULL},
 	{"Device",
 	    "{id: integer|string, auth?: string|integer}",
@@ -169,6 +171,10 @@ const struct openapi_schema openapi_schemas[] = {
 	{"SeriesPage",
 	    "{items: [Series], next: string|null}",
 	    "next: the cursor of the next page; null: there is none."},
+	{"Slow", "'disconnect'|'drop_oldest'|'drop_newest'",
+	    "What becomes of messages for a stream or WebSocket that reads too slowly: it ends and "
+	    "resumes by cursor (a WebSocket with 1013, which names it), or loses the oldest or the "
+	    "newest that wait and is told of a gap."},
 	{"Tags", "{*: string}", NULL},
 	{"Tenant", "{name: Name, created: Time}", "Whose things: each tenant sees only its own."},
 	{"Thresholds",

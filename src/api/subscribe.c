@@ -101,20 +101,12 @@ since_read(struct session_request *request, struct asking *asking)
 static bool
 slow_read(struct session_request *request, struct asking *asking)
 {
-	static const char *const words[] = {
-		[SESSION_SLOW_DISCONNECT] = "disconnect",
-		[SESSION_SLOW_DROP_OLDEST] = "drop_oldest",
-		[SESSION_SLOW_DROP_NEWEST] = "drop_newest",
-	};
 	struct span slow = session_query(request, "slow");
 	if (!slow.ptr)
 		return true;
-	for (size_t i = 0; i < ARRAY_COUNT(words) && asking->transport < OVER_POLL; i++) {
-		if (!span_eq(slow, span_str(words[i])))
-			continue;
-		asking->subscription.slow = (enum session_slow)i;
+	asking->subscription.slow = hub_slow_find(slow);
+	if (asking->subscription.slow && asking->transport < OVER_POLL)
 		return true;
-	}
 	session_problem(request, 400, NULL, asking->transport >= OVER_POLL ?
 	    "slow is for streams and WebSockets" :
 	    "slow is disconnect, drop_oldest or drop_newest");
@@ -313,10 +305,8 @@ static const struct session_doc subscribe_doc = {
 		{"until?", "string", "With mode=poll: messages up to this time."},
 		{"mode?", "'poll'|'longpoll'|'sse'", "The transport, without a header."},
 		{"timeout?", "integer", "How long a long poll is held: 1 to 300 s; 50 without."},
-		{"slow?", "'disconnect'|'drop_oldest'|'drop_newest'", "What becomes of messages "
-		    "while a stream or WebSocket reads too slowly: it ends and resumes by cursor "
-		    "(a WebSocket with 1013, which names it), or loses the oldest or the newest "
-		    "that wait and is told of a gap."},
+		{"slow?", "Slow", "Of a stream or WebSocket; without, as the message's channel "
+		    "says."},
 		{"last_event_id?", "string", "As the header Last-Event-ID."},
 	},
 	.headers = {

@@ -223,10 +223,21 @@ channel_make(struct flow *flow, struct span tenant, struct span name, uint64_t i
 	return channel;
 }
 
-/* The channels of a message, as targets: each once. 0, -ENOENT, -ENOMEM. */
+/* Channels that do not agree lose nothing silently. */
+static void
+slow_take(struct hub_message *like, const struct hub_channel *channel)
+{
+	enum hub_slow slow = MAX((enum hub_slow)channel->slow, HUB_SLOW_DISCONNECT);
+	if (like->slow == HUB_SLOW_UNSAID)
+		like->slow = slow;
+	else if (like->slow != slow)
+		like->slow = HUB_SLOW_DISCONNECT;
+}
+
+/* The channels of a message, as targets: each once; and what they say. 0, -ENOENT, -ENOMEM. */
 static int
 targets_find(struct flow *flow, struct flow_publish *publish, struct hub_target *targets,
-    uint32_t *ret_count, bool *ret_durable)
+    struct hub_message *like, bool *ret_durable)
 {
 	const struct hub_channels *registry = flow->sequencer.channels.registry;
 	uint32_t count = 0;
@@ -248,8 +259,9 @@ targets_find(struct flow *flow, struct flow_publish *publish, struct hub_target 
 			continue;
 		targets[count++] = (struct hub_target){hub_channel_name(channel), channel->id};
 		*ret_durable |= channel->durable;
+		slow_take(like, channel);
 	}
-	*ret_count = count;
+	like->channel_count = count;
 	return 0;
 }
 
@@ -299,7 +311,7 @@ message_make(struct flow *flow, struct flow_publish *publish, bool *ret_durable)
 		.seq = publish->seq, .time_ms = publish->time_ms, .tenant = publish->tenant,
 		.type = publish->type, .data = publish->data, .channels = targets,
 	};
-	int error = targets_find(flow, publish, targets, &like.channel_count, ret_durable);
+	int error = targets_find(flow, publish, targets, &like, ret_durable);
 	if (!error)
 		error = hub_message_copy(&like, &publish->message);
 	if (!error && *ret_durable)
@@ -565,6 +577,7 @@ info_fill(struct flow_channel *op, const struct hub_channel *channel)
 		.expires_ms = channel->expires_ms,
 		.durable = channel->durable,
 		.presence = channel->presence,
+		.slow = (enum hub_slow)channel->slow,
 		.messages = channel->history.count,
 		.bytes = hub_history_bytes(&channel->history),
 		.last_seq = channel->history.seq_last,

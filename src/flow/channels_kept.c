@@ -88,6 +88,7 @@ channels_kept_add(struct flow *flow, struct flow_channel *op, const struct hub_c
 		.history_bytes = channel->limits.bytes,
 		.history_messages = channel->limits.messages,
 		.presence = channel->presence,
+		.slow = channel->slow,
 	};
 	unit_submit(flow, op, add_apply, add_stored);
 }
@@ -209,6 +210,7 @@ flow_channel_restore(struct flow *flow, const struct store_channel *row)
 			.messages = row->history_messages,
 		},
 		.durable = true, .presence = row->presence,
+		.slow = row->slow < HUB_SLOW_COUNT ? (enum hub_slow)row->slow : HUB_SLOW_UNSAID,
 	};
 	struct hub_channel *channel;
 	int error = hub_channels_add(channels->registry, row->id, &spec, row->created_ms, &channel);

@@ -181,6 +181,7 @@ struct flow_channel_info {
 	char name[HUB_NAME_BYTES_MAX];
 	int64_t expires_ms;             /* INT64_MAX: never */
 	bool durable, presence;
+	enum hub_slow slow;
 	uint32_t meta_len;              /* GET: in `meta` */
 	uint64_t subscribers;           /* on this node, by its name; GET and LIST */
 	uint64_t messages, bytes, last_seq;

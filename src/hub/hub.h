@@ -47,6 +47,19 @@ struct hub_target {
 	uint64_t id;        /* 0: not known here, or of a view, which has none */
 };
 
+/* What becomes of messages for a subscriber that reads more slowly than they come. */
+enum hub_slow {
+	HUB_SLOW_UNSAID,      /* by a subscriber: as the channel says; by a channel: DISCONNECT */
+	HUB_SLOW_DISCONNECT,  /* he ends, and is told where to resume */
+	HUB_SLOW_DROP_OLDEST, /* of those that wait the newest stay, after a gap */
+	HUB_SLOW_DROP_NEWEST, /* those that wait stay; a gap follows */
+	HUB_SLOW_COUNT
+};
+
+/* The words for them; NULL for UNSAID. hub_slow_find: UNSAID when it is none of them. */
+const char *hub_slow_word(enum hub_slow slow);
+enum hub_slow hub_slow_find(struct span word);
+
 struct hub_message {
 	refcount refs;
 	uint32_t channel_count;
@@ -56,6 +69,7 @@ struct hub_message {
 	struct span type;   /* media type of what was published; empty: JSON */
 	struct span data;   /* JSON */
 	const struct hub_target *channels;
+	enum hub_slow slow; /* as its channels say, where they agree */
 	void *forms[HUB_FORM_COUNT]; /* encoded once; see hub_message_form */
 };
 

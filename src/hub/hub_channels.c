@@ -273,6 +273,7 @@ channel_make(uint64_t id, const struct hub_channel_spec *spec, struct span name,
 	channel->limits = spec->limits;
 	channel->durable = spec->durable;
 	channel->presence = spec->presence;
+	channel->slow = (uint8_t)spec->slow;
 	channel->name_len = (uint8_t)name.len;
 	channel->meta_len = (uint32_t)spec->meta.len;
 	memcpy(channel->text, name.ptr, name.len);

@@ -38,6 +38,7 @@ struct hub_channel_spec {
 	int64_t ttl_ms;           /* 0: it stays */
 	struct hub_limits limits;
 	bool durable, presence;
+	enum hub_slow slow;
 };
 
 /* To be read by the owner; written here. About 200 bytes with a short name. */
@@ -53,6 +54,7 @@ struct hub_channel {
 	uint32_t meta_len;
 	uint8_t name_len;
 	bool durable, presence;
+	uint8_t slow;             /* enum hub_slow */
 	char text[];              /* name, meta */
 };
 

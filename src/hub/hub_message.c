@@ -19,6 +19,28 @@ struct form {
 	char bytes[];
 };
 
+static const char *const slow_words[HUB_SLOW_COUNT] = {
+	[HUB_SLOW_DISCONNECT] = "disconnect",
+	[HUB_SLOW_DROP_OLDEST] = "drop_oldest",
+	[HUB_SLOW_DROP_NEWEST] = "drop_newest",
+};
+
+const char *
+hub_slow_word(enum hub_slow slow)
+{
+	return slow_words[slow];
+}
+
+enum hub_slow
+hub_slow_find(struct span word)
+{
+	for (unsigned i = 1; i < HUB_SLOW_COUNT; i++) {
+		if (span_eq(word, span_str(slow_words[i])))
+			return (enum hub_slow)i;
+	}
+	return HUB_SLOW_UNSAID;
+}
+
 int
 hub_message_copy(const struct hub_message *like, struct hub_message **ret_message)
 {
@@ -32,7 +54,7 @@ hub_message_copy(const struct hub_message *like, struct hub_message **ret_messag
 	struct hub_target *channels = (struct hub_target *)(message + 1);
 	char *at = (char *)(channels + like->channel_count);
 	*message = (struct hub_message){.seq = like->seq, .time_ms = like->time_ms,
-	    .channel_count = like->channel_count, .channels = channels};
+	    .channel_count = like->channel_count, .channels = channels, .slow = like->slow};
 	refcount_init(&message->refs);
 	message->tenant = span_keep(&at, like->tenant);
 	message->type = span_keep(&at, like->type);

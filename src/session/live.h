@@ -33,7 +33,7 @@ struct live {
 	struct access_principal *principal; /* NULL: open to everybody, or not yet known */
 	uint64_t sent_ms;                   /* when something was last sent */
 	struct live_past *pasts;            /* questions about the past under way */
-	struct live_slow *slow;             /* NULL: it ends when it is too slow */
+	struct live_slow *slow;             /* NULL: it did not say, and is not too slow */
 };
 
 enum { LIVE_SUBSCRIPTIONS_MAX = 4096 };
@@ -104,7 +104,7 @@ int live_send_form(struct live *live, struct hub_message *message, enum hub_form
     int (*encode)(const struct hub_message *message, uint64_t channels, struct buf *out));
 
 /* live_slow.c */
-int live_slow_set(struct live *live, enum session_slow policy); /* 0 or -ENOMEM */
+int live_slow_set(struct live *live, enum hub_slow policy); /* 0 or -ENOMEM */
 void live_slow_forget(struct live *live);
 void live_slow_drained(struct live *live);
 

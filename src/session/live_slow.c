@@ -1,9 +1,9 @@
 /*
  * live_slow.c: what becomes of messages for a client that does not read as fast as they come.
  *
- * By default it ends: it is told where to resume and gets what it was owed. One that asked for it
- * stays and loses messages instead, the newest or the oldest of those that wait, and is told of
- * the gap before the next one that it gets.
+ * It ends: it is told where to resume and gets what it was owed. Or, where it asked for that or the
+ * message's channel says so, it stays and loses messages instead, the newest or the oldest of those
+ * that wait, and is told of the gap before the next one that it gets.
  *
  * Invariants: messages leave in the order in which they came; who lost some has no room, or is
  * told before anything else is sent; what waits here is bounded in number and bytes.
@@ -22,7 +22,7 @@ struct late {
 };
 
 struct live_slow {
-	enum session_slow policy;
+	enum hub_slow policy;  /* what it asked for */
 	bool lost;             /* and not told of it yet */
 	bool busy;             /* sending what waits, which may make room for it */
 	unsigned first, count; /* of late, a ring */
@@ -31,9 +31,9 @@ struct live_slow {
 };
 
 int
-live_slow_set(struct live *live, enum session_slow policy)
+live_slow_set(struct live *live, enum hub_slow policy)
 {
-	if (policy == SESSION_SLOW_DISCONNECT)
+	if (policy == HUB_SLOW_UNSAID)
 		return 0;
 	live->slow = calloc(1, sizeof(*live->slow));
 	if (!live->slow)
@@ -123,23 +123,42 @@ catch_up(struct live *live)
 	return over;
 }
 
+static enum hub_slow
+policy_for(const struct live *live, const struct hub_message *message)
+{
+	bool asked = live->slow && live->slow->policy != HUB_SLOW_UNSAID;
+	return asked ? live->slow->policy : message->slow;
+}
+
+/* What a channel's policy needs is made when it is first needed. */
+static bool
+can_lose(struct live *live)
+{
+	if (!live->slow)
+		live->slow = calloc(1, sizeof(*live->slow));
+	return live->slow;
+}
+
 void
 live_deliver(struct live *live, struct hub_message *message, uint64_t channels)
 {
-	struct live_slow *slow = live->slow;
-	if ((!slow || catch_up(live)) && live->ops->send(live, message, channels) != -EMSGSIZE)
+	if ((!live->slow || catch_up(live)) &&
+	    live->ops->send(live, message, channels) != -EMSGSIZE)
 		return;
-	if (!slow)
+	enum hub_slow policy = policy_for(live, message);
+	if (policy <= HUB_SLOW_DISCONNECT || !can_lose(live))
 		live->ops->slow(live, message->seq - 1);
-	else if (slow->policy == SESSION_SLOW_DROP_OLDEST)
-		keep(slow, message, channels);
+	else if (policy == HUB_SLOW_DROP_OLDEST)
+		keep(live->slow, message, channels);
 	else
-		slow->lost = true;
+		live->slow->lost = true;
 }
 
 void
 live_slow_drained(struct live *live)
 {
-	if (live->slow && (live->slow->lost || live->slow->count))
-		catch_up(live);
+	struct live_slow *slow = live->slow;
+	bool over = slow && (!slow->lost && !slow->count ? !slow->busy : catch_up(live));
+	if (over && slow->policy == HUB_SLOW_UNSAID)
+		live_slow_forget(live);
 }

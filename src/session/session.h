@@ -172,13 +172,6 @@ void session_answer_abort(struct session_request *request); /* cuts the body: a 
 /* ── transports: what a route's begin() or end() may turn the request into; later, when nothing of
  * its operations is being called, gone() comes before these return ── */
 
-/* What becomes of messages for a client that reads more slowly than they come. */
-enum session_slow {
-	SESSION_SLOW_DISCONNECT,  /* it ends, and is told where to resume */
-	SESSION_SLOW_DROP_OLDEST, /* of those that wait the newest stay, after a gap */
-	SESSION_SLOW_DROP_NEWEST, /* those that wait stay; a gap follows */
-};
-
 /* Live subscriptions of one client: patterns, where to begin. Spans are copied. */
 struct session_subscription {
 	const struct span *patterns;
@@ -187,7 +180,7 @@ struct session_subscription {
 	enum hub_since since;  /* HUB_SINCE_NOW: with what comes next */
 	int64_t from_ms;
 	uint64_t cursor;
-	enum session_slow slow; /* for the connection, whatever it subscribes to later */
+	enum hub_slow slow;    /* for the connection, whatever it subscribes to later */
 };
 
 /* Reads "since": a cursor (m17), a time (milliseconds, RFC 3339, -15m), 0 (all), now. Whether it is

@@ -130,6 +130,7 @@ struct store_channel {
 	uint64_t history_bytes;
 	uint32_t history_messages;
 	bool presence;           /* shows who is there */
+	uint32_t slow;           /* what becomes of slow subscribers: the caller's number */
 };
 
 /* One of the same tenant and name that is there still takes its leave. */

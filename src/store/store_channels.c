@@ -24,6 +24,7 @@ store_channel_add(struct store_tx *tx, const struct store_channel *channel)
 	bind_u64(statement, 8, channel->history_bytes);
 	bind_u64(statement, 9, channel->history_messages);
 	bind_u64(statement, 10, channel->presence);
+	bind_u64(statement, 11, channel->slow);
 	return store_step(tx->store, statement);
 }
 
@@ -76,6 +77,7 @@ channel_row(void *ctx, sqlite3_stmt *statement)
 		.history_bytes = column_u64(statement, 7),
 		.history_messages = (uint32_t)column_u64(statement, 8),
 		.presence = column_u64(statement, 9) != 0,
+		.slow = (uint32_t)column_u64(statement, 10),
 	};
 
 	return reader->each(reader->ctx, &channel);

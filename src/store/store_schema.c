@@ -216,6 +216,11 @@ static const char *const steps[] = {
 	"ALTER TABLE tombstone ADD COLUMN series_failure TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE tombstone ADD COLUMN journal_failure TEXT NOT NULL DEFAULT '';"
 	"PRAGMA user_version = 7;",
+
+	/* 8: channels that say what becomes of subscribers that are too slow. */
+	"ALTER TABLE channel"
+	"  ADD COLUMN slow INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version = 8;",
 };
 
 #define APPLICATION_ID 1464158546

@@ -18,7 +18,7 @@
 #define GATEWAY_COLUMNS "tenant, id, name, state, config, hash, may_enrol, created_ms, version"
 #define SECRET_COLUMNS "id, tenant, kind, name, sealed, created_ms, expires_ms, version"
 #define CHANNEL_COLUMNS "id, tenant, name, meta, created_ms, ttl_ms, history_ms, history_bytes," \
-	" history_messages, presence"
+	" history_messages, presence, slow"
 #define VENUE_COLUMNS "v.tenant, v.id, v.name, v.items, v.created_ms, v.version," \
 	" EXISTS (SELECT 1 FROM venue_plan AS p WHERE p.tenant = v.tenant AND p.venue = v.id)," \
 	" (SELECT group_concat(user) FROM venue_user AS u" \
@@ -196,7 +196,8 @@ const char *const store_sql[STORE_STATEMENT_COUNT] = {
 	    " (SELECT id FROM audit WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)",
 
 	[STORE_CHANNEL_ADD] = "INSERT OR REPLACE INTO channel (" CHANNEL_COLUMNS ")"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+	    " ?11)",
 	[STORE_CHANNEL_SET_TTL] = "UPDATE channel SET ttl_ms = ?2 WHERE id = ?1",
 	[STORE_CHANNEL_REMOVE] = "DELETE FROM channel WHERE id = ?1",
 	[STORE_CHANNELS] = "SELECT " CHANNEL_COLUMNS " FROM channel ORDER BY id",

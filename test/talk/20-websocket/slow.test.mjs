@@ -101,10 +101,16 @@ test('who reads late gets what it was owed, and a close that says where to resum
   slow.close();
 });
 
-for (const [policy, last] of [['drop_oldest', true], ['drop_newest', false]]) {
-  test(`with slow=${policy} the connection stays, and a gap is told`, async () => {
-    const channel = `policy/${policy}`;
-    const slow = await open(`channel=${channel}&slow=${policy}`);
+const policies = [['drop_oldest', true], ['drop_newest', false]].flatMap(
+  (row) => [[...row, 'the connection'], [...row, 'the channel']]);
+for (const [policy, last, who] of policies) {
+  test(`${who} says ${policy}: the connection stays, and a gap is told`, async () => {
+    const channel = `policy/${policy}/${who.slice(4)}`;
+    const says = who === 'the channel' ? { slow: policy } : {};
+    const made = await server.post('/api/v1/channels', { name: channel, ...says });
+    assert.equal(made.status, 201, made.text);
+    const query = says.slow ? '' : `&slow=${policy}`;
+    const slow = await open(`channel=${channel}${query}`);
     slow.socket.pause();
     await flood(channel, 100);
     slow.socket.resume();
@@ -120,6 +126,29 @@ for (const [policy, last] of [['drop_oldest', true], ['drop_newest', false]]) {
     slow.close();
   });
 }
+
+test('what a connection says counts more than what its channel says', async () => {
+  await server.post('/api/v1/channels', { name: 'policy/both', slow: 'drop_newest' });
+  const slow = await open('channel=policy/both&slow=disconnect');
+  slow.socket.pause();
+  await flood('policy/both', 60);
+  slow.socket.resume();
+  assert.equal((await readAll(slow)).close.code, 1013);
+});
+
+test('a message on channels that do not agree is not lost silently', async () => {
+  await server.post('/api/v1/channels', { name: 'policy/a', slow: 'drop_newest' });
+  await server.post('/api/v1/channels', { name: 'policy/b', slow: 'drop_oldest' });
+  const slow = await open('channel=policy/a');
+  slow.socket.pause();
+  const text = 'x'.repeat(100_000);
+  for (let i = 0; i < 60; i++) {
+    const body = { channels: ['policy/a', 'policy/b'], data: [i, text] };
+    assert.equal((await server.post('/api/v1/publish', body)).status, 201);
+  }
+  slow.socket.resume();
+  assert.equal((await readAll(slow)).close.code, 1013);
+});
 
 test('a policy that is none, or for a poll, is 400', async () => {
   for (const query of ['slow=never&mode=sse', 'slow=drop_oldest', 'slow=&mode=sse'])

@@ -60,12 +60,20 @@ test('a channel without a name is called by its id', async () => {
   assert.deepEqual(polled.messages[0].channels, [`${id}`]);
 });
 
+test('a channel says what becomes of subscribers that are too slow', async () => {
+  const said = async (name) => (await server.get(`${base}/channels/${name}`)).json().slow;
+  await server.post(`${base}/channels`, { name: 'slow1', slow: 'drop_oldest' });
+  await server.post(`${base}/channels`, { name: 'slow2' });
+  assert.deepEqual([await said('slow1'), await said('slow2')], ['drop_oldest', 'disconnect']);
+});
+
 test('what is no channel, no member, no number is refused with its place', async () => {
   for (const [body, pointer] of [
     [{ name: 'a/+/b' }, '/name'], [{ name: '17' }, '/name'], [{ name: '' }, '/name'],
     [{ name: 'readings/1/x' }, '/name'], [{ name: 7 }, '/name'], [{ ttl_s: -1 }, '/ttl_s'],
     [{ ttl_s: 'x' }, '/ttl_s'], [{ history: 5 }, '/history'], [{ durable: 1 }, '/durable'],
     [{ history: { messages: 1e9 } }, '/history/messages'], [{ owner: 'me' }, undefined],
+    [{ slow: 'now' }, '/slow'], [{ slow: 1 }, '/slow'],
   ]) {
     const problem = assertProblem(await server.post(`${base}/channels`, body), 422);
     assert.equal(problem.pointer, pointer, JSON.stringify(body));

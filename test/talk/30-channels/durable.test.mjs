@@ -21,7 +21,8 @@ async function poll(server, query) {
 test('a durable channel is the same after an end and after a kill', async (t) => {
   const server = await serve(t);
   const meta = { title: 'Küche', list: [1, null], deep: { a: '}' } };
-  const made = await server.post(`${base}/channels`, { name: 'kept', durable: true, meta });
+  const kept = { name: 'kept', durable: true, slow: 'drop_newest', meta };
+  const made = await server.post(`${base}/channels`, kept);
   assert.equal(made.status, 201, made.text);
   const { id } = made.json();
   const { id: other } = (await server.post(`${base}/channels`, { durable: true })).json();
@@ -42,8 +43,8 @@ test('a durable channel is the same after an end and after a kill', async (t) =>
     assert.equal((await poll(server, `channel=gone&since=${first.id}`))[1], true);
   }
   const shown = (await server.get(`${base}/channels/${id}`)).json();
-  assert.deepEqual([shown.id, shown.name, shown.durable, shown.messages, shown.meta],
-    [id, 'kept', true, 8, meta]);
+  assert.deepEqual([shown.id, shown.name, shown.durable, shown.slow, shown.messages, shown.meta],
+    [id, 'kept', true, 'drop_newest', 8, meta]);
   assertProblem(await server.post(`${base}/channels`, { name: 'kept' }), 409);
   const again = await publish(server, ['kept'], 'not heard', { key: 'once' });
   const { messages } = (await server.get(`${base}/subscribe?channel=kept`)).json();

@@ -242,8 +242,8 @@ live_begin(struct session_request *request, bool ws)
 	    session_query(request, "gap").ptr ? HUB_SINCE_CURSOR : HUB_SINCE_NOW;
 	struct span slow = session_query(request, "slow");
 	if (slow.ptr)
-		subscription.slow = span_eq(slow, SPAN("oldest")) ? SESSION_SLOW_DROP_OLDEST :
-		    SESSION_SLOW_DROP_NEWEST;
+		subscription.slow = span_eq(slow, SPAN("oldest")) ? HUB_SLOW_DROP_OLDEST :
+		    HUB_SLOW_DROP_NEWEST;
 	if (ws)
 		session_become_ws(request, &subscription);
 	else

@@ -160,6 +160,23 @@ find_version_7(struct store *store)
 	assert_int_equal(count, 1);
 }
 
+static int
+must_say_what_becomes_of_the_slow(void *ctx, const struct store_channel *channel)
+{
+	assert_true(channel->id == 71 && channel->slow == 2);
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static void
+find_version_8(struct store *store)
+{
+	unsigned count = 0;
+
+	assert_int_equal(store_channels_load(store, must_say_what_becomes_of_the_slow, &count), 0);
+	assert_int_equal(count, 1);
+}
+
 static const struct {
 	const char *sql;
 	void (*find)(struct store *store);
@@ -201,6 +218,8 @@ static const struct {
 	 "INSERT INTO cursor VALUES ('series', 3, 77);"
 	 "INSERT INTO tombstone VALUES ('main', '12', 7, 8, 1, 2, 3, 'a part', 'a segment');",
 	 find_version_7},
+	{"INSERT INTO channel VALUES (71, 'acme', 'blog/8', '{}', 5, 6, 7, 8, 9, 0, 2);",
+	 find_version_8},
 };
 
 static void
