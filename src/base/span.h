@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -71,6 +72,20 @@ span_keep(char **at, struct span s)
 		memcpy(*at, s.ptr, s.len);
 	*at += s.len;
 	return copy;
+}
+
+/* A string of its own, to be freed; NULL: memory is out. (strndup() may look for a zero byte behind
+ * the span.) */
+static inline char *
+span_dup(struct span s)
+{
+	char *text = (char *)malloc(s.len + 1);
+	if (!text)
+		return NULL;
+	if (s.len)
+		memcpy(text, s.ptr, s.len);
+	text[s.len] = '\0';
+	return text;
 }
 
 /* Bytewise order, a prefix before what it begins: <0, 0, >0. */

@@ -69,7 +69,7 @@ session_add_header(struct session_request *request, const char *name, struct spa
 			return -EINVAL;
 	}
 	if (strcasecmp(name, "ETag") == 0) {
-		char *etag = strndup(value.len ? value.ptr : "", value.len);
+		char *etag = span_dup(value);
 		if (!etag)
 			return -ENOMEM;
 		free(request->etag);

@@ -390,7 +390,7 @@ rows_of_one_path_become_one_and_keep_their_group(void **state)
 	(void)state;
 	assert_int_equal(openapi_create(own_groups, &openapi), 0);
 	struct span json = openapi_json(openapi);
-	char *text = strndup(json.ptr, json.len);
+	char *text = span_dup(json);
 	struct json_object *root = json_tokener_parse(text);
 	struct json_object *paths = get(root, "paths");
 	assert_int_equal(json_object_object_length(paths), 1);

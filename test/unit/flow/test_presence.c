@@ -186,23 +186,11 @@ struct listener {
 	pthread_mutex_t lock;
 };
 
-/* With a NUL behind it, which strndup would look for. */
-static char *
-text_of(struct span bytes)
-{
-	char *text = malloc(bytes.len + 1);
-	check(text);
-	if (bytes.len)
-		memcpy(text, bytes.ptr, bytes.len);
-	text[bytes.len] = '\0';
-	return text;
-}
-
 /* The names of one list of a message. */
 static void
 listener_note(struct listener *listener, struct span data, const char *list_name, char sign)
 {
-	char *text = text_of(data), *list_at = strstr(text, list_name);
+	char *text = span_dup(data), *list_at = strstr(text, list_name);
 	char *end = list_at ? strchr(list_at, ']') : NULL;
 	check(list_at && end);
 	*end = 0;
@@ -255,7 +243,7 @@ await_told(struct listener *listener, const char *wanted)
 	for (unsigned i = 0;; i++) {
 		pthread_mutex_lock(&listener->lock);
 		bool same = span_eq(buf_span(&listener->told), span_str(wanted));
-		char *told = text_of(buf_span(&listener->told));
+		char *told = span_dup(buf_span(&listener->told));
 		pthread_mutex_unlock(&listener->lock);
 		if (!same && i == 3000)
 			fail_msg("told '%s', not '%s'", told, wanted);
