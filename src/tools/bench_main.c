@@ -50,6 +50,8 @@ static const struct kind kinds[] = {
 	    .duration_ms = 10000}},
     {"push", "subscribers: memory, broadcasts, saturation, many channels", bench_push,
 	{.subscribers = 9500, .duration_ms = 3000}},
+    {"crowd", "very many subscribers: memory, broadcasts, readings taken in meanwhile",
+	bench_crowd, {.subscribers = 100000, .duration_ms = 10000}},
 };
 
 static const char help_begin[] =
@@ -68,8 +70,8 @@ static const char help_end[] =
     "  --batch N         readings a request\n"
     "  --connections N   connections of the load, each a thread\n"
     "  --rate N          readings a second (live, messages, access)\n"
-    "  --subscribers N   of each transport (live, push)\n"
-    "  --duration TIME   of a measurement (live, push, messages, idle, access)\n"
+    "  --subscribers N   of each transport (live, push, crowd)\n"
+    "  --duration TIME   of a measurement (live, push, crowd, messages, idle, access)\n"
     "  --dir PATH        where data directories are made and removed; default $TMPDIR or\n"
     "                    /var/tmp; must be on the disk in question\n"
     "  --set K=V,...     settings of the servers\n"
@@ -238,7 +240,7 @@ parse(struct bench_options *o, int argc, char **argv)
 		.kind = ARGS_COUNT,
 		.ret_value = &o->subscribers,
 		.least = 1,
-		.most = 100000},
+		.most = 1000000},
 	    {.name = "duration", .kind = ARGS_DURATION, .ret_value = &o->duration_ms},
 	    {.name = "dir", .kind = ARGS_STRING, .ret_value = &o->dir},
 	    {.name = "set", .kind = ARGS_STRING, .ret_value = &o->set},

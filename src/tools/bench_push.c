@@ -240,8 +240,8 @@ measure_subscriptions(
 
 /* ── the bare loop ── */
 
-static int
-bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t len)
+int
+bench_push_bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t len)
 {
 	int fd;
 	int error = bench_spawn_self(b, "push-bare", ret_pid, &fd);
@@ -259,14 +259,14 @@ measure_bare(struct bench *b, struct bench_result *result)
 	char address[64];
 	struct push_target target = {.address = address, .key = ""};
 	const struct push_dialect *dialect = bench_push_dialect_find("bare");
-	int error = bare_start(b, &target.pid, address, sizeof(address));
+	int error = bench_push_bare_start(b, &target.pid, address, sizeof(address));
 	if (!error)
 		error = measure_many(b, dialect, &target, &names_bare, result);
 	if (!error)
 		bench_nothing_end(target.pid);
 	/* A new one, that has no subscribers left over. */
 	if (!error)
-		error = bare_start(b, &target.pid, address, sizeof(address));
+		error = bench_push_bare_start(b, &target.pid, address, sizeof(address));
 	if (!error)
 		error = measure_saturated(b, dialect, &target, &names_bare, result);
 	if (target.pid > 0)

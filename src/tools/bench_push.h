@@ -26,6 +26,7 @@ struct push_target {
 	const char *address; /* 127.0.0.1:PORT */
 	const char *key;     /* "": none */
 	pid_t pid;
+	size_t first;        /* number of the first connection, for its address */
 };
 
 /* What a connection sends first and what tells that it is in force. */
@@ -98,7 +99,20 @@ int bench_push_crowd_say(struct push_crowd *crowd, struct span bytes, struct spa
 
 int bench_push_crowd_run(struct push_crowd *crowd, struct push_run *run);
 
+/* For who publishes elsewhere: takes what comes, waiting at most `wait_ms`; how many messages have
+ * come to all of them. */
+int bench_push_crowd_turn(struct push_crowd *crowd, int wait_ms);
+uint64_t bench_push_crowd_arrived(const struct push_crowd *crowd);
+
+/* A crowd of none but its publisher; bench_push_crowd_finish follows in any case. */
+int bench_push_publisher_open(struct bench *b, const struct push_dialect *dialect,
+    const struct push_target *target, struct push_crowd *ret_crowd);
+
+/* One message, and its answer where there is one. */
+int bench_push_publisher_say(struct push_crowd *crowd);
+
 /* The server that is nothing but a loop of send(): prints its address, runs until it is killed. */
 int bench_push_bare_main(void);
+int bench_push_bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t len);
 
 #endif

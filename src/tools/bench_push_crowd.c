@@ -64,7 +64,7 @@ connect_from(const struct push_target *target, size_t number)
 static int
 conn_open(struct push_crowd *c, struct push_conn *conn, size_t number, struct span hello)
 {
-	*conn = (struct push_conn){.fd = connect_from(&c->target, number)};
+	*conn = (struct push_conn){.fd = connect_from(&c->target, c->target.first + number)};
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
 	if (conn->fd < 0)
 		return bench_fail(c->bench, conn->fd, "connecting to %s: %s", c->target.address,
@@ -237,6 +237,13 @@ turn(struct push_crowd *c, long wait_us)
 		else
 			take_stream(c, conn);
 	}
+}
+
+int
+bench_push_crowd_turn(struct push_crowd *c, int wait_ms)
+{
+	turn(c, wait_ms);
+	return c->error;
 }
 
 static int
@@ -435,5 +442,34 @@ bench_push_crowd_run(struct push_crowd *c, struct push_run *run)
 	}
 	run->seconds = now - begin;
 	run->cpu_s = bench_cpu_seconds(c->target.pid) - cpu;
+	return c->error;
+}
+
+uint64_t
+bench_push_crowd_arrived(const struct push_crowd *c)
+{
+	return arrived(c, true);
+}
+
+int
+bench_push_publisher_open(struct bench *b, const struct push_dialect *dialect,
+    const struct push_target *target, struct push_crowd *c)
+{
+	int error = bench_push_crowd_open(b, dialect, target, 0, false, c);
+	return error ? error : publisher_open(c, dialect);
+}
+
+int
+bench_push_publisher_say(struct push_crowd *c)
+{
+	uint64_t before = c->answers;
+	double end = bench_seconds(c->bench) + PATIENCE_S;
+	c->dialect->publish(&c->out, &c->target, 0, 1, 0);
+	while (!c->error && (c->out.len || (c->dialect->answer.len && c->answers == before))) {
+		send_out(c);
+		turn(c, 10);
+		if (bench_seconds(c->bench) > end)
+			c->error = bench_fail(c->bench, -ETIMEDOUT, "a publish was not answered");
+	}
 	return c->error;
 }
