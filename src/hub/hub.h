@@ -163,7 +163,8 @@ struct hub_member {
  * unsubscribe, ask or destroy anything now (record the fact, act in LOOP_WRITE or LOOP_REAP). */
 struct sink;
 struct sink_ops {
-	/* One message: live ones in seq order, each once; or one that was asked for, then caught()
+	/* One message: live ones in seq order, each once, those of a channel that very many hear
+	 * some turns after they came; or one that was asked for, then caught()
 	 * follows. `channels`: which of its channels the sink's subscriptions matched. */
 	void (*deliver)(struct sink *sink, struct hub_message *message, uint64_t channels);
 	/* Several live ones, on channels that are all matched: instead of deliver() for each. May
@@ -226,6 +227,9 @@ int hub_unsubscribe(struct hub_local *local, struct sink *sink, struct span tena
 void hub_unsubscribe_newest(struct hub_local *local, struct sink *sink); /* it must have one */
 void hub_unsubscribe_all(struct hub_local *local, struct sink *sink); /* guarantees silence */
 
+/* What is on its way to this sink while very many are told of it is delivered now. */
+void hub_hurry(struct hub_local *local, struct sink *sink);
+
 /* Asks for what was; answered by deliver() for each message and then caught(). With `stay` the sink
  * also subscribes to the question's patterns (each new to it, else -EEXIST): what comes after the
  * moment of the answer follows live, without a seam. An answer with `more` leaves them silent until
@@ -254,7 +258,8 @@ void hub_local_closed(struct hub_local *local, struct span tenant,
 void hub_local_present(struct hub_local *local, struct span tenant,
     const struct hub_target *channel);
 
-/* Returns how many sinks got it. */
+/* Returns how many sinks got it, or will get it in the next turns: a message for very many is
+ * told a bounded number of them a turn, in LOOP_WORK. */
 size_t hub_local_deliver(struct hub_local *local, struct hub_message *message);
 
 /* The same for 1 to HUB_RUN_MAX messages that follow one another on the same channel; adds to

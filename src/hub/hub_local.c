@@ -21,60 +21,13 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "hub_priv.h"
-#include "list.h"
-#include "loop.h"
-#include "slab.h"
-
-struct topic {
-	struct hub_entry entry;
-	size_t count;              /* subscriptions */
-	struct list live, waiting; /* of hub_subscription.link */
-	struct list link;
-	uint64_t token;            /* of the want that is not confirmed yet; else 0 */
-	uint64_t shown;            /* the id of the channel that shows who is there; 0: none */
-	char text[];
-};
-
-/* 48 bytes: there are very many. `from`: messages behind this seq are delivered; SILENT before it
- * is in force, and SILENT | token while a question is to be answered first. */
-struct hub_subscription {
-	uint64_t from;
-	struct list link;
-	struct topic *topic;
-	struct sink *sink;
-	struct hub_subscription *next; /* of the same sink */
-};
-
-#define SILENT (UINT64_C(1) << 63)
+#include "hub_local_priv.h"
 
 /* A question under way. */
 struct question {
 	struct list link;
 	uint64_t token;
 	struct sink *sink;
-};
-
-/* A sink that a message of several channels goes to. */
-struct match {
-	struct sink *sink;
-	uint64_t channels;
-};
-
-struct hub_local {
-	struct loop *loop;
-	const struct hub_hooks *hooks;
-	void *ctx;
-	struct hub_index topics;
-	struct slab subscriptions;
-	struct list pending, joining; /* of topic.link; pending in the order of tokens */
-	struct list questions;        /* of question.link, in the order of tokens */
-	struct match *matches;        /* while a message of several channels is delivered */
-	size_t match_count, match_cap;
-	struct loop_task settle_task;
-	uint64_t token_last;
-	uint64_t seq;                 /* the queue has been worked off up to here */
-	struct hub_stats stats;
 };
 
 static void settle_run(struct loop_task *task);
@@ -95,6 +48,7 @@ hub_local_create(struct loop *loop, const struct hub_hooks *hooks, void *ctx,
 	list_init(&local->joining);
 	list_init(&local->questions);
 	loop_task_init(&local->settle_task, settle_run);
+	hub_broadcast_init(local);
 	*ret_local = local;
 	return 0;
 }
@@ -111,6 +65,7 @@ hub_local_destroy(struct hub_local *local)
 	if (!local)
 		return;
 	loop_task_cancel(&local->settle_task);
+	hub_broadcast_finish(local);
 	hub_index_finish(&local->topics, topic_drop);
 	slab_finish(&local->subscriptions);
 	free(local->matches);
@@ -137,7 +92,8 @@ topic_create(struct hub_local *local, struct span tenant, struct span pattern,
 	struct topic *topic = malloc(sizeof(*topic) + tenant.len + pattern.len);
 	if (!topic)
 		return -ENOMEM;
-	topic->count = 0;
+	topic->count = topic->silent = 0;
+	topic->broadcast = NULL;
 	topic->shown = 0;
 	list_init(&topic->live);
 	list_init(&topic->waiting);
@@ -166,8 +122,9 @@ topic_release(struct hub_local *local, struct topic *topic)
 	if (!list_empty(&topic->waiting))
 		return;
 	list_remove(&topic->link);
-	if (!list_empty(&topic->live))
+	if (topic->count)
 		return;
+	hub_broadcast_drop(topic);
 	tell_want(local, topic, false, 0);
 	hub_index_remove(&local->topics, &topic->entry);
 	free(topic);
@@ -232,7 +189,9 @@ subscribe(struct hub_local *local, struct sink *sink, struct span tenant, struct
 	};
 	sink->subscriptions = subscription;
 	sink->waiting++;
-	topic->count++;
+	topic->silent++;
+	if (topic->count++ == HUB_BROADCAST_MIN)
+		local->many_count++;
 	list_push_back(&topic->waiting, &subscription->link);
 	if (topic->shown)
 		tell_present(local, topic, sink, true);
@@ -251,10 +210,13 @@ drop_subscription(struct hub_local *local, struct hub_subscription **at)
 	struct hub_subscription *subscription = *at;
 	struct topic *topic = subscription->topic;
 	*at = subscription->next;
-	if (subscription->from & SILENT)
+	if (subscription->from & SILENT) {
 		subscription->sink->waiting--;
+		topic->silent--;
+	}
 	list_remove(&subscription->link);
-	topic->count--;
+	if (--topic->count == HUB_BROADCAST_MIN)
+		local->many_count--;
 	local->stats.subscriptions--;
 	if (!subscription->sink->subscriptions)
 		local->stats.sinks--;
@@ -333,6 +295,7 @@ confirm_waiting(struct topic *topic, uint64_t seq)
 		struct sink *sink = subscription->sink;
 		subscription->from = seq;
 		sink->waiting--;
+		topic->silent--;
 		sink->ops->subscribed(sink, seq);
 	}
 }
@@ -461,6 +424,7 @@ static void
 answer(struct hub_local *local, struct sink *sink, const struct hub_caught *caught,
     struct hub_message *const *messages, size_t count)
 {
+	hub_broadcast_serve(local, sink);
 	if (caught->answer.gap)
 		sink->ops->gap(sink);
 	for (size_t i = 0; i < count; i++) {
@@ -474,6 +438,7 @@ answer(struct hub_local *local, struct sink *sink, const struct hub_caught *caug
 			continue;
 		at->from = caught->seq;
 		sink->waiting--;
+		at->topic->silent--;
 	}
 	sink->ops->caught(sink, caught);
 }
@@ -516,6 +481,7 @@ deliver_topic(void *ctx, struct hub_entry *entry)
 		struct sink *sink = subscription->sink;
 		if (sink->seq_last >= message->seq || subscription->from >= message->seq)
 			continue;
+		hub_broadcast_serve(delivery->local, sink);
 		sink->seq_last = message->seq;
 		delivery->local->stats.delivered++;
 		sink->ops->deliver(sink, message, HUB_ALL_CHANNELS);
@@ -555,6 +521,7 @@ match_topic(void *ctx, struct hub_entry *entry)
 		if (sink->seq_last > message->seq || subscription->from >= message->seq)
 			continue;
 		if (sink->seq_last < message->seq) {
+			hub_broadcast_serve(local, sink);
 			sink->seq_last = message->seq;
 			match_add(local, sink, delivery->channel);
 			if (sink->match == UINT32_MAX)
@@ -584,12 +551,60 @@ deliver_matches(struct delivery *delivery)
 	}
 }
 
+/* Where a message goes. */
+struct reach {
+	struct topic *topic; /* the last one found */
+	size_t count;
+	struct hub_local *local;
+};
+
+static void
+reach_topic(void *ctx, struct hub_entry *entry)
+{
+	struct reach *reach = ctx;
+	reach->topic = (struct topic *)entry;
+	reach->count++;
+}
+
+static void
+complete_topic(void *ctx, struct hub_entry *entry)
+{
+	hub_broadcast_complete(((struct reach *)ctx)->local, (struct topic *)entry);
+}
+
+/* Whether messages, all on the same channels, are told in pieces: when they go to one topic that
+ * many have. What goes to several follows what is on its way there. */
+static bool
+broadcast(struct hub_local *local, struct hub_message *const *messages, size_t count)
+{
+	const struct hub_message *first = messages[0];
+	struct reach reach = {.local = local};
+	if (!local->many_count && list_empty(&local->broadcasts))
+		return false;
+	for (uint32_t i = 0; i < first->channel_count; i++)
+		hub_index_match(&local->topics, first->tenant, first->channels[i].name,
+		    reach_topic, &reach);
+	if (reach.count == 1 && first->channel_count == 1 && hub_broadcast_wanted(reach.topic) &&
+	    hub_broadcast_add(local, reach.topic, messages, count) == 0) {
+		local->stats.delivered += (reach.topic->count - reach.topic->silent) * count;
+		return true;
+	}
+	for (uint32_t i = 0; i < first->channel_count && !list_empty(&local->broadcasts); i++)
+		hub_index_match(&local->topics, first->tenant, first->channels[i].name,
+		    complete_topic, &reach);
+	return false;
+}
+
 size_t
 hub_local_deliver(struct hub_local *local, struct hub_message *message)
 {
 	settle(local);
 	uint64_t before = local->stats.delivered;
 	struct delivery delivery = {local, message, 1};
+	if (broadcast(local, &message, 1)) {
+		local->seq = MAX(local->seq, message->seq);
+		return (size_t)(local->stats.delivered - before);
+	}
 	if (message->channel_count == 1)
 		hub_index_match(&local->topics, message->tenant, message->channels[0].name,
 		    deliver_topic, &delivery);
@@ -601,6 +616,7 @@ hub_local_deliver(struct hub_local *local, struct hub_message *message)
 }
 
 struct run_delivery {
+	struct hub_local *local;
 	struct hub_run run;
 	size_t *delivered; /* of each message */
 };
@@ -614,6 +630,7 @@ deliver_each(struct run_delivery *delivery, const struct hub_subscription *subsc
 		struct hub_message *message = delivery->run.messages[i];
 		if (sink->seq_last >= message->seq || subscription->from >= message->seq)
 			continue;
+		hub_broadcast_serve(delivery->local, sink);
 		sink->seq_last = message->seq;
 		delivery->delivered[i]++;
 		sink->ops->deliver(sink, message, HUB_ALL_CHANNELS);
@@ -639,6 +656,7 @@ deliver_topic_run(void *ctx, struct hub_entry *entry)
 			deliver_each(delivery, subscription);
 			continue;
 		}
+		hub_broadcast_serve(delivery->local, sink);
 		sink->seq_last = last;
 		together++;
 		sink->ops->deliver_run(sink, &delivery->run);
@@ -652,9 +670,16 @@ hub_local_deliver_run(struct hub_local *local, struct hub_message *const *messag
     size_t *delivered)
 {
 	struct run_delivery delivery = {
-		.run = {.messages = messages, .count = count}, .delivered = delivered};
+		.local = local, .run = {.messages = messages, .count = count}, .delivered = delivered};
 	check(count > 0 && count <= HUB_RUN_MAX && messages[0]->channel_count == 1);
 	settle(local);
+	uint64_t told = local->stats.delivered;
+	if (broadcast(local, messages, count)) {
+		for (size_t i = 0; i < count; i++)
+			delivered[i] += (size_t)(local->stats.delivered - told) / count;
+		local->seq = MAX(local->seq, messages[count - 1]->seq);
+		return;
+	}
 	size_t before = 0, after = 0;
 	for (size_t i = 0; i < count; i++)
 		before += delivered[i];
@@ -689,6 +714,8 @@ hub_local_closed(struct hub_local *local, struct span tenant, const struct hub_t
 	    (struct topic *)hub_index_get(&local->topics, tenant, channel->name);
 	struct hub_subscription *subscription;
 	bool last = !topic;
+	if (topic)
+		hub_broadcast_complete(local, topic);
 	if (topic && topic->shown == channel->id)
 		topic->shown = 0; /* who was there ends with it */
 	while (!last && (subscription = find_in_force(topic))) {
@@ -718,8 +745,15 @@ hub_local_present(struct hub_local *local, struct span tenant, const struct hub_
 	if (!topic || topic->shown == channel->id)
 		return; /* a want of before asked for it, too */
 	topic->shown = channel->id;
+	hub_broadcast_complete(local, topic);
 	tell_all_present(local, topic, &topic->live);
 	tell_all_present(local, topic, &topic->waiting);
+}
+
+void
+hub_hurry(struct hub_local *local, struct sink *sink)
+{
+	hub_broadcast_serve(local, sink);
 }
 
 size_t

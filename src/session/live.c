@@ -66,6 +66,8 @@ live_start(struct live *live, struct net_conn *conn)
 void
 live_end(struct live *live, enum net_close_reason reason)
 {
+	if (reason == NET_CLOSE_DRAIN)
+		hub_hurry(live->sessions->hub, &live->sink);
 	live->ops->end(live, reason);
 }
 
