@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -394,8 +395,12 @@ wait_for_later(struct loop *loop, int wait_ms)
 static void
 wait_events(struct loop *loop, int wait_ms)
 {
-	if (wait_ms != 0 && has_work(loop))
+	if (wait_ms != 0 && has_work(loop)) {
 		wait_ms = 0;
+		/* Work in pieces is for later; who waits for this processor is not to. */
+		if (!list_empty(&loop->phases[LOOP_WORK]))
+			sched_yield();
+	}
 	if (wait_ms != 0) {
 		int timer_ms = timer_wait_ms(loop);
 		if (timer_ms >= 0 && (wait_ms < 0 || timer_ms < wait_ms))
