@@ -160,7 +160,7 @@ crowd_tell(struct crowd *c)
 {
 	int error = 0;
 	for (size_t i = 0; i < c->publisher_count && !error; i++)
-		error = bench_push_publisher_say(&c->publishers[i]);
+		error = bench_push_publisher_say(&c->publishers[i], 0, 1, 0);
 	double end = bench_seconds(c->bench) + PATIENCE_S;
 	c->sent++;
 	for (size_t i = 0; i < c->part_count && !error; i++) {

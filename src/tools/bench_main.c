@@ -50,6 +50,8 @@ static const struct kind kinds[] = {
 	    .duration_ms = 10000}},
     {"push", "subscribers: memory, broadcasts, saturation, many channels", bench_push,
 	{.subscribers = 9500, .duration_ms = 3000}},
+    {"channels", "channels and what they remember, ten times as many each time", bench_channels,
+	{.series = 1000000}},
     {"crowd", "very many subscribers: memory, broadcasts, readings taken in meanwhile",
 	bench_crowd, {.subscribers = 100000, .duration_ms = 10000}},
 };
@@ -66,7 +68,7 @@ static const char help_end[] =
     "\n"
     "  --runs N          default 3\n"
     "  --readings N      readings in all; default by kind\n"
-    "  --series N        devices they are spread over\n"
+    "  --series N        devices they are spread over; of channels: how many\n"
     "  --batch N         readings a request\n"
     "  --connections N   connections of the load, each a thread\n"
     "  --rate N          readings a second (live, messages, access)\n"

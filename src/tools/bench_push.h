@@ -108,8 +108,9 @@ uint64_t bench_push_crowd_arrived(const struct push_crowd *crowd);
 int bench_push_publisher_open(struct bench *b, const struct push_dialect *dialect,
     const struct push_target *target, struct push_crowd *ret_crowd);
 
-/* One message, and its answer where there is one. */
-int bench_push_publisher_say(struct push_crowd *crowd);
+/* One request with these messages (push_dialect.publish), and its answer where there is one. */
+int bench_push_publisher_say(struct push_crowd *crowd, uint64_t first, uint64_t count,
+    uint64_t spread);
 
 /* The server that is nothing but a loop of send(): prints its address, runs until it is killed. */
 int bench_push_bare_main(void);

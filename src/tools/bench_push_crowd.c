@@ -460,11 +460,11 @@ bench_push_publisher_open(struct bench *b, const struct push_dialect *dialect,
 }
 
 int
-bench_push_publisher_say(struct push_crowd *c)
+bench_push_publisher_say(struct push_crowd *c, uint64_t first, uint64_t count, uint64_t spread)
 {
 	uint64_t before = c->answers;
 	double end = bench_seconds(c->bench) + PATIENCE_S;
-	c->dialect->publish(&c->out, &c->target, 0, 1, 0);
+	c->dialect->publish(&c->out, &c->target, first, count, spread);
 	while (!c->error && (c->out.len || (c->dialect->answer.len && c->answers == before))) {
 		send_out(c);
 		turn(c, 10);
