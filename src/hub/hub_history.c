@@ -34,7 +34,7 @@ hub_history_bytes(const struct hub_history *history)
 }
 
 /* Moves what is kept to the block's front, into another block when it needs more room: an eighth
- * more than is used, for there are very many histories. */
+ * more than is used, if that would hold another one, for there are very many histories. */
 static int
 make_room(struct hub_history *history, size_t bytes)
 {
@@ -47,7 +47,8 @@ make_room(struct hub_history *history, size_t bytes)
 		return -EMSGSIZE;
 	/* When less than an eighth would be free after moving, the next move would come soon. */
 	if (kept + bytes + cap / 8 > cap) {
-		cap = kept + bytes + (kept + bytes) / 8;
+		cap = kept + bytes;
+		cap += cap / 8 < bytes ? 0 : cap / 8;
 		cap = cap < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : cap;
 		block = malloc(cap);
 		if (!block)
@@ -90,20 +91,27 @@ hub_history_append_behind(struct hub_history *history, struct span prefix,
 {
 	check(kept->seq > history->seq_last);
 	check(history->count == 0 || kept->time_ms >= history->time_last_ms);
+	bool first = history->count == 0;
 	size_t data_len = prefix.len + kept->data.len;
-	int error = make_room(history, HEAD_BYTES_MAX + kept->type.len + data_len);
+	unsigned char head[HEAD_BYTES_MAX], *end = head;
+	end += varint_put(end, first ? 0 : kept->seq - history->seq_last);
+	end += varint_put(end, first ? 0 : (uint64_t)(kept->time_ms - history->time_last_ms));
+	end += varint_put(end, kept->type.len);
+	size_t head_len = (size_t)(end - head);
+	end += varint_put(end, data_len);
+	size_t len_len = (size_t)(end - head) - head_len;
+	int error = make_room(history, head_len + kept->type.len + len_len + data_len);
 	if (error)
 		return error;
-	if (history->count++ == 0) {
+	history->count++;
+	if (first) {
 		history->seq_first = history->seq_last = kept->seq;
 		history->time_first_ms = history->time_last_ms = kept->time_ms;
 	}
 	unsigned char *at = history->block + history->end;
-	at += varint_put(at, kept->seq - history->seq_last);
-	at += varint_put(at, (uint64_t)(kept->time_ms - history->time_last_ms));
-	at += varint_put(at, kept->type.len);
+	at = put_bytes(at, span_of((const char *)head, head_len));
 	at = put_bytes(at, kept->type);
-	at += varint_put(at, data_len);
+	at = put_bytes(at, span_of((const char *)head + head_len, len_len));
 	at = put_bytes(at, prefix);
 	at = put_bytes(at, kept->data);
 	history->end = (uint32_t)(at - history->block);
