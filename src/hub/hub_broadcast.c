@@ -320,7 +320,8 @@ broadcast_run(struct loop_task *task)
 	    looks < SINKS_A_TURN * LOOKS_A_SINK) {
 		struct hub_broadcast *broadcast =
 		    CONTAINER_OF(local->broadcasts.next, struct hub_broadcast, link);
-		size_t end = sinks + SINKS_A_TOPIC, looks_end = looks + SINKS_A_TOPIC * LOOKS_A_SINK;
+		size_t end = sinks + SINKS_A_TOPIC;
+		size_t looks_end = looks + SINKS_A_TOPIC * LOOKS_A_SINK;
 		while (!list_empty(&broadcast->owed) && sinks < end && looks++ < looks_end)
 			sinks += tell_next(local, broadcast);
 		if (list_empty(&broadcast->owed) && !end_pass(broadcast))

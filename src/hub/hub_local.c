@@ -670,7 +670,10 @@ hub_local_deliver_run(struct hub_local *local, struct hub_message *const *messag
     size_t *delivered)
 {
 	struct run_delivery delivery = {
-		.local = local, .run = {.messages = messages, .count = count}, .delivered = delivered};
+		.local = local,
+		.run = {.messages = messages, .count = count},
+		.delivered = delivered,
+	};
 	check(count > 0 && count <= HUB_RUN_MAX && messages[0]->channel_count == 1);
 	settle(local);
 	uint64_t told = local->stats.delivered;

@@ -2,9 +2,9 @@
  * bench_crowd.c: `weir bench crowd`: more subscribers than one table of descriptors holds, and
  * readings taken in while all of them are told something.
  *
- * The subscribers lie in parts, each a thread with a table of its own; the server has as many loops.
- * The bare loop of send() is a process for each part. A message is published, then waited for until
- * the last of all parts has it.
+ * The subscribers lie in parts, each a thread with a table of its own; the server has as many
+ * loops. The bare loop of send() is a process for each part. A message is published, then waited for
+ * until the last of all parts has it.
  */
 #include <errno.h>
 #include <sched.h>
@@ -123,8 +123,9 @@ crowd_finish(struct crowd *c)
 
 /* All of them at the one server, or each part at its own. */
 static int
-crowd_open(struct bench *b, const struct push_dialect *dialect, const struct push_dialect *publisher,
-    const struct push_target *targets, size_t target_count, struct crowd *c)
+crowd_open(struct bench *b, const struct push_dialect *dialect,
+    const struct push_dialect *publisher, const struct push_target *targets, size_t target_count,
+    struct crowd *c)
 {
 	size_t count = b->options.subscribers;
 	*c = (struct crowd){.bench = b};
@@ -349,12 +350,13 @@ bench_crowd(struct bench *b, unsigned run, struct bench_result *result)
 	    {"weir-sse", "sse_bytes", "sse_broadcast_us", "sse_last_ms"},
 	    {"weir-poll", "poll_bytes", "poll_broadcast_us", "poll_last_ms"},
 	};
-	char set[64];
+	char set[128];
 	bool own = !b->options.set;
 	int error = 0;
 	(void)run;
 	process_raise_files();
-	snprintf(set, sizeof(set), "net.loops=%llu,net.conns_max=%llu",
+	/* Nobody answers pings here. */
+	snprintf(set, sizeof(set), "net.loops=%llu,net.conns_max=%llu,ws.ping_s=1h",
 	    (unsigned long long)b->options.subscribers / PART_SUBSCRIBERS + 1,
 	    (unsigned long long)b->options.subscribers * 2);
 	if (own)
