@@ -3,8 +3,8 @@
  * readings taken in while all of them are told something.
  *
  * The subscribers lie in parts, each a thread with a table of its own; the server has as many
- * loops. The bare loop of send() is a process for each part. A message is published, then waited for
- * until the last of all parts has it.
+ * loops. The bare loop of send() is a process for each part. A message is published, then waited
+ * for until the last of all parts has it.
  */
 #include <errno.h>
 #include <sched.h>
