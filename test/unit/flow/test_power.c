@@ -5,13 +5,14 @@
  * nothing else is, and the raw messages are as they were judged.
  *
  * A commit that was not acknowledged may be there or not, whole, but only the last one. WEIR_SEEDS:
- * how many (200), WEIR_SEED: the first.
+ * how many (60; 400 with WEIR_TEST_LONG), WEIR_SEED: the first.
  */
 #include "power.h"
 
 #include <errno.h>
 
-#define SEEDS_DEFAULT 200
+#define SEEDS_DEFAULT 60
+#define SEEDS_LONG 400
 #define LIVES 3
 #define STEPS_MAX 40
 
@@ -233,10 +234,16 @@ number_of(const char *name, uint64_t otherwise)
 	return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static uint64_t
+seeds_wanted(void)
+{
+	return number_of("WEIR_SEEDS", getenv("WEIR_TEST_LONG") ? SEEDS_LONG : SEEDS_DEFAULT);
+}
+
 static void
 nothing_acknowledged_is_lost_and_nothing_else_is_there(void **state)
 {
-	uint64_t seed = number_of("WEIR_SEED", 1), seeds = number_of("WEIR_SEEDS", SEEDS_DEFAULT);
+	uint64_t seed = number_of("WEIR_SEED", 1), seeds = seeds_wanted();
 	struct power sum = {.env = NULL};
 	(void)state;
 	print_message("seeds %llu to %llu (WEIR_SEED, WEIR_SEEDS)\n", (unsigned long long)seed,
@@ -295,7 +302,7 @@ a_disk_that_fails_while_points_are_stored_loses_none(void **state)
 	static const enum sim_op ops[] = {SIM_WRITE, SIM_SYNC, SIM_SYNC_DIR, SIM_OPEN, SIM_UNLINK,
 	    SIM_TRUNCATE};
 	uint64_t first = number_of("WEIR_SEED", 1);
-	uint64_t seeds = number_of("WEIR_SEEDS", SEEDS_DEFAULT) / 20 + 1;
+	uint64_t seeds = seeds_wanted() / 20 + 1;
 	(void)state;
 	for (uint64_t seed = first; seed < first + seeds; seed++)
 		for (size_t i = 0; i < ARRAY_COUNT(ops); i++)

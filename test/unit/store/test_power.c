@@ -1,8 +1,8 @@
 /*
  * test_power.c: the power goes at any operation, by seed, after lives that end in an orderly way or
  * by a kill, with calls that fail now and then. What was committed is there, nothing is there by
- * half, and the store goes on from what it finds. WEIR_SEEDS: how many (200); WEIR_SEED:
- * that one only.
+ * half, and the store goes on from what it finds. WEIR_SEEDS: how many (60; 400 with
+ * WEIR_TEST_LONG); WEIR_SEED: that one only.
  */
 #include "store_model.h"
 
@@ -153,7 +153,8 @@ number_of(const char *name, uint64_t otherwise)
 static void
 power_cut_at_any_operation_keeps_what_was_committed(void **state)
 {
-	uint64_t seeds = number_of("WEIR_SEEDS", 200), only = number_of("WEIR_SEED", 0);
+	uint64_t otherwise = getenv("WEIR_TEST_LONG") ? 400 : 60;
+	uint64_t seeds = number_of("WEIR_SEEDS", otherwise), only = number_of("WEIR_SEED", 0);
 	unsigned commits = 0, faults = 0;
 
 	(void)state;
