@@ -364,6 +364,8 @@ totals_print(const struct inspect *inspect)
 	printf("bytes_per_point %.3f\n", points ? (double)bytes / (double)points : 0);
 	total_print("rollup_parts", rollups);
 	total_print("rollup_bytes", rollup_bytes);
+	printf("bytes_per_point_with_rollups %.3f\n",
+	    points ? (double)(bytes + rollup_bytes) / (double)points : 0);
 	total_print("journal_segments", stats.segments);
 	total_print("journal_sealed_segments", stats.sealed_segments);
 	total_print("journal_records", inspect->records);
@@ -428,7 +430,8 @@ inspect_main(int argc, char **argv)
 	    .help =
 		"Says what is in a data directory: series, points, part files, journal, and what\n"
 		"of it is damaged. Reads everything and changes nothing; a server may be running.\n"
-		"A line is a name and a number; bytes_per_point is parts and their index ÷ points.",
+		"A line is a name and a number; bytes_per_point is parts of points and their\n"
+		"index ÷ points.",
 	    .more = "Exit code: 0, or 1 when there is damage or the directory cannot be read.\n",
 	    .options = entries,
 	};

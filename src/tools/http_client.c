@@ -404,7 +404,7 @@ exchange(struct http_client *c, struct span body, struct answer *a)
 		/* After a failed send an answer that came before may still be read. */
 		if (!broken && sent < total)
 			broken = transmit(c, body, &sent) != 0;
-		short ready, events = POLLIN;
+		short ready = 0, events = POLLIN;
 		if (!broken && sent < total)
 			events |= POLLOUT;
 		int error = wait_for(c, c->fd, events, &ready);

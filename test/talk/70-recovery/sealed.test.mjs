@@ -76,6 +76,7 @@ test('a device is found in sealed segments, before and after a restart', async (
   assert.equal(after.said.points, String(bodies * 120));
   assert.equal(after.said.series, '1200');
   assert.ok(Number(after.said.bytes_per_point) > 0);
+  assert.ok(Number(after.said.bytes_per_point_with_rollups) >= Number(after.said.bytes_per_point));
   assert.ok(Number(after.said.journal_bytes) > 0);
   assert.match(after.stdout, /^segment 1 sealed bytes \d+ records \d+ seqs 1 to \d+ from \S+ to /m);
   assert.match(after.stdout, /^part \d+ points partition \d+ /m);
