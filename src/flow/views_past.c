@@ -22,7 +22,7 @@
 #include "raw_keys.h"
 
 enum {
-	RUNNING_MAX = 4, WAITING_MAX = 1024, ROUNDS_MAX = 8,
+	RUNNING_MAX = 2, WAITING_MAX = 1024, ROUNDS_MAX = 8,
 	TURN_BYTES = 8 << 20,         /* read before others have their turn */
 	EMPTY_BYTES_MAX = 256 << 20,  /* read without finding anything */
 	FOUND_BYTES_MAX = 4 << 20,    /* of data found: then it is answered */
