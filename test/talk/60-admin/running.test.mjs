@@ -40,13 +40,20 @@ test('the log says durability, and speaks JSON on request', async (t) => {
   assert.match(entry.address, /^http:/);
 });
 
+/** A write of so many bytes whose head the server has read, as its 100 says. */
+async function begin(server, bytes) {
+  const raw = await server.connect();
+  raw.send(`POST /write HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${server.key}\r\n` +
+    `Expect: 100-continue\r\nContent-Length: ${bytes}\r\n\r\n`);
+  assert.equal((await raw.answer()).status, 100);
+  return raw;
+}
+
 test('SIGTERM answers what is held, then ends with 0', async () => {
   const server = await Server.start();
-  const raw = await server.connect();
   const line = 'drain v=1 1700000000000000000\n';
-  raw.send(`POST /write HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${server.key}\r\n` +
-    `Content-Length: ${line.length}\r\n\r\n${line.slice(0, 10)}`);
-  await server.get('/healthz');
+  const raw = await begin(server, line.length);
+  raw.send(line.slice(0, 10));
   server.child.kill('SIGTERM');
   await until(async () => (await server.get('/readyz').catch(() => ({ status: 503 })))
     .status !== 200, 'the server to refuse');
@@ -60,10 +67,7 @@ test('SIGTERM answers what is held, then ends with 0', async () => {
 
 test('a second signal ends at once what the first one waits for', async () => {
   const server = await Server.start();
-  const raw = await server.connect();
-  raw.send(`POST /write HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${server.key}\r\n` +
-    'Content-Length: 100\r\n\r\n');
-  await server.get('/healthz');
+  const raw = await begin(server, 100);
   server.child.kill('SIGTERM');
   await until(() => server.log.includes('event=stopping'), 'the server to drain');
   // The signal gets its usual meaning just before that line.
