@@ -70,6 +70,8 @@ batch_commit(struct mail *mail)
 	if (batch->error && batch->error != -ENOSPC)
 		flow->options.fatal(flow->options.ctx, "the journal cannot be written",
 		    batch->error);
+	if (batch->error == -ENOSPC)
+		flow_full(flow);
 	flow_count(&flow->counters.commits, 1);
 	/* Before the batch goes: when nothing is in flight any more the workers may end. */
 	prepare_start(committer);

@@ -56,6 +56,8 @@ struct flow_options {
 	/* Any thread. What ends the process: storage failed twice, memory out in the middle of what
 	 * was acknowledged. Does not return to normal work. */
 	void (*fatal)(void *ctx, const char *what, int error);
+	/* Any thread, often: the disk is full. May be NULL. */
+	void (*full)(void *ctx);
 	/* Any thread. Something an operator should read: damage, a flush that failed; with error 0
 	 * that a limit is reached. */
 	void (*warn)(void *ctx, const char *what, int error);

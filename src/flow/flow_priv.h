@@ -398,6 +398,13 @@ flow_all_loops(const struct flow *flow)
 uint64_t flow_position(struct flow_loop *fl);
 
 static inline void
+flow_full(const struct flow *flow)
+{
+	if (flow->options.full)
+		flow->options.full(flow->options.ctx);
+}
+
+static inline void
 flow_count(atomic_uint_fast64_t *counter, uint64_t by)
 {
 	atomic_fetch_add_explicit(counter, by, memory_order_relaxed);

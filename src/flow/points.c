@@ -190,6 +190,8 @@ slot_failed(struct points_slot *slot, const char *what)
 	struct flow *flow = slot->fl->flow;
 	flow_count(&flow->counters.flushes_failed, 1);
 	flow->options.warn(flow->options.ctx, what, slot->error);
+	if (slot->error == -ENOSPC)
+		flow_full(flow);
 	if (slot->error == -EBADMSG)
 		return; /* the damaged part is left alone from now on, the others are not */
 	slot->retry_at_ms = loop_mono_ms(slot->fl->loop) + FLOW_RETRY_MS;

@@ -178,6 +178,8 @@ commit_try(struct journal *journal, struct commit *commit)
 		commit->written = false;
 		segment = journal_segment_last(journal);
 	}
+	if (journal->growing && !journal_segment_may_extend(journal, commit->blocks))
+		return -ENOSPC;
 	commit->written = true;
 	int r = journal_frame_write(&journal->frame, journal->file, segment.generation,
 	    journal->commit_next++, segment.end_block, commit->blocks, commit->records,

@@ -72,8 +72,8 @@ int journal_commit(struct journal *journal, struct journal_record *const *record
 int journal_prepare(struct journal *journal);
 bool journal_wants_prepare(const struct journal *journal); /* any thread */
 
-/* Commits that would need a new segment are answered -ENOSPC while segments and spares would then
- * take more than `bytes`; UINT64_MAX: no limit. Any thread. */
+/* Commits that would need a new segment, or let the last one grow, are answered -ENOSPC while
+ * segments and spares would then take more than `bytes`; UINT64_MAX: no limit. Any thread. */
 void journal_set_limit(struct journal *journal, uint64_t bytes);
 
 /* ── sealing: a full segment becomes a packed file that is indexed by key, time and seq ── */

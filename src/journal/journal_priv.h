@@ -74,6 +74,9 @@ int journal_segment_void(struct journal *journal, uint64_t blocks);
 /* Whether one more file of `blocks` is within the limit. */
 bool journal_segment_may_grow(struct journal *journal, uint64_t blocks);
 
+/* Whether the last segment's file, which grows, may take so many more. */
+bool journal_segment_may_extend(struct journal *journal, uint64_t blocks);
+
 bool journal_segment_has_spare(struct journal *journal);
 
 /* Room for one more in journal->segments, besides the one that trimming may put back.

@@ -353,6 +353,20 @@ journal_segment_may_grow(struct journal *journal, uint64_t blocks)
 }
 
 bool
+journal_segment_may_extend(struct journal *journal, uint64_t blocks)
+{
+	struct journal_stats stats;
+	pthread_mutex_lock(&journal->lock);
+	uint64_t limit = journal->limit_bytes;
+	pthread_mutex_unlock(&journal->lock);
+	if (limit == UINT64_MAX)
+		return true;
+	journal_stats(journal, &stats);
+	return stats.disk_bytes <= limit &&
+	    blocks * JOURNAL_BLOCK_BYTES <= limit - stats.disk_bytes;
+}
+
+bool
 journal_segment_has_spare(struct journal *journal)
 {
 	bool has = false;

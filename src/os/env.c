@@ -86,6 +86,19 @@ env_sync(struct env_file *file)
 }
 
 int
+env_allocate(struct env_file *file, uint64_t len)
+{
+	static const char zeros[64 << 10] = {0};
+	int error = file->ops->allocate ? file->ops->allocate(file, len) : -EOPNOTSUPP;
+	if (error != -EOPNOTSUPP && error != -ENOSYS)
+		return error;
+	error = 0;
+	for (uint64_t at = 0; at < len && !error; at += sizeof zeros)
+		error = env_pwrite(file, zeros, (size_t)MIN(len - at, (uint64_t)sizeof zeros), at);
+	return error;
+}
+
+int
 env_truncate(struct env_file *file, uint64_t len)
 {
 	return file->ops->truncate(file, len);
@@ -333,6 +346,16 @@ real_lock(struct env_file *file)
 	return 0;
 }
 
+static int
+real_allocate(struct env_file *file, uint64_t len)
+{
+	int returned;
+	do {
+		returned = fallocate(real_of(file)->fd, 0, 0, (off_t)len);
+	} while (returned < 0 && errno == EINTR);
+	return result(returned);
+}
+
 static const struct env_file_ops real_file_ops = {
     .close = real_close,
     .pread = real_pread,
@@ -341,6 +364,7 @@ static const struct env_file_ops real_file_ops = {
     .truncate = real_truncate,
     .size = real_size,
     .lock = real_lock,
+    .allocate = real_allocate,
 };
 
 static void

@@ -43,6 +43,7 @@ struct env_file_ops {
 	int (*truncate)(struct env_file *file, uint64_t len);
 	int (*size)(struct env_file *file, uint64_t *ret_len);
 	int (*lock)(struct env_file *file);
+	int (*allocate)(struct env_file *file, uint64_t len); /* NULL: it cannot */
 };
 
 /* First member of every implementation. */
@@ -94,6 +95,10 @@ int env_pwrite(struct env_file *file, const void *bytes, size_t len, uint64_t of
  * dropped the dirty pages). */
 int env_sync(struct env_file *file);
 int env_truncate(struct env_file *file, uint64_t len);
+
+/* The file becomes `len` zeroes (it was empty) whose space is its own: from the file system where
+ * it gives space without writing, else they are written. 0, -ENOSPC … */
+int env_allocate(struct env_file *file, uint64_t len);
 int env_size(struct env_file *file, uint64_t *ret_len);
 
 /* Exclusive lock of the whole file for this process, held until close or death.

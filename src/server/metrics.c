@@ -217,6 +217,8 @@ static const struct metric metrics[] = {
 
     ONE("weir_disk_used_bytes", GAUGE, PLAIN, retention.disk_bytes,
 	"Journal, part files and weir.db, as of the last look of retention."),
+    ONE("weir_disk_reserve_bytes", GAUGE, PLAIN, retention.reserve_bytes,
+	"Space that the file reserve holds; 0: given up because the disk was full."),
     ONE("weir_disk_free_bytes", GAUGE, PLAIN, disk_free_bytes, "Room left for the data directory."),
     ONE("weir_process_resident_bytes", GAUGE, PLAIN, process.rss_bytes, "Memory of the process."),
     ONE("weir_process_cpu_seconds_total", COUNTER, MICRO, process.cpu_us, "Processor time used."),

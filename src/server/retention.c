@@ -14,6 +14,7 @@
 #include "data.h"
 #include "erasing.h"
 #include "raw_keys.h"
+#include "reserve.h"
 
 #define WARN_PERCENT 80u  /* of retention.disk_bytes_max: the log says so */
 #define TRIM_PERCENT 95u  /* raw messages go, see trim_bytes */
@@ -24,6 +25,7 @@ struct limits {
 	uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
 	uint64_t seal, seal_age_ms;
 	uint64_t points_ms, points_bytes, rollups_ms, rollups_bytes;
+	uint64_t reserve_bytes;
 };
 
 struct retention {
@@ -40,8 +42,16 @@ struct retention {
 	uint64_t cursor_seq, part_bytes, used_bytes;
 	bool seal_more;              /* one was sealed: there may be another */
 	bool trimmed;                /* raw messages went at the last look */
+	uint64_t held_seq;           /* those up to it were to go, and are not in parts */
+	struct reserve reserve;
+	bool spent;                  /* the reserve was given up: the journal may not grow */
+	bool near_full;
 
-	atomic_uint_fast64_t disk_bytes;
+	struct mail hurry;
+	atomic_bool hurried;         /* it is on its way, or the look that follows */
+	bool looking;
+	uint64_t looked_ms;          /* when the last look began */
+	atomic_uint_fast64_t disk_bytes, reserve_bytes;
 };
 
 static void look_begin(struct loop_timer *timer);
@@ -56,6 +66,7 @@ struct choice {
 	uint64_t raw_bytes;  /* of the segments that stay */
 	uint64_t used_bytes; /* of the directory, without those that go */
 	uint64_t seq;        /* all below it goes */
+	uint64_t held_seq;   /* up to it, the disk being full, all would go but is not in parts */
 };
 
 static int
@@ -75,13 +86,20 @@ trim_bytes(const struct retention *retention)
 }
 
 static bool
+is_full(const struct choice *choice)
+{
+	const struct limits *limits = &choice->retention->held;
+	return limits->disk_bytes_max && choice->used_bytes > trim_bytes(choice->retention);
+}
+
+static bool
 segment_must_go(const struct choice *choice, const struct journal_segment_info *segment)
 {
 	const struct limits *limits = &choice->retention->held;
 	return (limits->raw_ms && segment->arrival_max_ms + (int64_t)limits->raw_ms <
 	    choice->now_ms) ||
 	    (limits->raw_bytes && choice->raw_bytes > limits->raw_bytes) ||
-	    (limits->disk_bytes_max && choice->used_bytes > trim_bytes(choice->retention));
+	    is_full(choice);
 }
 
 /* 1: this one stays, and so do all behind it. */
@@ -89,6 +107,9 @@ static int
 segment_choose(void *ctx, const struct journal_segment_info *segment)
 {
 	struct choice *choice = ctx;
+	if (!segment->last && segment->last_seq > choice->retention->cursor_seq &&
+	    is_full(choice))
+		choice->held_seq = segment->last_seq;
 	if (segment->last || segment->last_seq > choice->retention->cursor_seq ||
 	    !segment_must_go(choice, segment))
 		return 1;
@@ -132,6 +153,7 @@ journal_look(struct retention *retention)
 	if (error >= 0 && choice.seq)
 		error = journal_trim(journal, choice.seq);
 	journal_stats(journal, &after);
+	retention->held_seq = choice.held_seq;
 	if (error < 0)
 		log_event(retention->options.log, LOG_WARN, "raw_trim_failed",
 		    LOG_FIELDS(LOG_TEXT("error", strerror(-error))));
@@ -182,14 +204,42 @@ limit_set(struct retention *retention)
 	uint64_t max = retention->held.disk_bytes_max, used = used_bytes(retention);
 	journal_stats(retention->options.journal, &stats);
 	uint64_t others = used - MIN(stats.disk_bytes, used);
-	journal_set_limit(retention->options.journal, max == 0 ? UINT64_MAX :
-	    max - MIN(others, max));
+	uint64_t limit = max == 0 ? UINT64_MAX : max - MIN(others, max);
+	/* What the reserve gave is not for the journal. */
+	if (retention->spent)
+		limit = MIN(limit, stats.disk_bytes);
+	journal_set_limit(retention->options.journal, limit);
+}
+
+static void
+reserve_run(struct retention *retention)
+{
+	struct reserve *reserve = &retention->reserve;
+	uint64_t wanted = retention->held.reserve_bytes, free_bytes;
+	enum reserve_change change;
+	if (env_disk_free(retention->options.env, retention->options.dir, &free_bytes))
+		return;
+	int error = reserve_look(reserve, wanted, free_bytes, &change);
+	if (error && error != -ENOSPC)
+		log_event(retention->options.log, LOG_WARN, "reserve_failed",
+		    LOG_FIELDS(LOG_TEXT("error", strerror(-error))));
+	if (change != RESERVE_SAME)
+		log_event(retention->options.log, change == RESERVE_MADE ? LOG_INFO : LOG_WARN,
+		    change == RESERVE_MADE ? "reserve_made" : "reserve_given_up",
+		    LOG_FIELDS(LOG_NUMBER("free_bytes", free_bytes)));
+	if (change == RESERVE_GIVEN_UP)
+		retention->spent = wanted > 0;
+	if (reserve->bytes || !wanted)
+		retention->spent = false;
+	retention->near_full = reserve_is_near(reserve, wanted, free_bytes);
+	atomic_store(&retention->reserve_bytes, reserve->bytes);
 }
 
 static void
 look_run(struct job *job)
 {
 	struct retention *retention = CONTAINER_OF(job, struct retention, job);
+	reserve_run(retention);
 	limit_set(retention);
 	journal_look(retention);
 	retention->seal_more = retention->held.seal;
@@ -217,17 +267,46 @@ ladder_look(struct retention *retention)
 	retention->level = level;
 }
 
+/* The look that was hurried; not more often than when the disk is nearly full. */
+static void
+look_soon(struct retention *retention)
+{
+	uint64_t now_ms = loop_mono_ms(retention->options.loop);
+	if (retention->looking)
+		return;
+	check(loop_timer_set(retention->options.loop, &retention->timer,
+	    MAX(now_ms, retention->looked_ms + NEAR_LOOK_MS)) == 0);
+}
+
+static void
+look_hurried(struct mail *mail)
+{
+	look_soon(CONTAINER_OF(mail, struct retention, hurry));
+}
+
+void
+retention_hurry(struct retention *retention)
+{
+	if (atomic_exchange(&retention->hurried, true))
+		return;
+	retention->hurry.deliver = look_hurried;
+	mailbox_send(retention->options.box, &retention->hurry);
+}
+
 static void
 look_again(struct retention *retention)
 {
 	uint64_t wait_ms = retention->limits.look_ms;
-	if (retention->level)
+	if (retention->level || retention->near_full)
 		wait_ms = MIN(wait_ms, (uint64_t)NEAR_LOOK_MS);
 	if (erasing_active(retention->erasing))
 		wait_ms = MIN(wait_ms, (uint64_t)ERASING_LOOK_MS);
+	retention->looking = false;
 	/* It has its place since retention_start. */
 	check(loop_timer_set(retention->options.loop, &retention->timer,
 	    loop_mono_ms(retention->options.loop) + wait_ms) == 0);
+	if (atomic_load(&retention->hurried))
+		look_soon(retention);
 }
 
 static void
@@ -303,8 +382,12 @@ look_begin(struct loop_timer *timer)
 	if (atomic_load(retention->options.stopping))
 		return;
 	loop_timer_set(retention->options.loop, timer, UINT64_MAX); /* keeps its place */
+	retention->looking = true;
+	retention->looked_ms = loop_mono_ms(retention->options.loop);
+	atomic_store(&retention->hurried, false);
 	series_limits(retention, &retention->look);
-	retention->look.flush_seq = erasing_flush_seq(retention->erasing);
+	retention->look.flush_seq = MAX(retention->held_seq,
+	    erasing_flush_seq(retention->erasing));
 	retention->look.done = look_answered;
 	flow_look(retention->options.flow, &retention->look);
 }
@@ -323,6 +406,7 @@ retention_set(struct retention *retention, const struct settings *settings)
 		.points_bytes = settings->retention.points_bytes,
 		.rollups_ms = settings->retention.rollups_ms,
 		.rollups_bytes = settings->retention.rollups_bytes,
+		.reserve_bytes = settings->retention.reserve_bytes,
 	};
 	erasing_set(retention->erasing, settings->privacy.erase_hours_max);
 }
@@ -336,6 +420,7 @@ retention_create(const struct retention_options *options, const struct settings 
 		return -ENOMEM;
 	retention->options = *options;
 	retention->timer.fire = look_begin;
+	retention->reserve = (struct reserve){.env = options->env, .dir = options->dir};
 	struct erasing_options erasing = {
 		.log = options->log,
 		.journal = options->journal,
@@ -377,5 +462,8 @@ retention_start(struct retention *retention)
 void
 retention_stats(const struct retention *retention, struct retention_stats *ret_stats)
 {
-	*ret_stats = (struct retention_stats){.disk_bytes = atomic_load(&retention->disk_bytes)};
+	*ret_stats = (struct retention_stats){
+		.disk_bytes = atomic_load(&retention->disk_bytes),
+		.reserve_bytes = atomic_load(&retention->reserve_bytes),
+	};
 }

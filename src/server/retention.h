@@ -50,9 +50,13 @@ void retention_start(struct retention *retention);
 /* Live settings: hold from the next look on. On the first loop. */
 void retention_set(struct retention *retention, const struct settings *settings);
 
+/* The disk is full: looks soon. Any thread, at any time in its life. */
+void retention_hurry(struct retention *retention);
+
 /* As of the last look. Any thread. */
 struct retention_stats {
 	uint64_t disk_bytes;          /* journal, parts and weir.db */
+	uint64_t reserve_bytes;       /* that are held; 0: given up */
 };
 void retention_stats(const struct retention *retention, struct retention_stats *ret_stats);
 

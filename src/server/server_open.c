@@ -207,6 +207,14 @@ flow_fatal(void *ctx, const char *what, int error)
 }
 
 static void
+flow_is_full(void *ctx)
+{
+	struct server *server = ctx;
+	if (server->retention)
+		retention_hurry(server->retention);
+}
+
+static void
 flow_warn(void *ctx, const char *what, int error)
 {
 	struct server *server = ctx;
@@ -266,6 +274,7 @@ flow_begin(struct server *server, uint32_t partitions, char *ret_reason)
 	    .rollups = rollups[server->settings.series.rollups],
 	    .fatal = flow_fatal,
 	    .warn = flow_warn,
+	    .full = flow_is_full,
 	    .ctx = server,
 	};
 	error = flow_create(&options, &server->flow);

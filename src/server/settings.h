@@ -45,7 +45,7 @@ struct settings {
 		uint64_t max, tenant_max, principal_max, tag_values_max;
 	} series;
 	struct {
-		uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max;
+		uint64_t look_ms, raw_ms, raw_bytes, disk_bytes_max, reserve_bytes;
 		uint64_t points_ms, points_bytes, rollups_ms, rollups_bytes;
 	} retention;
 	struct {

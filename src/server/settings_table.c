@@ -155,6 +155,10 @@ const struct settings_entry settings_table[] = {
 	"What the data directory may take. From 80 % on the log warns; from 95 % on the oldest raw"
 	" messages go, then the oldest days of points; where nothing may go any more, readings"
 	" are answered 503; 0: no limit."),
+    BYTES(retention.reserve_bytes, 0, 64 * GIB, "64MiB", LIVE,
+	"Size of DATA/reserve, which holds space on the disk. When the disk is full it is given up:"
+	" readings are answered 503 then, but what was taken can be stored, and what is to go can"
+	" go; made again when twice as much is free; 0: none."),
     INT(privacy.erase_hours_max, 0, 24 * 365, "24", LIVE,
 	"What a device had reported is in no file any more so many hours after it was deleted with"
 	" its data: the journal is rewritten at most every quarter of them; 0: at once."),

@@ -34,16 +34,22 @@ test('a full disk: 503 with Retry-After, reads go on, recovery when space return
     const key = await createKey(data);
     const server = await serve(t, { data, key, binary: wrapper(tempDir(), data, 224) });
     const inside = `/proc/${server.pid}/root${data}`;
+    const reserve = async () => Number((await server.get('/metrics')).text
+      .match(/^weir_disk_reserve_bytes (\d+)$/m)[1]);
+    const fill = (name) => {
+      for (let i = 0; i < 400; i++) {
+        try {
+          writeFileSync(join(inside, `${name}${i}`), Buffer.alloc(1 << 20, 1));
+        } catch (error) {
+          assert.equal(error.code, 'ENOSPC');
+          break;
+        }
+      }
+    };
+    await until(async () => await reserve() === 64 << 20, 'the reserve');
     assert.equal((await server.post('/write', `full,device=a v=1 ${t0}000000`)).status, 204);
     writeFileSync(join(inside, 'ballast'), Buffer.alloc(8 << 20, 1));
-    for (let i = 0; i < 400; i++) {
-      try {
-        writeFileSync(join(inside, `ballast${i}`), Buffer.alloc(1 << 20, 1));
-      } catch (error) {
-        assert.equal(error.code, 'ENOSPC');
-        break;
-      }
-    }
+    fill('ballast');
     const big = `# ${'x'.repeat(60_000)}\n`.repeat(16);
     let acknowledged = 1;
     let refused = null;
@@ -61,6 +67,13 @@ test('a full disk: 503 with Retry-After, reads go on, recovery when space return
     };
     assert.equal(await count(), acknowledged, 'reads go on, nothing refused is stored');
     assert.equal((await server.get('/healthz')).status, 200);
+    // What the reserve held is for the store, not for readings.
+    await until(async () => await reserve() === 0, 'the reserve to be given up');
+    assert.match(server.log, /reserve_given_up/);
+    const kept = await server.post('/api/v1/channels', { name: 'kept', durable: true });
+    assert.equal(kept.status, 201, kept.text);
+    assert.equal((await server.post('/write', `${big}full,device=a v=1 1`)).status, 503);
+    fill('more');
     // A durable channel is not there, or all of it is: its row, too, needs space.
     let none = null;
     for (let i = 0; i < 200 && !none; i++) {
@@ -71,9 +84,13 @@ test('a full disk: 503 with Retry-After, reads go on, recovery when space return
     assert.equal(none?.[1].status, 503);
     assert.equal((await server.get(`/api/v1/channels/c%2F${none[0]}`)).status, 404);
     rmSync(join(inside, 'ballast'));
-    for (let i = 0; i < 400; i++) rmSync(join(inside, `ballast${i}`), { force: true });
+    for (let i = 0; i < 400; i++) {
+      rmSync(join(inside, `ballast${i}`), { force: true });
+      rmSync(join(inside, `more${i}`), { force: true });
+    }
     await until(async () =>
       (await server.post('/write', `back,device=a v=1 ${t0}000000`)).status === 204,
     'the server to accept again', 30_000);
+    assert.equal(await reserve(), 64 << 20);
     assert.equal(await count(), acknowledged);
   });

@@ -76,7 +76,7 @@ file_lock(struct env_file *file)
 }
 
 static const struct env_file_ops file_ops = {file_close, file_pread, file_pwrite, file_sync,
-    file_truncate, file_size, file_lock};
+    file_truncate, file_size, file_lock, NULL};
 
 static int
 world_env_open(struct env *env, const char *path, int flags, struct env_file **ret_file)

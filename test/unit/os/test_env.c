@@ -330,6 +330,47 @@ full_disk_leaves_the_old_file(void **state)
 	env_destroy(NULL);
 }
 
+/* Its bytes are there, and zeroes. */
+static void
+check_allocated(struct env *env, const char *path, uint64_t len)
+{
+	struct env_file *file;
+	char bytes[8] = "xxxxxxxx";
+	uint64_t have;
+	assert_int_equal(env_open(env, path, ENV_WRITE | ENV_CREATE, &file), 0);
+	assert_int_equal(env_allocate(file, len), 0);
+	assert_int_equal(env_size(file, &have), 0);
+	assert_int_equal(have, len);
+	assert_int_equal(env_pread(file, bytes, sizeof(bytes), len - sizeof(bytes)), sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		assert_int_equal(bytes[i], 0);
+	env_close(file);
+}
+
+static void
+space_is_given_where_writing_is_not_needed(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	check_allocated(w->env, path_of(w, "space"), 1000000);
+	assert_int_equal(stat(path_of(w, "space"), &st), 0);
+	assert_true(st.st_blocks * 512 >= 1000000);
+}
+
+static void
+space_is_written_where_it_must_be(void **state)
+{
+	struct env *env = sim_create(3);
+	struct env_file *file;
+	(void)state;
+	check_allocated(env, "space", 1000000);
+	sim_disk_limit(env, 1500000);
+	assert_int_equal(env_open(env, "more", ENV_WRITE | ENV_CREATE, &file), 0);
+	assert_int_equal(env_allocate(file, 1000000), -ENOSPC);
+	env_close(file);
+	env_destroy(env);
+}
+
 int
 main(void)
 {
@@ -344,6 +385,8 @@ main(void)
 	    ON_DISK(small_files_are_read_and_replaced_whole),
 	    ON_DISK(clocks_go_forward),
 	    ON_DISK(random_bytes_fill_all_and_differ),
+	    ON_DISK(space_is_given_where_writing_is_not_needed),
+	    cmocka_unit_test(space_is_written_where_it_must_be),
 	    cmocka_unit_test(replacing_fails_cleanly_at_every_call),
 	    cmocka_unit_test(reading_fails_cleanly_at_every_call),
 	    cmocka_unit_test(full_disk_leaves_the_old_file),
