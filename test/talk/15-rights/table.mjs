@@ -120,6 +120,7 @@ export const table = [
   ['GET', '/api/v1/channels', { any: '200 200 200 200 403 200 200 401' }],
   ['POST', '/api/v1/channels', { any: '422 422 403 403 403 422 422 401' }, { body: { name: [] } }],
   ['GET', '/api/v1/channels/99', { any: '404 404 404 404 403 404 404 401' }],
+  ['GET', '/api/v1/channels/99/presence', { any: '404 404 404 404 403 404 404 401' }],
   ['POST', '/api/v1/channels/99/renew', { any: '404 404 403 403 403 404 404 401' }, { body: {} }],
   ['DELETE', '/api/v1/channels/99', { any: '404 404 403 403 403 404 404 401' }],
 ];
