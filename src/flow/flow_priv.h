@@ -17,6 +17,7 @@
 #define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
 #define FLOW_GATHER_NS 200000u              /* a commit waits so long for those that come */
 #define FLOW_GATHER_BYTES (256u << 10)      /* unless so much has come */
+#define FLOW_GATHER_RECORDS 16u             /* or so many: their share of its cost is small */
 #define FLOW_RETRY_MS 5000                  /* after a flush that failed */
 #define FLOW_SHELF_BYTES_MAX (4u << 20)     /* of parts, kept for queries */
 #define FLOW_ERASE_RETRY_MS 600000          /* after a step of erasing that failed */

@@ -10,9 +10,9 @@
  * was numbered after it cannot leave before it is on disk.
  *
  * While a commit is under way the next one gathers. When it is back, the next waits for as many
- * records as were under way then, at most FLOW_GATHER_NS: clients that wait for their answers send
- * again when they have them. (With 2 and 8 of them that takes a quarter less CPU a reading, and no
- * answer is later for it.)
+ * records as were under way then, at most FLOW_GATHER_RECORDS of them and FLOW_GATHER_NS: clients
+ * that wait for their answers send again when they have them. (With 2 and 8 of them that takes a
+ * quarter less CPU a reading, and no answer is later for it; with 200 it would only make them late.)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -114,7 +114,8 @@ sequencer_committed(struct flow *flow, struct commit_batch *batch)
 	struct sequencer *sequencer = &flow->sequencer;
 	for (size_t i = 0; i < batch->count; i++)
 		batch->tickets[i]->entry.ready = true;
-	sequencer->expected = batch->count + sequencer->filling->count;
+	sequencer->expected = MIN(batch->count + sequencer->filling->count,
+	    (size_t)FLOW_GATHER_RECORDS);
 	sequencer->gather_end_ns = env_mono_ns(flow->options.env) + FLOW_GATHER_NS;
 	batch->count = batch->bytes = 0;
 	sequencer->in_flight = false;
