@@ -197,7 +197,8 @@ static void
 what_is_read_is_what_was_heard(void **state)
 {
 	static const char *const patterns[] = {"readings/#", "#", "readings/7/+",
-		"readings/+/w.temp", "readings/a%2Fb/w.temp", "readings/-/cpu.load", "+/8/#", "readings/9/#"};
+		"readings/+/w.temp", "readings/a%2Fb/w.temp",
+		"readings/-/cpu.load", "+/8/#", "readings/9/#"};
 	struct world *world = open_world(state);
 	static struct asker lives[ARRAY_COUNT(patterns)], asker;
 	for (size_t i = 0; i < ARRAY_COUNT(patterns); i++)
