@@ -18,6 +18,7 @@ struct said {
 	uint64_t seq;
 	int64_t time_ms;
 	unsigned tenant;
+	unsigned blanks;       /* behind its number */
 	unsigned names;        /* a bit for each of `names` */
 	uint64_t ids[NAMES];   /* of the channels that it went to */
 };
@@ -91,6 +92,7 @@ publish(struct model *m, unsigned how)
 		said->ids[i] = channel->id;
 		to[count++] = channel;
 	}
+	said->blanks = wanted / 8;
 	int len = snprintf(data, sizeof(data), "%llu%*s", (unsigned long long)said->seq,
 	    (int)(wanted / 8), "");
 	const struct hub_kept kept = {.seq = said->seq, .time_ms = m->now_ms,
@@ -137,7 +139,11 @@ given(void *ctx, const struct hub_kept *kept, const struct span *over, size_t co
 	check(said->seq == kept->seq && said->time_ms == kept->time_ms);
 	check(is_within(m, said));
 	uint64_t number;
-	check(num_parse_u64(kept->data, &number) == 0 && number == kept->seq);
+	size_t digits = 0;
+	while (digits < kept->data.len && kept->data.ptr[digits] != ' ')
+		digits++;
+	check(num_parse_u64(span_of(kept->data.ptr, digits), &number) == 0);
+	check(number == kept->seq && kept->data.len == digits + said->blanks);
 	check(count > 0 && count <= NAMES);
 	for (size_t i = 0; i < count; i++) {
 		unsigned name = 0;
