@@ -12,7 +12,7 @@
  * While a commit is under way the next one gathers. When it is back, the next waits for as many
  * records as were under way then, at most FLOW_GATHER_RECORDS of them and FLOW_GATHER_NS: clients
  * that wait for their answers send again when they have them. (With 2 and 8 of them that takes a
- * quarter less CPU a reading, and no answer is later for it; with 200 it would only make them late.)
+ * quarter less CPU a reading, and no answer is later for it; with 200 it would make them late.)
  */
 #include <errno.h>
 #include <stdlib.h>
