@@ -79,15 +79,22 @@ const small = [...looking, '--set', 'journal.segment_bytes=1MiB', '--set', 'jour
 /** Texts that are nowhere else, in what device `gone` reports, beside others. */
 const planted = Array.from({ length: 4 }, () => randomBytes(12).toString('hex'));
 
+/** A file, or nothing where it was sealed or removed meanwhile. */
+function read(path) {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  }
+}
+
 /** Every file of the data directory that holds one of the texts. */
 function grep(server, texts = planted) {
   return readdirSync(server.data, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.path, entry.name))
-    .filter((path) => {
-      const bytes = readFileSync(path);
-      return texts.some((text) => bytes.includes(text));
-    });
+    .filter((path) => texts.some((text) => read(path).includes(text)));
 }
 
 /** Bodies of all formats, `count` times: of `kept` so many readings, of `gone` others. */
