@@ -72,6 +72,7 @@ int bench_query(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_access(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_push(struct bench *b, unsigned run, struct bench_result *ret_result);
 
+int bench_codec(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_channels(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_crowd(struct bench *b, unsigned run, struct bench_result *ret_result);
 

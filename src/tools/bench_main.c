@@ -41,6 +41,8 @@ static const struct kind kinds[] = {
 	    .duration_ms = 10000}},
     {"query", "answers of the store, after a cold start and warm", bench_query,
 	{.readings = 10000000, .series = 1000, .batch = 5000, .connections = 4}},
+    {"codec", "chunks of points: their bytes, how fast they are made and read", bench_codec,
+	{.readings = 50000000}},
     {"access", "credentials: their cost, many devices, changes, reads beside ingestion",
 	bench_access,
 	{.series = 100000,
