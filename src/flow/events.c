@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "flow.h"
+#include "judge_priv.h"
 #include "lineproto.h"
 
 struct reading {
@@ -111,31 +112,23 @@ line_give(struct reading *reading)
 	return error;
 }
 
-static bool
-line_next(struct span *rest, struct span *ret_line)
-{
-	if (rest->len == 0)
-		return false;
-	const char *lf = memchr(rest->ptr, '\n', rest->len);
-	size_t len = lf ? (size_t)(lf - rest->ptr) : rest->len;
-	*ret_line = span_of(rest->ptr, len);
-	*rest = span_skip(*rest, lf ? len + 1 : len);
-	return true;
-}
-
 static int
 lines_give(struct reading *reading)
 {
-	struct span rest = reading->record->body, line;
+	struct span body = reading->record->body;
+	const char *at = body.ptr, *end = at + body.len;
 	struct lp_error bad;
 	int error = 0;
-	while (line_next(&rest, &line))
-		reading->room = MAX(reading->room, line.len);
+	while (at < end) {
+		size_t len = judge_take_line(&at, end).len;
+		reading->room = MAX(reading->room, len);
+	}
 	buf_clear(reading->scratch);
 	/* The metric is made of the line's own bytes, so there is room for it, too. */
 	if (buf_reserve(reading->scratch, 2 * reading->room + 2))
 		return -ENOMEM;
-	for (rest = reading->record->body; !error && line_next(&rest, &line); reading->item++) {
+	for (at = body.ptr; !error && at < end; reading->item++) {
+		struct span line = judge_take_line(&at, end);
 		/* A string has quotes: most lines have none. */
 		if (!memchr(line.ptr, '"', line.len) || is_rejected(reading) ||
 		    lp_parse_line(line, reading->scratch->ptr, &reading->line, &bad))

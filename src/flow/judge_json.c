@@ -538,8 +538,9 @@ item_take(struct judge_run *run, struct json_reader *reader)
 
 /* One value of a document: an item, or something that is none. */
 static int
-value_take(struct judge_run *run, struct json_reader *reader, enum json_token token)
+value_take(void *ctx, struct json_reader *reader, enum json_token token)
 {
+	struct judge_run *run = ctx;
 	int error;
 	bool skipped = judge_skips(run, run->item, -1);
 	if (skipped || token != JSON_OBJECT) {
@@ -557,20 +558,9 @@ value_take(struct judge_run *run, struct json_reader *reader, enum json_token to
 int
 judge_json(struct judge_run *run, char *ret_error, size_t error_size)
 {
-	struct span rest = span_of(run->body->bytes, run->body->len);
 	struct json_reader reader;
-	int error = 0;
-	do {
-		json_reader_init(&reader, rest, run->result == NULL);
-		enum json_token token = json_next(&reader);
-		if (token == JSON_ARRAY) {
-			while (!error && (token = json_next(&reader)) != JSON_ARRAY_END)
-				error = value_take(run, &reader, token);
-		} else {
-			error = value_take(run, &reader, token);
-		}
-		rest = span_of(reader.pos, (size_t)(reader.end - reader.pos));
-	} while (!error && json_more(&reader));
+	int error = judge_each_item(&reader, span_of(run->body->bytes, run->body->len),
+	    run->result == NULL, value_take, run);
 	if (error == -EBADMSG) {
 		size_t line, column;
 		reader.begin = run->body->bytes;

@@ -114,6 +114,28 @@ int judge_series_take(struct judge_run *run, uint32_t partition, uint64_t hash, 
 int judge_points_commit(struct judge_run *run);
 void judge_points_drop(struct judge_run *run);
 
+/* The items of a JSON body: documents behind one another, and what is in those that are arrays.
+ * each() gets the first token of each, also JSON_END or JSON_ERROR where there is none, which is an
+ * error of its own. 0 or what each() said; the reader is where that was. */
+static inline int
+judge_each_item(struct json_reader *reader, struct span body, bool trusted,
+    int (*each)(void *ctx, struct json_reader *reader, enum json_token token), void *ctx)
+{
+	int error = 0;
+	do {
+		json_reader_init(reader, body, trusted);
+		enum json_token token = json_next(reader);
+		if (token == JSON_ARRAY) {
+			while (!error && (token = json_next(reader)) != JSON_ARRAY_END)
+				error = each(ctx, reader, token);
+		} else {
+			error = each(ctx, reader, token);
+		}
+		body = span_of(reader->pos, (size_t)(reader->end - reader->pos));
+	} while (!error && json_more(reader));
+	return error;
+}
+
 /* The line at *at without its LF; *at is then behind both. */
 struct span judge_take_line(const char **at, const char *end);
 

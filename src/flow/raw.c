@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "flow.h"
 #include "judge_priv.h"
 
@@ -100,8 +101,11 @@ item_copy(struct raw *raw, struct json_reader *reader, enum json_token token, bo
 }
 
 static int
-value_write(struct raw *raw, struct json_reader *reader, enum json_token token)
+value_write(void *ctx, struct json_reader *reader, enum json_token token)
 {
+	struct raw *raw = ctx;
+	if (token == JSON_END || token == JSON_ERROR)
+		return -EBADMSG;
 	bool rejected = item_rejected(raw);
 	bool wanted = false;
 	raw->item++;
@@ -120,42 +124,16 @@ value_write(struct raw *raw, struct json_reader *reader, enum json_token token)
 static int
 json_write(struct raw *raw)
 {
-	struct span rest = raw->record->body;
 	struct json_reader reader;
-	int error = 0;
-	do {
-		json_reader_init(&reader, rest, true);
-		enum json_token token = json_next(&reader);
-		if (token == JSON_ARRAY) {
-			while (!error && (token = json_next(&reader)) != JSON_ARRAY_END)
-				error = token == JSON_ERROR || token == JSON_END ? -EBADMSG :
-					value_write(raw, &reader, token);
-		} else {
-			error = value_write(raw, &reader, token);
-		}
-		rest = span_of(reader.pos, (size_t)(reader.end - reader.pos));
-	} while (!error && json_more(&reader));
-	return error;
-}
-
-/* Takes the next line off *rest. */
-static bool
-line_next(struct span *rest, struct span *ret_line)
-{
-	if (rest->len == 0)
-		return false;
-	const char *lf = memchr(rest->ptr, '\n', rest->len);
-	size_t len = lf ? (size_t)(lf - rest->ptr) : rest->len;
-	*ret_line = span_of(rest->ptr, len);
-	*rest = span_skip(*rest, lf ? len + 1 : len);
-	return true;
+	return judge_each_item(&reader, raw->record->body, true, value_write, raw);
 }
 
 static int
 ndjson_write(struct raw *raw)
 {
-	struct span rest = raw->record->body, line;
-	while (line_next(&rest, &line)) {
+	const char *at = raw->record->body.ptr, *end = at + raw->record->body.len;
+	while (at < end) {
+		struct span line = judge_take_line(&at, end);
 		struct json_reader reader;
 		if (item_rejected(raw)) {
 			raw->item++;
@@ -187,16 +165,20 @@ line_wanted(const struct raw *raw, const struct lp_line *line)
 static int
 lines_collect(struct raw *raw, struct lp_line *parsed)
 {
-	struct span rest = raw->record->body, line;
+	struct span body = raw->record->body;
+	const char *at = body.ptr, *end = at + body.len;
 	struct lp_error bad;
 	size_t room = 0;
-	while (line_next(&rest, &line))
-		room = line.len > room ? line.len : room;
+	while (at < end) {
+		size_t len = judge_take_line(&at, end).len;
+		room = MAX(room, len);
+	}
 	buf_clear(raw->scratch);
-	if (buf_reserve(raw->scratch, room + raw->record->body.len + 2))
+	if (buf_reserve(raw->scratch, room + body.len + 2))
 		return -ENOMEM;
 	raw->scratch->len = room;
-	for (rest = raw->record->body; line_next(&rest, &line); raw->item++) {
+	for (at = body.ptr; at < end; raw->item++) {
+		struct span line = judge_take_line(&at, end);
 		if (item_rejected(raw) || lp_parse_line(line, raw->scratch->ptr, parsed, &bad) ||
 		    !line_wanted(raw, parsed))
 			continue;

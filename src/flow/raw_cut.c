@@ -214,8 +214,9 @@ item_settle(struct raw_cut *cut, bool goes, const char *from, const char *to, co
 
 /* The item whose first token was read. */
 static int
-value_cut(struct raw_cut *cut, struct json_reader *reader, enum json_token token)
+value_cut(void *ctx, struct json_reader *reader, enum json_token token)
 {
+	struct raw_cut *cut = ctx;
 	bool goes = false, rejected = item_rejected(cut);
 	const char *from = token == JSON_OBJECT || token == JSON_ARRAY ? reader->pos - 1 :
 	    token == JSON_STRING ? reader->text.ptr - 1 : reader->text.ptr;
@@ -235,21 +236,8 @@ value_cut(struct raw_cut *cut, struct json_reader *reader, enum json_token token
 static int
 json_cut(struct raw_cut *cut)
 {
-	struct span rest = cut->record->body;
 	struct json_reader reader;
-	int error = 0;
-	do {
-		json_reader_init(&reader, rest, true);
-		enum json_token token = json_next(&reader);
-		if (token == JSON_ARRAY) {
-			while (!error && (token = json_next(&reader)) != JSON_ARRAY_END)
-				error = value_cut(cut, &reader, token);
-		} else {
-			error = value_cut(cut, &reader, token);
-		}
-		rest = span_of(reader.pos, (size_t)(reader.end - reader.pos));
-	} while (!error && json_more(&reader));
-	return error;
+	return judge_each_item(&reader, cut->record->body, true, value_cut, cut);
 }
 
 static bool

@@ -247,14 +247,10 @@ line_find(struct finder *finder, struct span line)
 static int
 each_line(struct finder *finder, int (*take)(struct finder *finder, struct span line))
 {
-	struct span rest = finder->record->body;
+	const char *at = finder->record->body.ptr, *end = at + finder->record->body.len;
 	int error = 0;
-	while (rest.len > 0 && !error) {
-		const char *lf = memchr(rest.ptr, '\n', rest.len);
-		size_t len = lf ? (size_t)(lf - rest.ptr) : rest.len;
-		error = take(finder, span_of(rest.ptr, len));
-		rest = span_skip(rest, lf ? len + 1 : len);
-	}
+	while (at < end && !error)
+		error = take(finder, judge_take_line(&at, end));
 	return error;
 }
 
