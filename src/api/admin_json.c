@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "body_fault.h"
 #include "check.h"
 #include "num.h"
 
@@ -16,25 +17,6 @@ admin_json_controls(struct span text)
 		if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
 			return true;
 	return false;
-}
-
-/* prefix/name, with ~ and / escaped as RFC 6901 says; cut where there is no room. */
-static void
-pointer_write(char *pointer, size_t size, const char *prefix, struct span name)
-{
-	int prefix_len = snprintf(pointer, size, "%s/", prefix);
-	size_t len = MIN((size_t)prefix_len, size - 1);
-
-	for (size_t i = 0; i < name.len && name.ptr[i] && len + 2 < size; i++) {
-		char c = name.ptr[i];
-
-		if (c == '~' || c == '/') {
-			pointer[len++] = '~';
-			c = c == '~' ? '0' : '1';
-		}
-		pointer[len++] = c;
-	}
-	pointer[len] = '\0';
 }
 
 static struct span
@@ -108,7 +90,7 @@ members_read(struct admin_call *call, struct json_reader *reader, const char *po
 			return admin_call_refuse(call, 422, pointer,
 			    "an object has at most %d members here", ADMIN_MEMBERS_MAX);
 		*member = (struct admin_member){.name = text_keep(call, reader)};
-		pointer_write(member->pointer, sizeof member->pointer, pointer, member->name);
+		body_fault_point(member->pointer, sizeof member->pointer, pointer, member->name);
 		value_read(call, reader, member);
 		if (member->type == JSON_ERROR)
 			return refuse_syntax(call, reader);

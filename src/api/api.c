@@ -82,21 +82,6 @@ api_answer_buf(struct session_request *request, unsigned status, const char *con
 }
 
 bool
-api_json_check(struct session_request *request, struct span whole)
-{
-	struct json_reader reader;
-	size_t line, column;
-	json_reader_init(&reader, whole, false);
-	enum json_token token = json_skip(&reader, json_next(&reader));
-	if (token != JSON_ERROR && json_next(&reader) == JSON_END)
-		return true;
-	json_position(&reader, &line, &column);
-	session_problem(request, 400, NULL, "the body is no JSON: line %zu, column %zu: %s", line,
-	    column, reader.reason);
-	return false;
-}
-
-bool
 api_query_time(struct session_request *request, const char *name, int64_t absent_ms,
     int64_t *ret_ms)
 {

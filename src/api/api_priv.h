@@ -51,12 +51,12 @@ void api_answer_buf(struct session_request *request, unsigned status, const char
 void api_answer_constant(struct session_request *request, const char *content_type,
     struct span etag, struct span body);
 
+/* Adds the ETag (with its quotes) to the answer. Whether the client's If-None-Match names it: what
+ * he has is as good, and 304 says so. */
+bool api_etag_known(struct session_request *request, struct span etag);
+
 /* 503: memory was out. */
 void api_no_memory(struct session_request *request);
-
-/* Whether a body is one JSON document; else answered 400. Syntax comes before meaning, so this
- * comes before a handler reads the members; it meets no JSON_ERROR then. */
-bool api_json_check(struct session_request *request, struct span whole);
 
 /* A time from the URL, or the default when it is absent. false: answered 400. */
 bool api_query_time(struct session_request *request, const char *name, int64_t absent_ms,

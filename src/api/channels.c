@@ -11,8 +11,8 @@
 
 #include "access_may.h"
 #include "api_priv.h"
+#include "body_fault.h"
 #include "check.h"
-#include "json.h"
 #include "num.h"
 
 enum { LIST_DEFAULT = 100, LIST_MAX = 1000 };
@@ -30,6 +30,7 @@ struct channel_call {
 	size_t limit;                    /* PRESENCE: then */
 	struct buf text, meta;           /* what op's spans point to */
 	struct span asked;               /* names[0] of NAMES */
+	struct body_fault fault;
 	struct flow_channel_info *infos;
 };
 
@@ -209,7 +210,9 @@ static void
 answer_error(const struct channel_call *call, int error)
 {
 	struct session_request *request = call->request;
-	if (error == -EEXIST)
+	if (error == -EINVAL)
+		body_fault_answer(request, &call->fault);
+	else if (error == -EEXIST)
 		answer_taken(call);
 	else if (error == -ENOENT)
 		session_problem(request, 404, NULL, "there is no such channel");
@@ -287,6 +290,8 @@ named_done(struct flow_channel *op, int error)
 	const struct flow_channel_info *info = call->infos;
 	if (!error)
 		error = named_fault(call, span_of(info->name, info->name_len));
+	if (!error && call->fault.status)
+		error = -EINVAL;
 	if (error) {
 		call_end(call, error);
 		return;
@@ -346,17 +351,14 @@ remove_end(struct session_request *request, struct span whole)
 /* ── bodies ── */
 
 struct body {
-	struct session_request *request;
+	struct channel_call *call;
 	struct json_reader reader;
-	bool answered;
 };
 
 static void
 refuse(struct body *body, const char *pointer, const char *detail)
 {
-	if (!body->answered)
-		session_problem(body->request, 422, pointer, "%s", detail);
-	body->answered = true;
+	body_fault_set(&body->call->fault, 422, pointer, detail);
 }
 
 /* An integer of at most `max`, or null: then *value stays. */
@@ -404,8 +406,9 @@ slow_take(struct body *body, struct hub_channel_spec *spec)
 }
 
 static void
-name_take(struct body *body, struct channel_call *call)
+name_take(struct body *body)
 {
+	struct channel_call *call = body->call;
 	enum json_token token = json_next(&body->reader);
 	const char *reason = "a name is a string";
 	struct span text = body->reader.text;
@@ -420,8 +423,9 @@ name_take(struct body *body, struct channel_call *call)
 	else if (access_is_view(name))
 		refuse(body, "/name",
 		    "names below readings, alerts, gateways and $presence are the server's");
+	else
+		call->op.spec.name = name;
 	call->text.len = name.len;
-	call->op.spec.name = name;
 }
 
 static void
@@ -454,8 +458,9 @@ history_take(struct body *body, struct hub_limits *limits)
 
 /* Any value, as it was said. */
 static void
-meta_take(struct body *body, struct channel_call *call)
+meta_take(struct body *body)
 {
+	struct channel_call *call = body->call;
 	struct json_reader *reader = &body->reader;
 	const char *begin = reader->pos;
 	json_skip(reader, json_next(reader));
@@ -471,12 +476,12 @@ meta_take(struct body *body, struct channel_call *call)
 }
 
 static void
-create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
+create_member(struct body *body, uint64_t *ttl_s)
 {
 	struct json_reader *reader = &body->reader;
-	struct hub_channel_spec *spec = &call->op.spec;
+	struct hub_channel_spec *spec = &body->call->op.spec;
 	if (json_text_eq(reader, SPAN("name"))) {
-		name_take(body, call);
+		name_take(body);
 	} else if (json_text_eq(reader, SPAN("ttl_s"))) {
 		number_take(body, "/ttl_s", CHANNEL_TTL_S_MAX, ttl_s);
 	} else if (json_text_eq(reader, SPAN("history"))) {
@@ -488,90 +493,99 @@ create_member(struct body *body, struct channel_call *call, uint64_t *ttl_s)
 	} else if (json_text_eq(reader, SPAN("slow"))) {
 		slow_take(body, spec);
 	} else if (json_text_eq(reader, SPAN("meta"))) {
-		meta_take(body, call);
+		meta_take(body);
 	} else {
+		body_fault_unknown(&body->call->fault, reader, "a channel has name, ttl_s, history,"
+		    " durable, presence, slow, meta and nothing else");
 		json_skip(reader, json_next(reader));
-		refuse(body, NULL, "a channel has name, ttl_s, history, durable, presence, slow,"
-		    " meta and nothing else");
 	}
 }
 
-/* Whether the body, which may be empty, is an object; else answered. */
+/* Whether the body, which may be empty, is an object; else that is noted. */
 static bool
-body_open(struct body *body, struct session_request *request, struct span whole)
+body_open(struct body *body, struct channel_call *call, struct span whole)
 {
-	*body = (struct body){.request = request};
+	*body = (struct body){.call = call};
 	if (whole.len == 0)
 		whole = SPAN("{}");
-	if (!api_json_check(request, whole))
+	if (!body_fault_check_json(&call->fault, whole))
 		return false;
 	json_reader_init(&body->reader, whole, false);
 	if (json_next(&body->reader) == JSON_OBJECT)
 		return true;
-	session_problem(request, 422, NULL, "the body must be an object");
+	refuse(body, NULL, "the body must be an object");
 	return false;
+}
+
+static void
+spec_take(struct channel_call *call, struct span whole)
+{
+	struct hub_channel_spec *spec = &call->op.spec;
+	struct body body;
+	uint64_t ttl_s = 0;
+	spec->limits = (struct hub_limits){
+		.history_ms = HUB_CHANNEL_HISTORY_MS,
+		.bytes = HUB_CHANNEL_BYTES,
+		.messages = HUB_CHANNEL_MESSAGES,
+	};
+	spec->presence = call->al->api->presence;
+	if (!body_open(&body, call, whole))
+		return;
+	while (json_next(&body.reader) == JSON_KEY)
+		create_member(&body, &ttl_s);
+	if (spec->presence && spec->name.len > FLOW_PRESENCE_NAME_BYTES_MAX)
+		refuse(&body, "/name", "with presence a name has at most 245 bytes");
+	spec->ttl_ms = (int64_t)ttl_s * 1000;
 }
 
 static void
 create_end(struct session_request *request, struct span whole)
 {
 	struct channel_call *call = call_create(request, 1);
-	struct body body;
-	uint64_t ttl_s = 0;
 	if (!call)
 		return;
-	call->op.spec.limits = (struct hub_limits){
-		.history_ms = HUB_CHANNEL_HISTORY_MS,
-		.bytes = HUB_CHANNEL_BYTES,
-		.messages = HUB_CHANNEL_MESSAGES,
-	};
-	call->op.spec.presence = call->al->api->presence;
-	if (!body_open(&body, request, whole)) {
-		call_destroy(call);
-		return;
-	}
-	while (json_next(&body.reader) == JSON_KEY)
-		create_member(&body, call, &ttl_s);
-	if (call->op.spec.presence && call->op.spec.name.len > FLOW_PRESENCE_NAME_BYTES_MAX)
-		refuse(&body, "/name", "with presence a name has at most 245 bytes");
-	call->op.spec.ttl_ms = (int64_t)ttl_s * 1000;
-	if (!body.answered && !call_may(call, ACCESS_CHANGE, call->op.spec.name.len ?
-	    call->op.spec.name : SPAN("#"))) {
+	spec_take(call, whole);
+	struct span name = call->op.spec.name;
+	bool named = call->fault.status != 400 && strcmp(call->fault.pointer, "/name") != 0;
+	if (named && !call_may(call, ACCESS_CHANGE, name.len ? name : SPAN("#")))
 		session_problem(request, 403, "/name",
 		    "these credentials may not make this channel");
-		body.answered = true;
-	}
-	if (body.answered)
-		call_destroy(call);
-	else
+	else if (call->fault.status)
+		body_fault_answer(request, &call->fault);
+	else {
 		call_run(call, FLOW_CHANNEL_ADD);
+		return;
+	}
+	call_destroy(call);
+}
+
+static void
+renewal_take(struct channel_call *call, struct span whole)
+{
+	struct body body;
+	uint64_t ttl_s = HUB_CHANNEL_TTL_MS / 1000;
+	if (!body_open(&body, call, whole))
+		return;
+	while (json_next(&body.reader) == JSON_KEY) {
+		if (json_text_eq(&body.reader, SPAN("ttl_s"))) {
+			number_take(&body, "/ttl_s", CHANNEL_TTL_S_MAX, &ttl_s);
+			continue;
+		}
+		body_fault_unknown(&call->fault, &body.reader,
+		    "a renewal has ttl_s and nothing else");
+		json_skip(&body.reader, json_next(&body.reader));
+	}
+	call->op.ttl_ms = (int64_t)ttl_s * 1000;
 }
 
 static void
 renew_end(struct session_request *request, struct span whole)
 {
 	struct channel_call *call = one_create(request);
-	struct body body;
-	uint64_t ttl_s = HUB_CHANNEL_TTL_MS / 1000;
 	if (!call)
 		return;
-	if (!body_open(&body, request, whole)) {
-		call_destroy(call);
-		return;
-	}
-	while (json_next(&body.reader) == JSON_KEY) {
-		if (json_text_eq(&body.reader, SPAN("ttl_s"))) {
-			number_take(&body, "/ttl_s", CHANNEL_TTL_S_MAX, &ttl_s);
-			continue;
-		}
-		json_skip(&body.reader, json_next(&body.reader));
-		refuse(&body, NULL, "a renewal has ttl_s and nothing else");
-	}
-	call->op.ttl_ms = (int64_t)ttl_s * 1000;
-	if (body.answered)
-		call_destroy(call);
-	else
-		one_run(call, FLOW_CHANNEL_RENEW);
+	renewal_take(call, whole);
+	one_run(call, FLOW_CHANNEL_RENEW);
 }
 
 static void

@@ -16,14 +16,20 @@ etag_matches(struct span list, struct span etag)
 	return false;
 }
 
+bool
+api_etag_known(struct session_request *request, struct span etag)
+{
+	session_add_header(request, "ETag", etag);
+	session_add_header(request, "Cache-Control", SPAN("no-cache"));
+	return etag_matches(session_header(request, "If-None-Match"), etag);
+}
+
 void
 api_answer_constant(struct session_request *request, const char *content_type, struct span etag,
     struct span body)
 {
-	session_add_header(request, "ETag", etag);
-	session_add_header(request, "Cache-Control", SPAN("no-cache"));
 	session_add_header(request, "X-Content-Type-Options", SPAN("nosniff"));
-	if (etag_matches(session_header(request, "If-None-Match"), etag))
+	if (api_etag_known(request, etag))
 		session_answer(request, 304, NULL, span_of(NULL, 0));
 	else
 		session_answer(request, 200, content_type, body);

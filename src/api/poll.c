@@ -64,8 +64,7 @@ is_known(const struct poll *poll)
 	char tag[64];
 	int len = snprintf(tag, sizeof tag, "\"m%llu-%u%s\"", (unsigned long long)poll->last,
 	    poll->count, poll->gap ? "-gap" : "");
-	session_add_header(poll->request, "ETag", span_of(tag, (size_t)len));
-	return span_eq(session_header(poll->request, "If-None-Match"), span_of(tag, (size_t)len));
+	return api_etag_known(poll->request, span_of(tag, (size_t)len));
 }
 
 static void
@@ -79,12 +78,9 @@ poll_answer(struct poll *poll)
 		session_problem(request, 404, NULL, "one of the channels is no more");
 	} else if (poll->error || !buf_ok(&poll->messages)) {
 		api_no_memory(request);
+	} else if (is_known(poll)) {
+		session_answer(request, 304, NULL, span_of(NULL, 0));
 	} else {
-		session_add_header(request, "Cache-Control", SPAN("no-cache"));
-		if (is_known(poll)) {
-			session_answer(request, 304, NULL, span_of(NULL, 0));
-			return;
-		}
 		buf_init(&out, 0);
 		write_answer(poll, &out);
 		api_answer_buf(request, 200, "application/json", &out);

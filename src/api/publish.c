@@ -26,6 +26,7 @@ struct publish_call {
 	size_t count, cap;
 	size_t waiting;
 	bool batch;
+	bool raw;                        /* the body is the data, and the URL says the rest */
 };
 
 /* ── what is said ── */
@@ -35,8 +36,7 @@ struct reading {
 	struct publish_said said;
 	struct span channels[HUB_MESSAGE_CHANNELS_MAX + 1];
 	struct buf text;
-	const char *pointer;
-	const char *fault;  /* what is wrong with it */
+	struct body_fault fault;
 };
 
 /* Text of a string token, decoded, in reading.text, which has room for the whole item. */
@@ -50,12 +50,9 @@ text_take(struct reading *reading, const struct json_reader *reader)
 }
 
 static void
-fault(struct reading *reading, const char *pointer, const char *detail)
+refuse(struct reading *reading, const char *pointer, const char *detail)
 {
-	if (reading->fault)
-		return;
-	reading->pointer = pointer;
-	reading->fault = detail;
+	body_fault_set(&reading->fault, 422, pointer, detail);
 }
 
 /* A channel: its name, or its id as a number. */
@@ -66,8 +63,10 @@ channel_take(struct reading *reading, const struct json_reader *reader, enum jso
 	struct span name = reader->text;
 	if (token == JSON_STRING)
 		name = text_take(reading, reader);
-	else if (token != JSON_NUMBER || !hub_pattern_is_id(name))
-		fault(reading, "/channels", "a channel is a name or an id");
+	else if (token != JSON_NUMBER || !hub_pattern_is_id(name)) {
+		refuse(reading, "/channels", "a channel is a name or an id");
+		return;
+	}
 	if (said->channel_count <= HUB_MESSAGE_CHANNELS_MAX)
 		reading->channels[said->channel_count++] = name;
 }
@@ -78,7 +77,7 @@ channels_take(struct reading *reading, struct json_reader *reader)
 	enum json_token token = json_next(reader);
 	if (token != JSON_ARRAY) {
 		json_skip(reader, token);
-		fault(reading, "/channels", "channels is a list of names and ids");
+		refuse(reading, "/channels", "channels is a list of names and ids");
 		return;
 	}
 	while ((token = json_next(reader)) != JSON_ARRAY_END) {
@@ -102,12 +101,12 @@ static void
 key_take(struct reading *reading, struct json_reader *reader)
 {
 	enum json_token token = json_next(reader);
-	if (token == JSON_STRING) {
+	if (token == JSON_STRING)
 		reading->said.key = text_take(reading, reader);
-		return;
-	}
-	json_skip(reader, token);
-	fault(reading, "/key", "a key is a string");
+	else
+		json_skip(reader, token);
+	if (reading->said.key.len == 0)
+		refuse(reading, "/key", "a key is a string of 1 to 255 bytes");
 }
 
 /* The members of a message whose '{' was read. */
@@ -119,17 +118,19 @@ message_take(struct reading *reading, struct json_reader *reader)
 			channels_take(reading, reader);
 		} else if (json_text_eq(reader, SPAN("data"))) {
 			reading->said.data = value_take(reader);
+			reading->said.data_bytes = reading->said.data.len;
 		} else if (json_text_eq(reader, SPAN("key"))) {
 			key_take(reading, reader);
 		} else {
+			body_fault_unknown(&reading->fault, reader,
+			    "a message has channels, data, key and nothing else");
 			json_skip(reader, json_next(reader));
-			fault(reading, NULL, "a message has channels, data, key and nothing else");
 		}
 	}
 	if (reading->said.channel_count == 0)
-		fault(reading, "/channels", "a message needs channels");
+		refuse(reading, "/channels", "a message needs channels");
 	if (reading->said.data.len == 0)
-		fault(reading, "/data", "a message needs data");
+		refuse(reading, "/data", "a message needs data");
 }
 
 /* ── calls ── */
@@ -143,11 +144,13 @@ call_destroy(struct publish_call *call)
 	free(call);
 }
 
+/* `index`: where it stands in the batch. */
 static void
-item_write(struct buf *out, const struct publish_item *item)
+item_write(struct buf *out, const struct publish_item *item, size_t index)
 {
 	const struct flow_publish *publish = &item->publish;
-	if (item->status == 201) {
+	const struct body_fault *fault = &item->fault;
+	if (!fault->status) {
 		buf_append_span(out, SPAN("{\"id\":\"m"));
 		buf_append_u64(out, publish->seq);
 		buf_append_span(out, SPAN("\",\"time\":"));
@@ -157,13 +160,24 @@ item_write(struct buf *out, const struct publish_item *item)
 		buf_append_byte(out, '}');
 		return;
 	}
-	buf_printf(out, "{\"status\":%u,\"detail\":", item->status);
-	json_write_string(out, span_str(item->detail));
-	if (item->pointer) {
+	buf_printf(out, "{\"index\":%zu,\"status\":%u,\"detail\":", index, fault->status);
+	json_write_string(out, span_str(fault->detail));
+	if (fault->pointer[0]) {
 		buf_append_str(out, ",\"pointer\":");
-		json_write_string(out, span_str(item->pointer));
+		json_write_string(out, span_str(fault->pointer));
 	}
 	buf_append_byte(out, '}');
+}
+
+/* What the URL said is never 422, and no pointer leads there. */
+static void
+fault_answer(const struct publish_call *call, const struct body_fault *fault)
+{
+	if (call->raw)
+		session_problem(call->request, fault->status == 422 ? 400 : fault->status, NULL, "%s",
+		    fault->detail);
+	else
+		body_fault_answer(call->request, fault);
 }
 
 static void
@@ -173,8 +187,8 @@ call_answer(struct publish_call *call)
 	const struct publish_item *first = call->items[0];
 	struct buf out;
 	session_set_state(request, NULL);
-	if (!call->batch && first->status != 201) {
-		session_problem(request, first->status, first->pointer, "%s", first->detail);
+	if (!call->batch && first->fault.status) {
+		fault_answer(call, &first->fault);
 		return;
 	}
 	buf_init(&out, 0);
@@ -183,7 +197,7 @@ call_answer(struct publish_call *call)
 	for (size_t i = 0; i < call->count; i++) {
 		if (i)
 			buf_append_byte(&out, ',');
-		item_write(&out, call->items[i]);
+		item_write(&out, call->items[i], i);
 	}
 	if (call->batch)
 		buf_append_str(&out, "]}");
@@ -227,11 +241,7 @@ call_add(struct publish_call *call, const struct reading *reading)
 		return -ENOMEM;
 	item->told = item_told;
 	item->ctx = call;
-	if (reading->fault) {
-		item->status = 422;
-		item->pointer = reading->pointer;
-		snprintf(item->detail, sizeof item->detail, "%s", reading->fault);
-	}
+	item->fault = reading->fault;
 	call->items[call->count++] = item;
 	return 0;
 }
@@ -240,7 +250,7 @@ call_add(struct publish_call *call, const struct reading *reading)
 static int
 value_add(struct publish_call *call, struct json_reader *reader, enum json_token token)
 {
-	struct reading reading = {.fault = NULL};
+	struct reading reading = {.fault.status = 0};
 	struct json_reader end = *reader;
 	buf_init(&reading.text, 0);
 	json_skip(&end, token);
@@ -249,7 +259,7 @@ value_add(struct publish_call *call, struct json_reader *reader, enum json_token
 		message_take(&reading, reader);
 	} else if (!error) {
 		json_skip(reader, token);
-		fault(&reading, NULL, "a message is an object");
+		refuse(&reading, NULL, "a message is an object");
 	}
 	if (!error)
 		error = call_add(call, &reading);
@@ -257,13 +267,11 @@ value_add(struct publish_call *call, struct json_reader *reader, enum json_token
 	return error;
 }
 
-/* 0, -ENOMEM, -E2BIG, or -EBADMSG, which was answered. */
+/* A value of the body: a message, or an array of them. 0, -ENOMEM or -E2BIG. */
 static int
 document_add(struct publish_call *call, struct span document)
 {
 	struct json_reader reader;
-	if (!api_json_check(call->request, document))
-		return -EBADMSG;
 	json_reader_init(&reader, document, false);
 	enum json_token token = json_next(&reader);
 	int error = 0;
@@ -275,40 +283,65 @@ document_add(struct publish_call *call, struct span document)
 	return error;
 }
 
-/* Whether the body is lines: it says so, or more follows the first document in another line. */
+/* As document_add; -EBADMSG: it is no JSON, which was answered. */
+static int
+whole_add(struct publish_call *call, struct span whole)
+{
+	struct body_fault fault = {.status = 0};
+	if (body_fault_check_json(&fault, whole))
+		return document_add(call, whole);
+	body_fault_answer(call->request, &fault);
+	return -EBADMSG;
+}
+
+/* Steps over one value and the blanks around it. false: there is none, or it is no JSON. */
+static bool
+value_skip(struct span *rest)
+{
+	struct json_reader reader;
+	json_reader_init(&reader, *rest, false);
+	if (json_skip(&reader, json_next(&reader)) == JSON_ERROR)
+		return false;
+	while (reader.pos < reader.end && memchr(" \t\r\n", *reader.pos, 4))
+		reader.pos++;
+	*rest = span_of(reader.pos, (size_t)(reader.end - reader.pos));
+	return true;
+}
+
+/* Whether the body is lines: it says so, or another value follows the first one, or anything in
+ * another line. */
 static bool
 is_lines(struct session_request *request, struct span whole)
 {
 	struct json_reader reader;
+	struct span rest = whole;
 	if (span_starts(session_header(request, "Content-Type"), SPAN("application/x-ndjson")))
 		return true;
-	json_reader_init(&reader, whole, false);
-	if (json_skip(&reader, json_next(&reader)) == JSON_ERROR)
+	if (!value_skip(&rest) || !rest.len)
 		return false;
-	bool line_over = false;
-	const char *at = reader.pos;
-	for (; at < reader.end && memchr(" \t\r\n", *at, 4); at++)
-		line_over |= *at == '\n';
-	return line_over && at < reader.end;
+	json_reader_init(&reader, rest, false);
+	return json_next(&reader) != JSON_ERROR || rest.ptr[-1] == '\n';
 }
 
-static bool
-is_json(struct span line)
-{
-	struct json_reader reader;
-	json_reader_init(&reader, line, false);
-	return json_skip(&reader, json_next(&reader)) != JSON_ERROR &&
-	    json_next(&reader) == JSON_END;
-}
-
-/* A line that is no document is an item that failed; the others go on. */
+/* The values of a line, mostly one. A line that is no JSON is an item that failed; the others go
+ * on. */
 static int
 line_add(struct publish_call *call, struct span line)
 {
-	struct reading reading = {.fault = "the line is no JSON"};
-	if (is_json(line))
-		return document_add(call, line);
-	return call->count == ITEMS_MAX ? -E2BIG : call_add(call, &reading);
+	struct reading reading = {.fault.status = 0};
+	struct span rest = line;
+	int error = 0;
+	while (rest.len) {
+		if (value_skip(&rest))
+			continue;
+		refuse(&reading, NULL, "the line is no JSON");
+		return call->count == ITEMS_MAX ? -E2BIG : call_add(call, &reading);
+	}
+	for (rest = line; !error && rest.len; line = rest) {
+		check(value_skip(&rest));
+		error = document_add(call, span_of(line.ptr, (size_t)(rest.ptr - line.ptr)));
+	}
+	return error;
 }
 
 static int
@@ -333,9 +366,10 @@ lines_add(struct publish_call *call, struct span rest)
 static int
 raw_add(struct publish_call *call, struct span whole)
 {
-	struct reading reading = {.fault = NULL};
+	struct reading reading = {.fault.status = 0};
 	struct span name, value;
 	size_t pos = 0;
+	call->raw = true;
 	buf_init(&reading.text, 0);
 	while (session_query_next(call->request, &pos, &name, &value)) {
 		if (span_eq(name, SPAN("channel")) &&
@@ -353,6 +387,7 @@ raw_add(struct publish_call *call, struct span whole)
 		buf_append_str(&reading.text, "\"}");
 	}
 	reading.said.data = buf_span(&reading.text);
+	reading.said.data_bytes = whole.len;
 	int error = buf_ok(&reading.text) ? call_add(call, &reading) : -ENOMEM;
 	buf_finish(&reading.text);
 	return error;
@@ -364,18 +399,15 @@ body_add(struct publish_call *call, struct span whole)
 	if (session_query(call->request, "channel").ptr)
 		return raw_add(call, whole);
 	return is_lines(call->request, whole) ? lines_add(call, whole) :
-	    document_add(call, whole);
+	    whole_add(call, whole);
 }
 
-/* Every item that is not wrong already goes its way. */
 static void
 call_send(struct publish_call *call)
 {
 	session_set_state(call->request, call);
 	call->waiting = 1; /* so that nothing is settled before all are sent */
 	for (size_t i = 0; i < call->count; i++) {
-		if (call->items[i]->status)
-			continue;
 		call->waiting++;
 		publish_item_send(call->items[i]);
 	}
@@ -431,7 +463,7 @@ static int
 errno_of(unsigned status)
 {
 	switch (status) {
-	case 201:
+	case 0:
 		return 0;
 	case 403:
 		return -EACCES;
@@ -452,8 +484,8 @@ ws_told(struct publish_item *item)
 	struct ws_call *call = item->ctx;
 	char id[1 + NUM_TEXT_BYTES_MAX] = "m";
 	size_t len = 1 + num_format_u64(id + 1, item->publish.seq);
-	call->done(call->ctx, errno_of(item->status),
-	    item->status == 201 ? span_of(id, len) : span_str(item->detail));
+	call->done(call->ctx, errno_of(item->fault.status),
+	    item->fault.status ? span_str(item->fault.detail) : span_of(id, len));
 	free(call);
 	publish_item_destroy(item);
 }
@@ -479,6 +511,7 @@ api_publish(void *app, const struct access_principal *principal, const struct sp
 		.channel_count = channel_count,
 		.key = key,
 		.data = data,
+		.data_bytes = data.len,
 	};
 	if (!publish_is_within(al, principal, data)) {
 		done(ctx, -EAGAIN, SPAN("too many messages with these credentials; come back "

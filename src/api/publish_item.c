@@ -7,7 +7,6 @@
 #include "publish_item.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "access_may.h"
@@ -47,6 +46,7 @@ publish_item_create(struct api_loop *al, const struct access_principal *principa
 	publish->key = span_keep(&at, said->key);
 	publish->type = span_keep(&at, said->type);
 	publish->data = span_keep(&at, said->data);
+	item->data_bytes = said->data_bytes;
 	return item;
 }
 
@@ -69,15 +69,22 @@ item_told(struct mail *mail)
 	item->told(item);
 }
 
-/* By mail: whoever sends does not expect to be told within the call. */
+/* With the fault that was noted. By mail: whoever sends does not expect to be told within the
+ * call. */
+static void
+item_end(struct publish_item *item)
+{
+	item->mail.deliver = item_told;
+	mailbox_send(item->al->box, &item->mail);
+}
+
+/* With this fault, whatever was noted before. */
 static void
 item_fail(struct publish_item *item, unsigned status, const char *pointer, const char *detail)
 {
-	item->status = status;
-	item->pointer = pointer;
-	snprintf(item->detail, sizeof item->detail, "%s", detail);
-	item->mail.deliver = item_told;
-	mailbox_send(item->al->box, &item->mail);
+	item->fault.status = 0;
+	body_fault_set(&item->fault, status, pointer, detail);
+	item_end(item);
 }
 
 static void
@@ -91,41 +98,43 @@ item_published(struct flow_publish *publish, int error)
 	else if (error)
 		item_fail(item, 503, NULL, "the server has no memory left; try again");
 	else
-		item->status = 201;
-	if (!error)
 		item->told(item);
 }
 
 /* ── rights ── */
 
-/* Whether it may publish on all its channels, which are names by now; else it has failed. */
-static bool
-item_may(struct publish_item *item)
+/* Why it may not publish on one of its channels, which are names by now; NULL: it may. A name that
+ * is none is noted. */
+static const char *
+channels_fault(struct publish_item *item)
 {
 	const struct flow_publish *publish = &item->publish;
 	for (size_t i = 0; i < publish->channel_count; i++) {
 		struct span name = item->channels[i];
-		const char *reason = NULL;
+		const char *reason;
 		if (!hub_pattern_is_id(name) && hub_name_check(name, &reason)) {
-			item_fail(item, 422, "/channels", reason);
-			return false;
+			body_fault_set(&item->fault, 422, "/channels", reason);
+			continue;
 		}
 		reason = access_publish_fault(item->al->access, item->principal, name);
-		if (!reason)
-			continue;
-		item_fail(item, 403, "/channels", reason);
-		return false;
+		if (reason)
+			return reason;
 	}
-	return true;
+	return NULL;
 }
 
 static void
 item_publish(struct publish_item *item)
 {
-	if (!item_may(item))
-		return;
-	item->publish.done = item_published;
-	flow_publish(item->al->flow, &item->publish);
+	const char *reason = channels_fault(item);
+	if (reason) {
+		item_fail(item, 403, "/channels", reason);
+	} else if (item->fault.status) {
+		item_end(item);
+	} else {
+		item->publish.done = item_published;
+		flow_publish(item->al->flow, &item->publish);
+	}
 }
 
 /* ── ids ── */
@@ -170,14 +179,19 @@ publish_item_send(struct publish_item *item)
 {
 	const struct flow_publish *publish = &item->publish;
 	struct span ids[HUB_MESSAGE_CHANNELS_MAX];
-	size_t id_count;
-	if (publish->channel_count == 0 || publish->channel_count > HUB_MESSAGE_CHANNELS_MAX)
-		item_fail(item, 422, "/channels", "a message has 1 to 64 channels");
-	else if (publish->key.len > FLOW_KEY_BYTES_MAX)
-		item_fail(item, 422, "/key", "a key has at most 255 bytes");
-	else if (publish->data.len > PUBLISH_DATA_BYTES_MAX)
-		item_fail(item, 413, "/data", "the data of a message may have 1 MiB");
-	else if ((id_count = ids_collect(item, ids)))
+	if (item->data_bytes > PUBLISH_DATA_BYTES_MAX) {
+		item->fault.status = 0; /* size comes before meaning */
+		body_fault_set(&item->fault, 413, "/data", "the data of a message may have 1 MiB");
+	}
+	if (publish->key.len > FLOW_KEY_BYTES_MAX)
+		body_fault_set(&item->fault, 422, "/key", "a key has at most 255 bytes");
+	if (publish->channel_count == 0 || publish->channel_count > HUB_MESSAGE_CHANNELS_MAX) {
+		body_fault_set(&item->fault, 422, "/channels", "a message has 1 to 64 channels");
+		item_end(item);
+		return;
+	}
+	size_t id_count = ids_collect(item, ids);
+	if (id_count)
 		api_names(item->al, publish->tenant, ids, id_count, item_named, item);
 	else
 		item_publish(item);

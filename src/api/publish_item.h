@@ -8,6 +8,7 @@
 #define WEIR_PUBLISH_ITEM_H
 
 #include "api_priv.h"
+#include "body_fault.h"
 
 #define PUBLISH_DATA_BYTES_MAX (1u << 20)
 
@@ -17,14 +18,14 @@ struct publish_item {
 	struct api_loop *al;
 	struct access_principal *principal;
 	struct span *channels;           /* of publish */
+	size_t data_bytes;               /* as they were sent */
 	/* Called once on the loop, never within publish_item_send; then the item is the caller's
-	 * to destroy. `status` is 201, or what is wrong with `pointer` (or NULL) and `detail`. */
+	 * to destroy. A fault that is there before, of what was said, is told unless its channels
+	 * may not be published to. */
 	void (*told)(struct publish_item *item);
 	void *ctx;
 	struct mail mail;
-	unsigned status;
-	const char *pointer;
-	char detail[200];
+	struct body_fault fault;         /* without a status: it was published */
 };
 
 /* What a message says; spans that live during the call. */
@@ -32,6 +33,7 @@ struct publish_said {
 	const struct span *channels;
 	size_t channel_count;
 	struct span key, type, data;
+	size_t data_bytes;               /* what was sent of data, which is JSON */
 };
 
 /* With copies of everything. NULL: memory is out. */

@@ -72,7 +72,8 @@ test('what is no channel, no member, no number is refused with its place', async
     [{ name: 'a/+/b' }, '/name'], [{ name: '17' }, '/name'], [{ name: '' }, '/name'],
     [{ name: 'readings/1/x' }, '/name'], [{ name: 7 }, '/name'], [{ ttl_s: -1 }, '/ttl_s'],
     [{ ttl_s: 'x' }, '/ttl_s'], [{ history: 5 }, '/history'], [{ durable: 1 }, '/durable'],
-    [{ history: { messages: 1e9 } }, '/history/messages'], [{ owner: 'me' }, undefined],
+    [{ history: { messages: 1e9 } }, '/history/messages'], [{ owner: 'me' }, '/owner'],
+    [{ 'a/b~': 1 }, '/a~1b~0'],
     [{ slow: 'now' }, '/slow'], [{ slow: 1 }, '/slow'],
   ]) {
     const problem = assertProblem(await server.post(`${base}/channels`, body), 422);
@@ -109,9 +110,11 @@ test('a poll has an ETag until something comes', async () => {
   await publish(['tag'], 1);
   const first = await server.get(`${base}/subscribe?channel=tag`);
   const { etag } = first.headers;
-  const ask = () => server.get(`${base}/subscribe?channel=tag`,
-    { headers: { 'if-none-match': etag } });
+  const ask = (tag = etag) => server.get(`${base}/subscribe?channel=tag`,
+    { headers: { 'if-none-match': tag } });
   assert.equal((await ask()).status, 304);
+  assert.equal((await ask(`"m1-1", W/${etag}`)).status, 304); // as proxies that compress say it
+  assert.equal((await ask('"m1-1"')).status, 200);
   await publish(['tag'], 2);
   assert.equal((await ask()).status, 200);
 });
@@ -248,7 +251,34 @@ test('a batch tells what became of each message', async () => {
   const lines = await server.post(`${base}/publish`,
     '{"channels":["batch"],"data":7}\nno\n{"channels":["batch"],"data":8}\n');
   assert.deepEqual(lines.json().results.map((result) => result.status ?? 201), [201, 422, 201]);
+  const [, refused] = lines.json().results;
+  assert.deepEqual([refused.index, results[3].index, results[3].pointer], [1, 3, '/channels']);
   assert.deepEqual(datas(await poll('channel=batch')), [1, 6, 7, 8]);
+  const behind = await server.post(`${base}/publish`,
+    '{"channels":["batch2"],"data":1} {"channels":["batch2"],"data":2}');
+  assert.equal(behind.json().results.length, 2, behind.text);
+  assertProblem(await server.post(`${base}/publish`, '{"channels":["batch2"],"data":3} no'), 400);
+  assert.deepEqual(datas(await poll('channel=batch2')), [1, 2]);
+});
+
+test('who may not is told so before what is wrong with his words, and what is not there, too', async () => {
+  const made = await local(server, 'POST', '/api/v1/admin/keys',
+    { name: 'few', rights: ['publish', 'subscribe'], channels: ['few/#'] });
+  const { key } = made.json();
+  const big = 'x'.repeat((1 << 20) + 1);
+  for (const message of [{ channels: ['other'] }, { channels: ['few/1', 'other'], data: 1, key: '' },
+    { channels: ['other', 'a//b'], data: 1 }, { channels: ['other'], data: big, more: 1 }])
+    assertProblem(await server.post(`${base}/publish`, message, { key }), 403);
+  assertProblem(await server.post(`${base}/publish`, { channels: ['few/1'], data: big, more: 1 },
+    { key }), 413);
+  assertProblem(await server.post(`${base}/channels`, { name: 'other', ttl_s: 'x' }, { key }), 403);
+  assertProblem(await server.post(`${base}/channels`, { name: 'a//b' }, { key }), 422);
+  for (const body of ['{', '{"ttl_s":"x"}', '{"more":1}'])
+    assertProblem(await server.post(`${base}/channels/nobody/renew`, body), 404);
+  await server.post(`${base}/channels`, { name: 'few/2' });
+  assertProblem(await server.post(`${base}/channels/few%2F2/renew`, '{'), 400);
+  const more = await server.post(`${base}/channels/few%2F2/renew`, { more: 1 });
+  assert.equal(assertProblem(more, 422).pointer, '/more');
 });
 
 test('the same key publishes once', async () => {
@@ -257,6 +287,10 @@ test('the same key publishes once', async () => {
   assert.equal(second.id, first.id);
   await publish(['keyed'], 2, { key: 'other' });
   assert.deepEqual(datas(await poll('channel=keyed')), [1, 2]);
+  for (const key of ['', 7, null, 'x'.repeat(256)]) {
+    const answer = await server.post(`${base}/publish`, { channels: ['keyed'], data: 3, key });
+    assert.equal(assertProblem(answer, 422).pointer, '/key');
+  }
 });
 
 test('bytes keep their type, and are text or base64', async () => {
@@ -267,6 +301,30 @@ test('bytes keep their type, and are text or base64', async () => {
   const { messages } = await poll('channel=raw');
   assert.deepEqual(messages.map(({ type, data }) => [type, data]),
     [['text/plain', 'grüß'], ['image/x', { base64: '/wA=' }]]);
+});
+
+test('1 MiB is the bound of data as they are sent, JSON, text or bytes', async () => {
+  const send = (path, body) => server.post(`${base}/publish${path}`, body);
+  for (const fill of ['"', 0xff]) {
+    const bytes = Buffer.alloc(1 << 20, fill);
+    const sent = await send('?channel=big', bytes);
+    assert.equal(sent.status, 201, sent.text);
+    const problem = assertProblem(await send('?channel=big', Buffer.concat([bytes, bytes])), 413);
+    assert.equal(problem.pointer, undefined);
+  }
+  const json = { channels: ['big'], data: 'x'.repeat((1 << 20) - 2) };
+  assert.equal((await send('', json)).status, 201);
+  json.data += 'x';
+  assert.equal(assertProblem(await send('', json), 413).pointer, '/data');
+});
+
+test('what is wrong in the URL of raw bytes is 400, but for rights and what is not there', async () => {
+  const send = (query) => server.post(`${base}/publish?${query}`, 'x');
+  for (const query of ['channel=a//b', 'channel=', 'channel=a%2B', 'channel=%FF',
+    `channel=a&key=${'x'.repeat(256)}`])
+    assert.equal(assertProblem(await send(query), 400).pointer, undefined);
+  assertProblem(await send('channel=424242'), 404);
+  assertProblem(await send('channel=readings/1/x'), 403);
 });
 
 test('a key for some channels makes, sees and polls only those, by id too', async () => {
