@@ -49,68 +49,77 @@ access_principal_unref(struct access_principal *principal)
 		free(principal);
 }
 
-/* The strings of `list`, copied to `spans` and *place; how many. */
-static unsigned
-copy_list(char **place, struct span *spans, struct json_object *list)
+static struct span
+list_item(struct json_object *list, size_t at)
+{
+	struct json_object *text = json_object_array_get_idx(list, at);
+
+	return span_of(json_object_get_string(text),
+	    (size_t)json_object_get_string_len(text));
+}
+
+/* The strings of `list`, each behind its length, copied to *place; how many. */
+static uint16_t
+list_keep(char **place, struct json_object *list)
 {
 	size_t count = list ? json_object_array_length(list) : 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct json_object *text = json_object_array_get_idx(list, i);
+		struct span item = list_item(list, i);
 
-		spans[i] = span_keep(place, span_of(json_object_get_string(text),
-		    (size_t)json_object_get_string_len(text)));
+		*(*place)++ = (char)(unsigned char)item.len;
+		span_keep(place, item);
 	}
-	return (unsigned)count;
+	return (uint16_t)count;
 }
 
 static size_t
 list_bytes(struct json_object *list)
 {
-	size_t count = list ? json_object_array_length(list) : 0, bytes = 0;
+	size_t count = list ? json_object_array_length(list) : 0, bytes = count;
 
 	for (size_t i = 0; i < count; i++)
-		bytes += (size_t)json_object_get_string_len(json_object_array_get_idx(list, i));
-	return bytes + count * sizeof(struct span);
+		bytes += list_item(list, i).len;
+	return bytes;
 }
 
-/* One block: the struct, its patterns, their text. */
+/* One block: the struct, its patterns, its texts. */
 struct access_principal *
 access_principal_create(struct span tenant, struct span prefix, struct span name,
     struct json_object *patterns, struct json_object *publish, struct span info)
 {
 	struct access_principal *principal = calloc(1, sizeof(*principal) + tenant.len +
 	    prefix.len + name.len + info.len + list_bytes(patterns) + list_bytes(publish));
-	struct span *spans;
 	char *place;
 
 	if (principal == NULL)
 		return NULL;
-	spans = (struct span *)(principal + 1);
-	place = (char *)(spans + (patterns ? json_object_array_length(patterns) : 0) +
-	    (publish ? json_object_array_length(publish) : 0));
+	place = (char *)(principal + 1);
 	refcount_init(&principal->refs);
+	principal->patterns = place;
+	principal->pattern_count = list_keep(&place, patterns);
+	principal->publish_at = (uint32_t)(place - principal->patterns);
+	principal->publish_count = list_keep(&place, publish);
 	principal->tenant = span_keep(&place, tenant);
 	principal->name = span_of(place, prefix.len + name.len);
 	span_keep(&place, prefix);
 	span_keep(&place, name);
-	principal->pattern_count = copy_list(&place, spans, patterns);
-	principal->patterns = principal->pattern_count ? spans : NULL;
-	spans += principal->pattern_count;
-	principal->publish_count = copy_list(&place, spans, publish);
-	principal->publish = principal->publish_count ? spans : NULL;
-	principal->info = span_keep(&place, info);
+	principal->info_len = (uint16_t)info.len;
+	span_keep(&place, info);
 	return principal;
 }
 
 static bool
-list_allows(const struct span *patterns, unsigned count, struct span name_or_pattern)
+list_allows(const char *patterns, unsigned count, struct span name_or_pattern)
 {
 	if (!access_pattern_valid(name_or_pattern))
 		return false;
 	for (unsigned i = 0; i < count; i++) {
-		if (access_pattern_contains(patterns[i], name_or_pattern))
+		struct span pattern = span_of(patterns + 1, (unsigned char)*patterns);
+
+		if (access_pattern_contains(pattern, name_or_pattern))
 			return true;
+		patterns += 1 + pattern.len;
 	}
 	return false;
 }
@@ -120,7 +129,8 @@ access_may_publish(const struct access_principal *principal, struct span name)
 {
 	if (principal->kind != ACCESS_SUBSCRIBER)
 		return access_may_channel(principal, name);
-	return list_allows(principal->publish, principal->publish_count, name);
+	return list_allows(principal->patterns + principal->publish_at, principal->publish_count,
+	    name);
 }
 
 bool

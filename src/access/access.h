@@ -43,25 +43,33 @@ int access_rights_parse(struct span text, uint32_t *ret_rights, struct span *ret
 
 #define ACCESS_INFO_BYTES_MAX 256
 
+/* One block of memory, as small as can be: every token of a subscriber has one. */
 struct access_principal {
 	refcount refs;
+	uint32_t rights;
+	uint8_t kind;        /* enum access_kind */
+	bool limited;        /* a person who sees his own devices and venues only */
+	bool may_enrol;      /* a gateway that may register devices */
+	bool revoked;        /* written and read by the owning loop only */
+	uint16_t pattern_count, publish_count; /* the latter a subscriber's only */
+	uint16_t info_len;
+	uint32_t publish_at; /* in `patterns`: those that it may publish to */
 	struct span tenant;  /* "main" */
 	struct span name;    /* "app-NAME", "user-NAME", "gateway-7", "device-ID", "sub-SUB";
 				"local" for admin.sock */
-	enum access_kind kind;
-	bool limited;        /* a person who sees his own devices and venues only */
-	bool may_enrol;      /* a gateway that may register devices */
-	uint32_t rights;
 	uint64_t id;         /* of the key, user, gateway or signing secret; 0: local, device */
 	int64_t expires_ms;  /* nobody from then on; 0: never */
-	bool revoked;        /* written and read by the owning loop only */
-	unsigned pattern_count;
-	const struct span *patterns; /* channels it may use; none: all of its tenant. Of a
-					subscriber: those it may subscribe to, none: none */
-	unsigned publish_count;      /* a subscriber's only */
-	const struct span *publish;
-	struct span info;            /* JSON that a subscriber's token shows of him; empty: none */
+	const char *patterns; /* channels it may use, each behind a byte with its length; none: all
+				of its tenant. Of a subscriber: those it may subscribe to, none:
+				none */
 };
+
+/* JSON that a subscriber's token shows of him; empty: none. */
+static inline struct span
+access_principal_info(const struct access_principal *principal)
+{
+	return span_of(principal->name.ptr + principal->name.len, principal->info_len);
+}
 
 struct access_principal *access_principal_ref(struct access_principal *principal);
 void access_principal_unref(struct access_principal *principal);

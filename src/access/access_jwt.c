@@ -34,10 +34,11 @@
 
 /* ── principals of tokens ── */
 
+/* 32 bytes: there may be as many as subscribers. Of the keyed hash of a JWT half suffices: nobody
+ * outside can compute it. */
 struct token {
-	unsigned char hash[ACCESS_HASH_BYTES]; /* of a JWT; zero: a device */
-	uint64_t secret_id;                    /* that signed it; 0: a device */
-	uint64_t slot;
+	unsigned char hash[ACCESS_HASH_BYTES / 2]; /* it begins with the slot, a device's is that */
+	uint64_t secret_id;                        /* that signed it; 0: a device */
 	struct access_principal *principal;
 };
 
@@ -45,13 +46,22 @@ struct device_name {
 	struct span tenant, id;
 };
 
+static uint64_t
+token_slot(const unsigned char *hash)
+{
+	uint64_t slot;
+
+	memcpy(&slot, hash, sizeof(slot));
+	return slot;
+}
+
 static bool
 token_has_hash(const void *value, const void *key)
 {
 	const struct token *token = value;
 
 	return token->secret_id && access_secret_equal(span_of((const char *)token->hash,
-	    ACCESS_HASH_BYTES), span_of(key, ACCESS_HASH_BYTES));
+	    sizeof(token->hash)), span_of(key, sizeof(token->hash)));
 }
 
 static bool
@@ -67,11 +77,11 @@ token_is_device(const void *value, const void *key)
 static void
 token_drop(struct access *access, struct token *token, bool revoke)
 {
-	check(map_remove(&access->tokens, token->slot, token));
+	check(map_remove(&access->tokens, token_slot(token->hash), token));
 	if (revoke)
 		access_principal_revoke(access, token->principal);
 	access_principal_unref(token->principal);
-	free(token);
+	slab_put(&access->token_slab, token);
 }
 
 /* Drops those that `which` wants. Removal moves others only into the place that became free or
@@ -100,28 +110,25 @@ nobody_holds(const struct token *token, const void *ctx)
 
 /* Takes the principal's reference; NULL when memory is out. Else another reference. */
 static struct access_principal *
-token_keep(struct access *access, uint64_t slot, uint64_t secret_id, const unsigned char *hash,
+token_keep(struct access *access, const void *hash, size_t hash_len, uint64_t secret_id,
     struct access_principal *principal)
 {
-	struct token *token = calloc(1, sizeof(*token));
+	struct token *token = slab_get(&access->token_slab);
 
 	if (token == NULL)
 		goto fail;
+	*token = (struct token){.secret_id = secret_id, .principal = principal};
+	memcpy(token->hash, hash, MIN(hash_len, sizeof(token->hash)));
 	if (access->tokens.count >= access->tokens_sweep_at) {
 		tokens_drop(access, nobody_holds, NULL, false);
 		access->tokens_sweep_at = 2 * access->tokens.count + SWEEP_MIN;
 	}
-	token->slot = slot;
-	token->secret_id = secret_id;
-	token->principal = principal;
-	if (hash)
-		memcpy(token->hash, hash, ACCESS_HASH_BYTES);
-	if (map_add(&access->tokens, slot, token))
+	if (map_add(&access->tokens, token_slot(token->hash), token))
 		goto fail;
 	return access_principal_ref(principal);
 
 fail:
-	free(token);
+	slab_put(&access->token_slab, token);
 	access_principal_unref(principal);
 	return NULL;
 }
@@ -142,7 +149,7 @@ access_tokens_device(struct access *access, struct span tenant, struct span id)
 		return NULL;
 	principal->kind = ACCESS_DEVICE;
 	principal->rights = ACCESS_READ | ACCESS_WRITE;
-	return token_keep(access, slot, 0, NULL, principal);
+	return token_keep(access, &slot, sizeof(slot), 0, principal);
 }
 
 void
@@ -201,10 +208,17 @@ any_token(const struct token *token, const void *ctx)
 }
 
 void
+access_tokens_init(struct access *access)
+{
+	slab_init(&access->token_slab, sizeof(struct token));
+}
+
+void
 access_tokens_finish(struct access *access)
 {
 	tokens_drop(access, any_token, NULL, false);
 	map_finish(&access->tokens);
+	slab_finish(&access->token_slab);
 	access_secrets_finish(access);
 }
 
@@ -573,13 +587,11 @@ access_authenticate_jwt(struct access *access, struct span text, int64_t now_ms)
 	struct access_principal *principal;
 	struct token *token;
 	struct parts parts;
-	uint64_t slot;
 
 	if (!token_split(text, &parts))
 		return NULL;
 	access_key_hash(access->secret, text, hash);
-	memcpy(&slot, hash, sizeof(slot));
-	token = map_get(&access->tokens, slot, token_has_hash, hash);
+	token = map_get(&access->tokens, token_slot(hash), token_has_hash, hash);
 	if (token && now_ms < token->principal->expires_ms)
 		return access_principal_ref(token->principal);
 	if (token)
@@ -588,5 +600,5 @@ access_authenticate_jwt(struct access *access, struct span text, int64_t now_ms)
 	if (secret == NULL || !signature_holds(secret, &parts))
 		return NULL;
 	principal = principal_of(access, secret, &parts, now_ms);
-	return principal ? token_keep(access, slot, secret->id, hash, principal) : NULL;
+	return principal ? token_keep(access, hash, sizeof(hash), secret->id, principal) : NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "access.h"
 #include "map.h"
+#include "slab.h"
 #include "span.h"
 
 #define ACCESS_PATTERN_BYTES_MAX 255
@@ -31,6 +32,7 @@ struct access {
 	struct map devices;            /* of struct access_device */
 	struct map gateways, users, secrets;
 	struct map tokens;             /* of struct token: JWTs and devices that were right */
+	struct slab token_slab;
 	size_t tokens_sweep_at;
 };
 

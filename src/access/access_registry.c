@@ -62,6 +62,7 @@ access_registry_init(struct access *access)
 	derive(access, "weir: tokens that were right", access->fast_key,
 	    sizeof(access->fast_key));
 	access->developer_manages_users = true;
+	access_tokens_init(access);
 }
 
 static void

@@ -36,6 +36,7 @@ void access_tokens_revoke(struct access *access, enum access_kind kind, uint64_t
 
 /* What the secret signed ends no later than this. */
 void access_tokens_cap(struct access *access, uint64_t secret_id, int64_t expires_ms);
+void access_tokens_init(struct access *access);
 void access_tokens_finish(struct access *access);
 
 #endif

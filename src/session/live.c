@@ -100,7 +100,8 @@ live_who(const struct sink *sink, struct hub_member *ret_member)
 {
 	const struct live *live = CONTAINER_OF(sink, struct live, sink);
 	if (live->principal)
-		*ret_member = (struct hub_member){live->principal->name, live->principal->info};
+		*ret_member = (struct hub_member){live->principal->name,
+		    access_principal_info(live->principal)};
 }
 
 static bool

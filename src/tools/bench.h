@@ -91,17 +91,19 @@ double bench_seconds(struct bench *b);
 
 /* ── servers (bench_server.c) ── */
 
+#define BENCH_SECRET_ID 1 /* the first of a new data directory */
+
 struct bench_server {
 	pid_t pid;	  /* 0: not running */
 	char address[64]; /* http://127.0.0.1:PORT */
 	char data[BENCH_PATH_BYTES];
-	char key[200];
+	char key[200], secret[64]; /* the secret signs JWTs; its kid is BENCH_SECRET_ID */
 	int log_fd;
 	pthread_t drain;
 	struct buf log; /* its lines */
 };
 
-/* A new data directory with a key that may do everything. Does not start it. */
+/* A new data directory with a key that may do everything, and a secret. Does not start it. */
 int bench_server_init(struct bench *b, struct bench_server *server);
 
 /* Starts it and waits until it listens (and, unless `only_listening`, answers /readyz with 200). */

@@ -22,7 +22,7 @@ enum {
 	SATURATED_SUBSCRIBERS = 1000,
 	SATURATED_WINDOW = 128,
 	FURTHER_SUBSCRIBERS = 500,   /* of those who subscribe to more */
-	FURTHER = 16,                /* so many more each */
+	FURTHER = 32,                /* so many more each */
 	BATCH = 100,
 	STEADY_RATE = 20000,         /* messages a second */
 };
@@ -188,37 +188,44 @@ measure_steady(struct bench *b, const struct push_target *target, struct bench_r
 
 /* ── further subscriptions ── */
 
-static void
-add_frame(struct buf *out, int number, bool pattern)
+/* Every connection subscribes to these, in one frame. */
+static int
+subscribe_all(struct push_crowd *crowd, int first, int count, bool pattern)
 {
 	static const char mask[4] = {0};
-	char text[100];
-	int len = snprintf(text, sizeof(text), "{\"subscribe\":[\"further/%03d%s\"],\"ref\":%d}",
-	    number, pattern ? "/+" : "", number);
-	buf_append_byte(out, (char)0x81);
-	buf_append_byte(out, (char)(0x80 | len));
-	buf_append(out, mask, sizeof(mask));
-	buf_append(out, text, (size_t)len);
+	struct buf text, frame;
+	buf_init(&text, 0);
+	buf_init(&frame, 0);
+	for (int i = first; i < first + count; i++)
+		buf_printf(&text, "%s\"further/%03d%s\"", i > first ? "," : "{\"subscribe\":[", i,
+		    pattern ? "/+" : "");
+	buf_append_str(&text, "],\"ref\":7}");
+	buf_append(&frame, "\x81\xfe", 2);
+	buf_append_byte(&frame, (char)(text.len >> 8));
+	buf_append_byte(&frame, (char)(text.len & 0xff));
+	buf_append(&frame, mask, sizeof(mask));
+	buf_append_span(&frame, buf_span(&text));
+	int error = bench_push_crowd_say(
+	    crowd, buf_span(&frame), SPAN("{\"ack\":7,\"ok\":true}"));
+	buf_finish(&text);
+	buf_finish(&frame);
+	return error;
 }
 
-/* The growth for each of FURTHER more subscriptions that all connections have in common. */
+/* The growth for each of FURTHER more subscriptions that all connections have in common. The
+ * first ones make what a connection needs to be talked to. */
 static int
 measure_further(struct push_crowd *crowd, bool pattern, const char *figure,
     struct bench_result *result)
 {
-	static const char last[] = "{\"ack\":15,\"ok\":true}";
-	struct buf frames;
-	int error = 0;
-	buf_init(&frames, 0);
-	for (int i = 0; i < FURTHER; i++)
-		add_frame(&frames, i, pattern);
+	int error = subscribe_all(crowd, 0, 10, pattern);
 	double before = bench_memory_kb(crowd->target.pid, "Pss");
-	error = bench_push_crowd_say(crowd, buf_span(&frames), span_of(last, strlen(last)));
+	if (!error)
+		error = subscribe_all(crowd, 10, FURTHER, pattern);
 	double grown = bench_memory_kb(crowd->target.pid, "Pss") - before;
 	if (!error)
 		bench_figure_add(
 		    result, figure, grown * 1024 / (double)(crowd->count * FURTHER));
-	buf_finish(&frames);
 	return error;
 }
 
@@ -235,6 +242,36 @@ measure_subscriptions(
 	if (!error)
 		error = measure_further(&crowd, true, "pattern_bytes", result);
 	bench_push_crowd_finish(&crowd);
+	return error;
+}
+
+/* What a token of his own adds to a subscriber: when it ends and what it allows. On a server that
+ * has nobody yet, before and after it is started anew. */
+static int
+measure_claims(struct bench *b, struct bench_server *server, struct push_target *target,
+    struct bench_result *result)
+{
+	double bytes[2] = {0};
+	size_t count = b->options.subscribers;
+	int error = 0;
+	for (int tokens = 0; tokens < 2 && !error; tokens++) {
+		struct push_crowd crowd;
+		double before = bench_memory_kb(target->pid, "Pss");
+		target->secret = tokens ? server->secret : NULL;
+		error = bench_push_crowd_open(b, bench_push_dialect_find("weir-ws"), target, count,
+		    true, &crowd);
+		bytes[tokens] =
+		    (bench_memory_kb(target->pid, "Pss") - before) * 1024 / (double)count;
+		bench_push_crowd_finish(&crowd);
+		if (!error)
+			error = bench_server_end(b, server, SIGTERM);
+		if (!error)
+			error = bench_server_start(b, server, false);
+		target->pid = server->pid;
+	}
+	target->secret = NULL;
+	if (!error)
+		bench_figure_add(result, "token_bytes", bytes[1] - bytes[0]);
 	return error;
 }
 
@@ -308,6 +345,8 @@ measure_ours(struct bench *b, struct bench_result *result)
 			error = measure_transport(b, &target, others[i], others[i]->dialect,
 			    result);
 	}
+	if (!error)
+		error = measure_claims(b, &server, &target, result);
 	if (!error)
 		error = measure_subscriptions(b, &target, result);
 	bench_server_finish(b, &server);

@@ -25,6 +25,7 @@
 struct push_target {
 	const char *address; /* 127.0.0.1:PORT */
 	const char *key;     /* "": none */
+	const char *secret;  /* not NULL: each subscriber has a JWT of his own, signed with it */
 	pid_t pid;
 	size_t first;        /* number of the first connection, for its address */
 };
@@ -44,6 +45,9 @@ struct push_dialect {
 	unsigned window_max; /* requests under way; 0: any number */
 	bool polls;          /* each answer is followed by the next poll */
 };
+
+/* Appends a JWT (HS256) for who may subscribe to this channel and nothing else. */
+void bench_push_sign(struct buf *out, const char *secret, const char *channel);
 
 /* NULL: none of this name. Of ours: weir-ws, weir-sse, weir-poll (publish one at a time over
  * HTTP), weir-batch (HTTP, many in a request), weir-frames (published over a WebSocket). */

@@ -39,7 +39,11 @@ http_get(struct buf *out, const struct push_target *target, const char *path, co
 {
 	buf_printf(out, "GET %s%s HTTP/1.1\r\nHost: %s\r\n%s", path, channel, target->address,
 	    more);
-	if (*target->key)
+	if (target->secret) {
+		buf_append_str(out, "Authorization: Bearer ");
+		bench_push_sign(out, target->secret, channel);
+		buf_append_str(out, "\r\n");
+	} else if (*target->key)
 		buf_printf(out, "Authorization: Bearer %s\r\n", target->key);
 	buf_append_str(out, "\r\n");
 }

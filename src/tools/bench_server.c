@@ -58,11 +58,10 @@ wait_end(pid_t pid)
 	return status;
 }
 
+/* The last word that `weir admin ARGS` prints. */
 static int
-create_key(struct bench *b, struct bench_server *s)
+admin_word(struct bench *b, const char *const args[], char *ret_word, size_t size)
 {
-	const char *args[] = {"weir", "admin", "key", "create", "--data", s->data, "--name",
-	    "bench", "--rights", "read,write,publish,subscribe", NULL};
 	pid_t pid;
 	int fd, error = spawn(b, args, OUT_FD_STDOUT, &pid, &fd);
 	if (error)
@@ -75,15 +74,14 @@ create_key(struct bench *b, struct bench_server *s)
 	close(fd);
 	text[len] = '\0';
 	int status = wait_end(pid);
-	/* The key is the last word. */
 	while (len > 0 && strchr(" \r\n\t", text[len - 1]))
 		text[--len] = '\0';
-	const char *key = text + len;
-	while (key > text && !strchr(" \r\n\t", key[-1]))
-		key--;
-	if (status != 0 || !*key || strlen(key) >= sizeof(s->key))
-		return bench_fail(b, -EPROTO, "weir admin key create failed: '%s'", text);
-	memcpy(s->key, key, strlen(key) + 1);
+	const char *word = text + len;
+	while (word > text && !strchr(" \r\n\t", word[-1]))
+		word--;
+	if (status != 0 || !*word || strlen(word) >= size)
+		return bench_fail(b, -EPROTO, "weir admin %s create failed: '%s'", args[2], text);
+	memcpy(ret_word, word, strlen(word) + 1);
 	return 0;
 }
 
@@ -94,7 +92,12 @@ bench_server_init(struct bench *b, struct bench_server *s)
 	buf_init(&s->log, LOG_BYTES_MAX);
 	int len = snprintf(s->data, sizeof(s->data), "%s/data", b->home);
 	check(len > 0 && len < (int)sizeof(s->data));
-	return create_key(b, s);
+	const char *key[] = {"weir", "admin", "key", "create", "--data", s->data, "--name",
+	    "bench", "--rights", "read,write,publish,subscribe", NULL};
+	const char *secret[] = {"weir", "admin", "secret", "create", "--data", s->data, "--name",
+	    "bench", NULL};
+	int error = admin_word(b, key, s->key, sizeof(s->key));
+	return error ? error : admin_word(b, secret, s->secret, sizeof(s->secret));
 }
 
 /* Takes the log's bytes as they come; what is beyond the limit is forgotten. */

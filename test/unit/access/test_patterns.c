@@ -152,8 +152,7 @@ malformed_patterns_are_none(void **state)
 static void
 malformed_names_are_refused_where_patterns_limit(void **state)
 {
-	const struct span all[] = {{"#", 1}};
-	struct access_principal principal = {.pattern_count = 1, .patterns = all};
+	struct access_principal principal = {.pattern_count = 1, .patterns = "\001#"};
 
 	(void)state;
 	assert_true(access_may_channel(&principal, SPAN("a/b")));
@@ -166,8 +165,8 @@ malformed_names_are_refused_where_patterns_limit(void **state)
 static void
 any_of_the_patterns_allows(void **state)
 {
-	const struct span some[] = {{"alerts/#", 8}, {"chat", 4}};
-	struct access_principal principal = {.pattern_count = 2, .patterns = some};
+	struct access_principal principal = {
+	    .pattern_count = 2, .patterns = "\010alerts/#" "\004chat"};
 
 	(void)state;
 	assert_true(access_may_channel(&principal, SPAN("chat")));
