@@ -174,8 +174,8 @@ static void
 fault_answer(const struct publish_call *call, const struct body_fault *fault)
 {
 	if (call->raw)
-		session_problem(call->request, fault->status == 422 ? 400 : fault->status, NULL, "%s",
-		    fault->detail);
+		session_problem(call->request, fault->status == 422 ? 400 : fault->status, NULL,
+		    "%s", fault->detail);
 	else
 		body_fault_answer(call->request, fault);
 }

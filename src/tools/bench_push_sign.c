@@ -28,7 +28,8 @@ bench_push_sign(struct buf *out, const char *secret, const char *channel)
 	int header_len = snprintf(header, sizeof(header), "{\"alg\":\"HS256\",\"kid\":\"%d\"}",
 	    BENCH_SECRET_ID);
 	int claims_len = snprintf(claims, sizeof(claims), "{\"aud\":\"weir\",\"sub\":\"%s\","
-	    "\"exp\":%lld,\"weir\":{\"subscribe\":[\"%s\"]}}", channel, (long long)EXPIRES_S, channel);
+	    "\"exp\":%lld,\"weir\":{\"subscribe\":[\"%s\"]}}", channel, (long long)EXPIRES_S,
+	    channel);
 	size_t begin = out->len;
 	append_base64(out, header, (size_t)header_len);
 	buf_append_byte(out, '.');
