@@ -314,3 +314,14 @@ access_publish_fault(const struct access *access, const struct access_principal 
 		return "these credentials may not publish there";
 	return NULL;
 }
+
+bool
+access_channel_hidden(const struct access *access, const struct access_principal *principal,
+    struct span channel)
+{
+	const struct access_object object = {
+		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = channel};
+
+	return access_may(access, principal, ACCESS_LISTEN, &object) != ACCESS_YES &&
+	    access_may(access, principal, ACCESS_PUBLISH_TO, &object) != ACCESS_YES;
+}

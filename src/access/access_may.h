@@ -51,6 +51,10 @@ bool access_is_view(struct span channel);
 const char *access_publish_fault(const struct access *access,
     const struct access_principal *principal, struct span channel);
 
+/* Whether it may neither listen to the channel nor publish there: for it there is none. */
+bool access_channel_hidden(const struct access *access, const struct access_principal *principal,
+    struct span channel);
+
 /* What of its tenant's readings it may see. */
 enum access_sight { ACCESS_SIGHT_NONE, ACCESS_SIGHT_OWN, ACCESS_SIGHT_ALL };
 enum access_sight access_sight(const struct access_principal *principal);

@@ -22,6 +22,7 @@ struct poll {
 	struct loop *loop;
 	struct loop_task task;
 	uint64_t token;
+	struct hub_question asked;      /* without its patterns and ids */
 	uint64_t next, last;            /* seqs: where to go on; of the last message given */
 	struct buf messages;
 	uint32_t count;
@@ -122,7 +123,7 @@ caught(struct sink *sink, const struct hub_caught *result)
 {
 	struct poll *poll = poll_of(sink);
 	poll->error = result->error;
-	poll->next = result->answer.more ? result->answer.seq_last : result->seq;
+	poll->next = hub_caught_next(&poll->asked, result);
 	loop_task_queue(poll->loop, LOOP_WRITE, &poll->task);
 }
 
@@ -143,7 +144,10 @@ poll_start(struct session_request *request, const struct hub_question *question)
 		.request = request,
 		.hub = al->hub,
 		.loop = al->loop,
+		.asked = *question,
 	};
+	poll->asked.patterns = NULL;
+	poll->asked.ids = NULL;
 	hub_sink_init(&poll->sink, &ops);
 	loop_task_init(&poll->task, task_run);
 	buf_init(&poll->messages, 0);

@@ -168,8 +168,13 @@ item_named(void *ctx, int error, const struct span *names)
 		return;
 	}
 	for (size_t i = 0; i < item->publish.channel_count; i++) {
-		if (hub_pattern_is_id(item->channels[i]))
-			item->channels[i] = span_keep(&at, *names++);
+		if (!hub_pattern_is_id(item->channels[i]))
+			continue;
+		if (access_channel_hidden(item->al->access, item->principal, *names)) {
+			item_fail(item, 404, "/channels", "no channel has this id");
+			return;
+		}
+		item->channels[i] = span_keep(&at, *names++);
 	}
 	item_publish(item);
 }

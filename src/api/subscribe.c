@@ -121,9 +121,9 @@ bounds_read(struct session_request *request, struct asking *asking)
 	    !api_query_number(request, "timeout", 1, 300, &timeout_s))
 		return false;
 	asking->timeout_s = (unsigned)timeout_s;
-	if (asking->until_ms == INT64_MAX || asking->transport == OVER_POLL)
+	if (asking->until_ms == INT64_MAX || asking->transport >= OVER_POLL)
 		return true;
-	session_problem(request, 400, NULL, "until is for mode=poll: others go on for ever");
+	session_problem(request, 400, NULL, "until is for polls: streams go on for ever");
 	return false;
 }
 
@@ -145,6 +145,7 @@ may_listen(struct session_request *request, struct span pattern)
 static void
 poll_begin(struct asking *asking)
 {
+	int64_t now_ms = loop_now_ms(asking->al->loop);
 	const struct session_subscription *subscription = &asking->subscription;
 	const struct hub_question question = {
 		.tenant = session_principal(asking->request)->tenant,
@@ -157,7 +158,8 @@ poll_begin(struct asking *asking)
 		.until_ms = asking->until_ms,
 		.limit = POLL_MESSAGES_MAX,
 	};
-	if (asking->transport == OVER_LONG_POLL)
+	/* Nothing more comes of a time that is over. */
+	if (asking->transport == OVER_LONG_POLL && asking->until_ms > now_ms)
 		session_become_poll(asking->request, &question, asking->timeout_s);
 	else
 		poll_start(asking->request, &question);
@@ -169,12 +171,20 @@ subscribe(struct asking *asking)
 {
 	struct session_request *request = asking->request;
 	struct session_subscription *subscription = &asking->subscription;
+	subscription->pattern_count = session_patterns_join(asking->patterns, asking->ids,
+	    subscription->pattern_count);
 	subscription->patterns = asking->patterns;
 	for (size_t i = 0; i < subscription->pattern_count; i++) {
-		if (may_listen(request, asking->patterns[i]))
+		struct span pattern = asking->patterns[i];
+		if (may_listen(request, pattern))
 			continue;
-		session_problem(request, 403, NULL, "these credentials may not listen to '%.*s'",
-		    SPAN_ARG(asking->patterns[i]));
+		if (asking->ids[i] && access_channel_hidden(asking->al->access,
+		    session_principal(request), pattern))
+			session_problem(request, 404, NULL, "no channel has the id %llu",
+			    (unsigned long long)asking->ids[i]);
+		else
+			session_problem(request, 403, NULL,
+			    "these credentials may not listen to '%.*s'", SPAN_ARG(pattern));
 		return;
 	}
 	if (asking->transport == OVER_WS)
@@ -302,7 +312,8 @@ static const struct session_doc subscribe_doc = {
 		{"since?", "string", "A cursor (exact), a time (inclusive), 0 (all), now. Without: "
 		    "all for polls, now for streams. Of views (readings/…, gateways/…) all is what "
 		    "the journal still has."},
-		{"until?", "string", "With mode=poll: messages up to this time."},
+		{"until?", "string", "Of a poll or long poll: messages up to this time, at which a "
+		    "long poll ends. next is behind them."},
 		{"mode?", "'poll'|'longpoll'|'sse'", "The transport, without a header."},
 		{"timeout?", "integer", "How long a long poll is held: 1 to 300 s; 50 without."},
 		{"slow?", "Slow", "Of a stream or WebSocket; without, as the message's channel "

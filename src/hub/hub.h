@@ -142,6 +142,7 @@ struct hub_answer {
 	bool gap;                 /* something that was asked for is not there any more */
 	bool more;                /* the limit was reached: go on from seq_last */
 	uint64_t seq_last;        /* of the last message given; 0: none */
+	uint64_t seq_beyond;      /* of the first after until_ms that channels have; 0: none */
 };
 
 /* How a question was answered. Its messages were delivered before. */
@@ -152,6 +153,9 @@ struct hub_caught {
 	struct hub_answer answer;
 	uint64_t seq;             /* the answer is of this moment */
 };
+
+/* The cursor behind an answer: nothing that is kept is lost or repeated by going on from it. */
+uint64_t hub_caught_next(const struct hub_question *question, const struct hub_caught *caught);
 
 /* Somebody at a channel that shows who is there. */
 struct hub_member {

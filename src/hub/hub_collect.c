@@ -66,12 +66,23 @@ note_lost_before(struct collect *c, struct span name, const struct hub_channel *
 
 /* ── sources ── */
 
+/* Whether the message is of a time that was asked for. If not, none behind it is. */
+static bool
+is_within(struct collect *c, const struct hub_kept *kept)
+{
+	uint64_t *beyond = &c->answer.seq_beyond;
+	if (kept->time_ms <= c->question->until_ms)
+		return true;
+	*beyond = *beyond ? MIN(*beyond, kept->seq) : kept->seq;
+	return false;
+}
+
 /* Whether it has one more that may be given. */
 static bool
 source_step(struct collect *c, struct source *source)
 {
 	return hub_history_next(&source->channel->history, &source->pos, &source->kept) &&
-	    source->kept.time_ms <= c->question->until_ms;
+	    is_within(c, &source->kept);
 }
 
 static bool
@@ -118,7 +129,7 @@ ring_step(struct collect *c, struct source *source)
 {
 	struct hub_ring_message message;
 	while (hub_ring_next(&c->channels->ring, &c->ring_pos, &message)) {
-		if (message.kept.time_ms > c->question->until_ms)
+		if (!is_within(c, &message.kept))
 			return false;
 		if (!span_eq(message.tenant, c->question->tenant))
 			continue;
@@ -237,6 +248,23 @@ merge(struct collect *c, int (*each)(void *ctx, const struct hub_kept *kept,
 		c->answer.seq_last = kept.seq;
 	}
 	return error;
+}
+
+/* With a bound in time, what was released later is still to come: behind the last message given,
+ * else where the question began, else before the first that is too late. */
+uint64_t
+hub_caught_next(const struct hub_question *question, const struct hub_caught *caught)
+{
+	const struct hub_answer *answer = &caught->answer;
+	if (answer->more)
+		return answer->seq_last;
+	if (question->until_ms == INT64_MAX)
+		return caught->seq;
+	if (answer->seq_last)
+		return answer->seq_last;
+	if (question->since == HUB_SINCE_CURSOR)
+		return MIN(question->cursor, caught->seq);
+	return answer->seq_beyond ? answer->seq_beyond - 1 : caught->seq;
 }
 
 int

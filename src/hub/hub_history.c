@@ -209,7 +209,8 @@ hub_history_trim(struct hub_history *history, uint32_t messages, uint64_t bytes,
 {
 	uint32_t count = history->count;
 	while (history->count && (history->count > messages ||
-	    hub_history_bytes(history) > bytes || history->time_first_ms < before_ms))
+	    (hub_history_bytes(history) > bytes && (history->count > 1 || bytes == 0)) ||
+	    history->time_first_ms < before_ms))
 		drop_first(history);
 	if (history->count == 0) {
 		free(history->block);

@@ -57,7 +57,8 @@ int hub_history_append_behind(struct hub_history *history, struct span prefix,
 int hub_history_reserve(struct hub_history *history, size_t bytes);
 
 /* Forgets the oldest as long as there are more than `messages`, they take more than `bytes`, or are
- * older than `before_ms`. How many were forgotten. */
+ * older than `before_ms`. The last one alone may take more than `bytes`, unless that is 0: else who
+ * polls would never see a message that is too long. How many were forgotten. */
 uint32_t hub_history_trim(struct hub_history *history, uint32_t messages, uint64_t bytes,
     int64_t before_ms);
 

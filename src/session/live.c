@@ -105,19 +105,22 @@ live_who(const struct sink *sink, struct hub_member *ret_member)
 }
 
 static bool
-check_pattern(const struct live *live, struct span pattern, struct live_refusal *ret_refusal)
+check_pattern(const struct live *live, struct span pattern, uint64_t id,
+    struct live_refusal *ret_refusal)
 {
 	const char *reason;
 	if (hub_pattern_check(pattern, &reason)) {
 		*ret_refusal = (struct live_refusal){422, reason};
 		return false;
 	}
-	if (!live_may_listen(live, pattern)) {
+	if (live_may_listen(live, pattern))
+		return true;
+	if (id && access_channel_hidden(live->sessions->access, live->principal, pattern))
+		*ret_refusal = (struct live_refusal){404, "no channel has one of these ids"};
+	else
 		*ret_refusal = (struct live_refusal){403,
 			"these credentials may not listen to this channel"};
-		return false;
-	}
-	return true;
+	return false;
 }
 
 static size_t
@@ -132,8 +135,8 @@ count_subscriptions(const struct live *live)
 }
 
 bool
-live_check_patterns(const struct live *live, const struct span *patterns, size_t count,
-    struct live_refusal *ret_refusal)
+live_check_patterns(const struct live *live, const struct span *patterns, const uint64_t *ids,
+    size_t count, struct live_refusal *ret_refusal)
 {
 	if (count > LIVE_SUBSCRIPTIONS_MAX - MIN(count_subscriptions(live),
 	    (size_t)LIVE_SUBSCRIPTIONS_MAX)) {
@@ -141,7 +144,7 @@ live_check_patterns(const struct live *live, const struct span *patterns, size_t
 		return false;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (!check_pattern(live, patterns[i], ret_refusal))
+		if (!check_pattern(live, patterns[i], ids ? ids[i] : 0, ret_refusal))
 			return false;
 	}
 	return true;
@@ -151,7 +154,7 @@ bool
 live_subscribe(struct live *live, const struct span *patterns, size_t count,
     struct live_refusal *ret_refusal)
 {
-	if (!live_check_patterns(live, patterns, count, ret_refusal))
+	if (!live_check_patterns(live, patterns, NULL, count, ret_refusal))
 		return false;
 	struct hub_local *hub = live->sessions->hub;
 	struct hub_subscription *before = live->sink.subscriptions;

@@ -70,9 +70,10 @@ struct live_refusal {
 bool live_subscribe(struct live *live, const struct span *patterns, size_t count,
     struct live_refusal *ret_refusal);
 
-/* Whether they may all be subscribed to; else *ret_refusal. */
-bool live_check_patterns(const struct live *live, const struct span *patterns, size_t count,
-    struct live_refusal *ret_refusal);
+/* Whether they may all be subscribed to; else *ret_refusal. `ids`: of those that were said by their
+ * id; NULL: none was. */
+bool live_check_patterns(const struct live *live, const struct span *patterns, const uint64_t *ids,
+    size_t count, struct live_refusal *ret_refusal);
 
 /* live_past.c: subscribes to the question's patterns from its point in the past on. The sink's
  * deliver() gets what was and then what is; the tenant is the live's own. */

@@ -118,7 +118,8 @@ live_catch(struct live *live, const struct hub_question *question,
     struct live_refusal *ret_refusal)
 {
 	struct hub_local *hub = live->sessions->hub;
-	if (!live_check_patterns(live, question->patterns, question->pattern_count, ret_refusal))
+	if (!live_check_patterns(live, question->patterns, question->ids, question->pattern_count,
+	    ret_refusal))
 		return false;
 	struct live_past *past = past_create(live, question);
 	int error = past ? 0 : -ENOMEM;
@@ -175,6 +176,22 @@ session_since(struct span text, int64_t now_ms, struct session_subscription *sub
 		return datetime_parse(text, now_ms, &subscription->from_ms) == 0;
 	}
 	return true;
+}
+
+size_t
+session_patterns_join(struct span *patterns, uint64_t *ids, size_t count)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t at = 0;
+		while (at < kept && !span_eq(patterns[at], patterns[i]))
+			at++;
+		if (ids && (at == kept || ids[i]))
+			ids[at] = ids[i];
+		if (at == kept)
+			patterns[kept++] = patterns[i];
+	}
+	return kept;
 }
 
 static struct live_past **

@@ -32,6 +32,7 @@ struct live_poll {
 	struct live live;
 	struct found *found;
 	uint64_t next;              /* seq: where to go on */
+	int64_t until_ms;           /* messages of a later time are not its own */
 	struct http_folded folded;
 	uint32_t timeout_s;
 	bool caught;
@@ -171,14 +172,20 @@ live_poll_run(struct loop_task *task)
 
 /* ── what the hub says ── */
 
-/* What does not fit any more comes with the next poll: `next` stays before it. */
+/* What does not fit any more, or is of a time that was not asked for, comes with the next poll:
+ * `next` stays before it. */
 static void
 deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_poll *poll = poll_of(sink);
 	struct found *found = find(poll);
-	if (!found || found->count == MESSAGES_MAX)
+	if (!found || found->count == MESSAGES_MAX || found->over)
 		return;
+	if (message->time_ms > poll->until_ms) {
+		found->over = true;
+		settle_later(poll);
+		return;
+	}
 	if (found->count++)
 		buf_append_byte(&found->messages, ',');
 	hub_message_json(message, channels, &found->messages);
@@ -208,8 +215,10 @@ caught(struct sink *sink, const struct hub_caught *result)
 	}
 	if (poll->found)
 		settle_later(poll);
-	net_set_deadline(poll->live.conn, loop_mono_ms(poll->live.sessions->loop) +
-	    (uint64_t)poll->timeout_s * 1000);
+	struct loop *loop = poll->live.sessions->loop;
+	int64_t left_ms = MAX(poll->until_ms - loop_now_ms(loop), (int64_t)0);
+	net_set_deadline(poll->live.conn, loop_mono_ms(loop) +
+	    MIN((uint64_t)poll->timeout_s * 1000, (uint64_t)left_ms));
 }
 
 static void
@@ -309,7 +318,7 @@ session_become_poll(struct session_request *request, const struct hub_question *
 		session_problem(request, 503, NULL, "memory is out");
 		return;
 	}
-	*poll = (struct live_poll){.timeout_s = timeout_s};
+	*poll = (struct live_poll){.timeout_s = timeout_s, .until_ms = question->until_ms};
 	live_init(&poll->live, &poll_ops, &poll_sink_ops, request);
 	struct hub_question asked = *question;
 	asked.limit = MESSAGES_MAX;

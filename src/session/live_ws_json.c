@@ -220,8 +220,8 @@ read_member(struct call *call, struct json_reader *reader)
 	}
 	if (key && token == JSON_STRING)
 		call->key = decoded(call, reader);
-	else if (key)
-		call->fault = "a key is a string";
+	if (key && call->key.len == 0)
+		call->fault = "a key is a string of 1 to 255 bytes";
 	if (kind != CALL_NONE)
 		set_kind(call, kind);
 	if (kind == CALL_TOKEN) {
@@ -346,8 +346,9 @@ do_subscribe(struct live_ws *ws, const struct call *call)
 {
 	struct live_refusal refusal;
 	struct session_subscription subscription = call->since;
+	subscription.pattern_count =
+	    session_patterns_join(call->names, call->ids, call->name_count);
 	subscription.patterns = call->names;
-	subscription.pattern_count = call->name_count;
 	subscription.ids = call->ids;
 	if (!live_listen(&ws->live, &subscription, &refusal)) {
 		send_error(ws, call->ref, refusal.status, refusal.detail);
@@ -446,23 +447,20 @@ publish_fault(const struct live_ws *ws, const struct call *call, unsigned *ret_s
 	*ret_status = 403;
 	if (!sessions->hooks.publish || !has_rights(ws->live.principal, ACCESS_PUBLISH))
 		return "these credentials may not publish";
-	*ret_status = 422;
-	if (!call->data.len)
-		return "data is missing";
-	if (call->name_count == 0)
-		return "no channel is named";
+	const char *fault = call->name_count == 0 ? "no channel is named" : NULL;
 	for (size_t i = 0; i < call->name_count; i++) {
 		if (hub_pattern_is_id(call->names[i]))
 			continue; /* what may be done to it is asked when its name is known */
-		if (hub_name_check(call->names[i], &reason))
-			return reason;
-		reason = access_publish_fault(sessions->access, ws->live.principal, call->names[i]);
-		if (reason) {
-			*ret_status = 403;
-			return reason;
+		if (hub_name_check(call->names[i], &reason)) {
+			fault = reason;
+			continue;
 		}
+		reason = access_publish_fault(sessions->access, ws->live.principal, call->names[i]);
+		if (reason)
+			return reason;
 	}
-	return NULL;
+	*ret_status = 422;
+	return call->data.len ? fault : "data is missing";
 }
 
 static void

@@ -187,13 +187,17 @@ struct session_subscription {
  * one; sets since, from_ms and cursor. */
 bool session_since(struct span text, int64_t now_ms, struct session_subscription *subscription);
 
+/* Leaves out what was said twice, by its name or by its id, which is in `ids` then (NULL: none is).
+ * How many are left. */
+size_t session_patterns_join(struct span *patterns, uint64_t *ids, size_t count);
+
 /* Answers with an event stream. Ends when the client leaves or is too slow, or when the credentials
  * end. */
 void session_become_sse(struct session_request *request,
     const struct session_subscription *subscription);
 
 /* Answers the question as soon as there is something that it asks for, at the latest after
- * `timeout_s`: {"messages":[…],"next":"m…"}. Meanwhile nothing is kept of the request but what that
+ * `timeout_s` or when its until_ms is over: {"messages":[…],"next":"m…"}. Meanwhile nothing is kept of the request but what that
  * takes. */
 void session_become_poll(struct session_request *request, const struct hub_question *question,
     unsigned timeout_s);
@@ -211,7 +215,7 @@ struct session_settings {
 	unsigned idle_ms, head_ms, body_ms;
 	unsigned sse_comment_ms, ws_ping_ms; /* 15,000 and 25,000 */
 	unsigned sse_retry_ms;        /* after it a page whose stream ended comes back; 0: unsaid */
-	size_t ws_message_bytes_max;  /* 1 MiB; of what comes compressed, decompressed */
+	size_t ws_message_bytes_max;  /* 1152 KiB; of what comes compressed, decompressed */
 	/* Compression for WebSocket clients that offer it, of messages whose data has at least
 	 * this many bytes; 0: none. */
 	size_t ws_deflate_bytes_min;

@@ -80,7 +80,7 @@ test('what is no channel, no member, no number is refused with its place', async
     assert.equal(problem.pointer, pointer, JSON.stringify(body));
   }
   for (const query of ['since=x', 'since=m', 'since=m1x', 'since=mx', 'timeout=0&mode=longpoll',
-    'timeout=301&mode=longpoll', 'mode=push', 'until=1&mode=longpoll'])
+    'timeout=301&mode=longpoll', 'mode=push', 'until=1&mode=sse'])
     assertProblem(await server.get(`${base}/subscribe?channel=a&${query}`), 400);
 });
 
@@ -104,6 +104,60 @@ test('polls go on where the cursor says, each message once, over several channel
   assert.deepEqual(datas(await poll(`channel=p/b&since=now`)), []);
   const { time } = both.messages[0];
   assert.deepEqual(datas(await poll(`channel=p/a&since=${time}&until=${time}`))[0], 1);
+});
+
+test('behind the end of a poll in time its cursor goes on, nothing lost, nothing twice', async () => {
+  const first = await publish(['ends/a'], 1);
+  await until(() => Date.now() > first.time + 1, 'another time');
+  await publish(['ends/b', 'ends/c'], 2);
+  for (const names of ['channel=ends/a&channel=ends/b', 'channel=ends/%2B']) {
+    for (const since of ['0', 'm0', `${first.time}`, '-1h']) {
+      const early = await poll(`${names}&since=${since}&until=${first.time}`);
+      assert.deepEqual(datas(early), [1]);
+      assert.deepEqual(datas(await poll(`${names}&since=${early.next}`)), [2]);
+      const none = await poll(`${names}&since=${since}&until=${first.time - 1}`);
+      assert.deepEqual(datas(none), []);
+      assert.deepEqual(datas(await poll(`${names}&since=${none.next}`)), [1, 2]);
+    }
+  }
+});
+
+test('a long poll may end at a time, over or to come, with what there is', async () => {
+  const held = (ends, since) => poll(`channel=bound&mode=longpoll&since=${since}&until=${ends}`);
+  const { time } = await publish(['bound'], 1);
+  assert.deepEqual(datas(await held(time - 1, 0)), []);
+  assert.deepEqual(datas(await held(time, 0)), [1]);
+  assert.deepEqual(datas(await held(Date.now() + 60_000, 0)), [1]);
+  const none = await held(Date.now() + 200, 'now');
+  assert.deepEqual(datas(none), []);
+  await publish(['bound'], 2);
+  assert.deepEqual(datas(await poll(`channel=bound&since=${none.next}`)), [2]);
+  assertProblem(await server.get(`${base}/subscribe?channel=bound&mode=sse&until=-1h`), 400);
+});
+
+test('a channel that is said twice, by its name and its id, is one', async () => {
+  const { id } = (await server.post(`${base}/channels`, { name: 'twice' })).json();
+  await publish(['twice', id], 'once');
+  for (const names of ['channel=twice&channel=twice', `channel=twice&channel=${id}`,
+    `channel=${id}&channel=twice&channel=${id}`]) {
+    for (const mode of ['poll', 'longpoll'])
+      assert.deepEqual(datas(await poll(`${names}&mode=${mode}`)), ['once'], names + mode);
+    const events = await Events.open(server, `${base}/subscribe?${names}&since=0`);
+    assert.equal((await events.next(1))[0].json.data, 'once');
+    events.close();
+  }
+  const socket = new WebSocket(
+    `ws://127.0.0.1:${server.port}${base}/subscribe?channel=twice&channel=${id}&since=0`,
+    { headers: { authorization: `Bearer ${server.key}` } });
+  const [past] = await within(once(socket, 'message'), 'the message');
+  assert.equal(JSON.parse(past).data, 'once');
+  socket.send(JSON.stringify({ subscribe: [id, 'twice', 'more', 'more'], since: 'now', ref: 1 }));
+  const [ack] = await within(once(socket, 'message'), 'the answer');
+  assert.deepEqual(JSON.parse(ack), { ack: 1, ok: true });
+  assert.equal((await server.request('DELETE', `${base}/channels/${id}`)).status, 204);
+  const [end] = await within(once(socket, 'message'), 'its end');
+  assert.deepEqual(JSON.parse(end), { closed: [id] });
+  socket.close();
 });
 
 test('a poll has an ETag until something comes', async () => {
@@ -314,8 +368,19 @@ test('1 MiB is the bound of data as they are sent, JSON, text or bytes', async (
   }
   const json = { channels: ['big'], data: 'x'.repeat((1 << 20) - 2) };
   assert.equal((await send('', json)).status, 201);
+  assert.deepEqual(datas(await poll('channel=big')), [json.data]); // the last one stays, however long
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}${base}/subscribe`,
+    { headers: { authorization: `Bearer ${server.key}` } });
+  await within(once(socket, 'open'), 'the WebSocket');
+  const say = async (data) => {
+    socket.send(JSON.stringify({ publish: ['big'], data, ref: 1 }));
+    return JSON.parse((await within(once(socket, 'message'), 'the answer'))[0]);
+  };
+  assert.equal((await say(json.data)).ok, true);
   json.data += 'x';
   assert.equal(assertProblem(await send('', json), 413).pointer, '/data');
+  assert.equal((await say(json.data)).error.status, 413);
+  socket.close();
 });
 
 test('what is wrong in the URL of raw bytes is 400, but for rights and what is not there', async () => {
@@ -337,8 +402,18 @@ test('a key for some channels makes, sees and polls only those, by id too', asyn
   assertProblem(await server.post(`${base}/channels`, { name: 'others/2' }, { key }), 403);
   assertProblem(await server.get(`${base}/channels/${id}`, { key }), 404);
   assertProblem(await server.request('DELETE', `${base}/channels/${id}`, { key }), 404);
-  assertProblem(await server.post(`${base}/publish`, { channels: [id], data: 1 }, { key }), 403);
-  assertProblem(await server.get(`${base}/subscribe?channel=${id}`, { key }), 403);
+  // An id tells nothing of a channel that is hidden, not even that it is there.
+  assertProblem(await server.post(`${base}/publish`, { channels: [id], data: 1 }, { key }), 404);
+  for (const mode of ['poll', 'longpoll', 'sse'])
+    assertProblem(await server.get(`${base}/subscribe?channel=${id}&mode=${mode}`, { key }), 404);
+  assertProblem(await server.get(`${base}/subscribe?channel=others/1`, { key }), 403);
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}${base}/subscribe`,
+    { headers: { authorization: `Bearer ${key}` } });
+  await within(once(socket, 'open'), 'the WebSocket');
+  socket.send(JSON.stringify({ subscribe: [id], ref: 1 }));
+  const [ack] = await within(once(socket, 'message'), 'the answer');
+  assert.equal(JSON.parse(ack).error.status, 404, `${ack}`);
+  socket.close();
   const list = (await server.get(`${base}/channels`, { key })).json();
   assert.deepEqual(list.items.map((item) => item.name), ['mine/1']);
 });

@@ -152,6 +152,10 @@ test_bytes_bound_a_history_too(void **unused)
 	assert_int_equal(history.count, 9);
 	assert_int_equal(history.seq_dropped, 41);
 	assert_int_equal(history.seq_first, 42);
+	/* The last one stays however long it is, unless nothing may be kept. */
+	assert_int_equal(hub_history_trim(&history, UINT32_MAX, 50, INT64_MIN), 8);
+	assert_int_equal(history.seq_first, 50);
+	assert_int_equal(hub_history_trim(&history, UINT32_MAX, 0, INT64_MIN), 1);
 	hub_history_finish(&history);
 }
 
