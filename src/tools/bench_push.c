@@ -293,6 +293,10 @@ bench_push_bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t
 static int
 measure_bare(struct bench *b, struct bench_result *result)
 {
+	static const struct spread ways[] = {
+	    {"bare-http", "limit_publish_http_us", 1, 1},
+	    {"bare-frames", "limit_publish_us", 64, 1},
+	};
 	char address[64];
 	struct push_target target = {.address = address, .key = ""};
 	const struct push_dialect *dialect = bench_push_dialect_find("bare");
@@ -306,6 +310,12 @@ measure_bare(struct bench *b, struct bench_result *result)
 		error = bench_push_bare_start(b, &target.pid, address, sizeof(address));
 	if (!error)
 		error = measure_saturated(b, dialect, &target, &names_bare, result);
+	if (!error)
+		bench_nothing_end(target.pid);
+	if (!error)
+		error = bench_push_bare_start(b, &target.pid, address, sizeof(address));
+	if (!error)
+		error = measure_spread(b, "bare", &target, ways, ARRAY_COUNT(ways), result);
 	if (target.pid > 0)
 		bench_nothing_end(target.pid);
 	return error;

@@ -1,10 +1,15 @@
 /*
  * bench_push_bare.c: the limit: a process that sends what comes from one connection to all others
  * with nothing but send(), all that has come in one call.
+ *
+ * What comes as frames of a WebSocket, or as requests of HTTP, is a publish on a channel of one:
+ * each frame, or body, is sent to one subscriber, the next one after that, and what was received
+ * together is acknowledged together.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,14 +17,21 @@
 #include "bench_push.h"
 #include "process.h"
 #include "socket.h"
+#include "ws.h"
 
 enum { RECV_BYTES = 65536, EVENTS = 64 };
+
+#define FRAME_ACK "{\"ack\":1,\"ok\":true,\"id\":\"m1000000\"}"
+#define HTTP_ACK "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 
 struct bare {
 	int epoll, listener;
 	int *fds; /* of subscribers */
 	size_t count, cap;
+	size_t next;          /* who gets the next publish */
+	size_t carry;         /* bytes of a publish that is not whole */
 	char bytes[RECV_BYTES];
+	char acks[RECV_BYTES];
 };
 
 static int
@@ -59,6 +71,47 @@ send_whole(int fd, const char *bytes, size_t len)
 	}
 }
 
+/* How long the publish at the front is, which of it the head; 0: it is not whole. */
+static size_t
+publish_len(struct span in, size_t *ret_head)
+{
+	struct ws_frame frame;
+	uint64_t body = 0;
+	if (in.ptr[0] != 'P') {
+		ssize_t head = ws_parse_head(in, false, &frame);
+		*ret_head = 0;
+		return head > 0 && (uint64_t)head + frame.len <= in.len ?
+		    (size_t)head + (size_t)frame.len : 0;
+	}
+	static const char length[] = "Content-Length: ";
+	const char *end = memmem(in.ptr, in.len, "\r\n\r\n", 4);
+	const char *at = end ? memmem(in.ptr, in.len, length, strlen(length)) : NULL;
+	if (!at)
+		return 0;
+	body = strtoull(at + strlen(length), NULL, 10);
+	*ret_head = (size_t)(end + 4 - in.ptr);
+	return *ret_head + body <= in.len ? *ret_head + (size_t)body : 0;
+}
+
+/* Each to one, and the answers in one piece. */
+static void
+publish(struct bare *bare, int fd, size_t n)
+{
+	struct span in = span_of(bare->bytes, bare->carry + n);
+	size_t acks = 0, head, len;
+	while (in.len && (len = publish_len(in, &head))) {
+		const char *ack = head ? HTTP_ACK : FRAME_ACK;
+		size_t ack_len = strlen(ack);
+		send_whole(bare->fds[bare->next++ % bare->count], in.ptr + head, len - head);
+		memcpy(bare->acks + acks, ack, ack_len); /* shorter than what it answers */
+		acks += ack_len;
+		in = span_skip(in, len);
+	}
+	memmove(bare->bytes, in.ptr, in.len);
+	bare->carry = in.len;
+	send_whole(fd, bare->acks, acks);
+}
+
 static int
 serve(struct bare *bare, int fd)
 {
@@ -68,11 +121,15 @@ serve(struct bare *bare, int fd)
 		int conn = real.ops->accept(real.ctx, fd, &peer);
 		return conn < 0 ? 0 : watch(bare, conn);
 	}
-	ssize_t n = recv(fd, bare->bytes, sizeof(bare->bytes), 0);
+	ssize_t n = recv(fd, bare->bytes + bare->carry, sizeof(bare->bytes) - bare->carry, 0);
 	if (n <= 0)
 		return n == 0 ? epoll_ctl(bare->epoll, EPOLL_CTL_DEL, fd, NULL) : 0;
 	if (bare->bytes[0] == 'S' && n == 1)
 		return add(bare, fd);
+	if (bare->bytes[0] != PUSH_MARK) {
+		publish(bare, fd, (size_t)n);
+		return 0;
+	}
 	for (size_t i = 0; i < bare->count; i++)
 		send_whole(bare->fds[i], bare->bytes, (size_t)n);
 	return 0;

@@ -275,7 +275,6 @@ static const struct push_dialect dialects[] = {
 	.polls = true},
     {.name = "weir-frames", .subscribe = weir_ws, .ready = HTTP_END, .greet = weir_greet,
 	.greeted = HTTP_END, .publish = weir_frames, .answer = SPAN_INIT("{\"ack\""),
-
 	.window_max = 128},
     {.name = "nchan-ws", .subscribe = nchan_ws, .ready = HTTP_END, .publish = nchan_publish,
 	.answer = HTTP_ANSWER},
@@ -290,6 +289,9 @@ static const struct push_dialect dialects[] = {
 	.greeted = SPAN_INIT("\x20\x02\x00\x00"), .publish = mqtt_publish},
     {.name = "bare", .subscribe = bare_subscribe, .ready = SPAN_INIT("+"),
 	.publish = bare_publish},
+    {.name = "bare-frames", .publish = weir_frames, .answer = SPAN_INIT("{\"ack\""),
+	.window_max = 128},
+    {.name = "bare-http", .publish = weir_publish, .answer = HTTP_ANSWER},
 };
 
 const struct push_dialect *
