@@ -120,6 +120,7 @@ flow_loop_create(struct flow *flow, struct loop *loop, struct mailbox *box,
 	fl->box = box;
 	fl->hub = hub;
 	fl->index = loop_index(loop);
+	sequencer_submit_init(fl);
 	int error = judge_create(flow->options.partitions, &fl->judge);
 	if (!error)
 		error = points_create(fl);
@@ -142,6 +143,7 @@ flow_loop_destroy(struct flow_loop *fl)
 		loop_timer_cancel(fl->loop, &fl->flow->sequencer.channels.look);
 		presence_stop(fl->flow);
 	}
+	sequencer_submit_finish(fl);
 	points_destroy(fl);
 	judge_destroy(fl->judge);
 	free(fl);

@@ -218,8 +218,14 @@ void sequencer_settle_chains(struct flow_loop *fl, struct flow_entry **chains);
 /* Takes `count` seqs: the first of them. They are reserved, or the process ends. */
 uint64_t sequencer_take(struct flow *flow, unsigned count);
 
-/* Sends an entry to the sequencer, from its origin's loop. */
+/* Hands an entry to the sequencer, on its origin's loop; in the order of the calls. Messages that
+ * are published in the same turn go together, in its LOOP_FLUSH. */
 void sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind kind);
+void sequencer_submit_init(struct flow_loop *fl);
+void sequencer_submit_finish(struct flow_loop *fl);
+
+/* One that was released takes its place among the entries again. On the first loop. */
+void sequencer_submit_again(struct flow_entry *entry);
 
 /* ── points.c ── */
 
@@ -329,9 +335,12 @@ int release_add_present(struct release *release, uint64_t loops, uint64_t id, st
     struct span name);
 int release_add_confirm(struct release *release, unsigned loop, uint64_t token, uint64_t seq);
 
-/* Hands it to every loop that it concerns, to the first one within the call, and gives the caller's
- * reference up. */
-void release_send(struct release *release, uint64_t seq_last);
+/* Hands it to every loop that it concerns but, unless it has older ones to take, the one that this
+ * is called on: whether that is to take its part now. release_end follows, with what this said. */
+bool release_send(struct release *release, uint64_t seq_last, struct flow_loop *fl);
+
+/* The part of the loop that this is called on, within the call; gives the reference up. */
+void release_end(struct release *release, struct flow_loop *fl, bool take);
 
 /* ── flow.c ── */
 
@@ -379,6 +388,8 @@ struct flow_loop {
 	atomic_uint_fast64_t handed;       /* releases that the sequencer gave this loop */
 	uint64_t handed_ms;                /* when it did; the sequencer's */
 	uint64_t taken;                    /* of them, those that it has worked off */
+	struct loop_task submit;
+	struct flow_entry *said, **said_tail; /* published in this turn */
 	struct points points;
 };
 

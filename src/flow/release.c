@@ -393,22 +393,26 @@ release_to(struct release *release)
 	return loops;
 }
 
-void
-release_send(struct release *release, uint64_t seq_last)
+bool
+release_send(struct release *release, uint64_t seq_last, struct flow_loop *fl)
 {
 	struct flow *flow = release->flow;
 	uint64_t loops = release_to(release);
+	bool take = false;
 	release->seq_last = seq_last;
 	atomic_fetch_add(&flow->released_bytes, release->record_bytes);
 	for (unsigned i = 0; i < flow->options.loops; i++) {
-		if (loops >> i & 1)
-			atomic_fetch_add(&flow->loops[i]->handed, 1);
+		if (!(loops >> i & 1))
+			continue;
+		uint64_t before = atomic_fetch_add(&flow->loops[i]->handed, 1);
+		if (i == fl->index)
+			take = before == fl->taken;
 	}
 	/* Who sees this seq sees what was handed out up to it. */
 	atomic_store(&flow->counters.released_seq, seq_last);
-	for (unsigned i = 1; i < flow->options.loops; i++) {
+	for (unsigned i = 0; i < flow->options.loops; i++) {
 		struct release_mail *sent = &release->mails[i];
-		if (!(loops >> i & 1))
+		if (!(loops >> i & 1) || (take && i == fl->index))
 			continue;
 		sent->release = release;
 		sent->fl = flow->loops[i];
@@ -416,9 +420,15 @@ release_send(struct release *release, uint64_t seq_last)
 		refcount_up(&release->refs);
 		mailbox_send(sent->fl->box, &sent->mail);
 	}
-	/* This loop takes its part at once: what is owed leaves in this turn. */
-	if (loops & 1)
-		release_take(release, flow->loops[0]);
+	return take;
+}
+
+void
+release_end(struct release *release, struct flow_loop *fl, bool take)
+{
+	/* At once: what is owed leaves in this turn. */
+	if (take)
+		release_take(release, fl);
 	else
-		release_unref(release, flow->loops[0]);
+		release_unref(release, fl);
 }

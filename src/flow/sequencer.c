@@ -21,6 +21,7 @@
 #include "flow_priv.h"
 
 static void sequencer_commit(struct flow *flow);
+static void sequencer_flush(struct flow *flow, struct flow_loop *fl);
 
 static struct flow *
 flow_of_append(struct loop_task *task)
@@ -241,9 +242,70 @@ entry_number(struct flow_entry *entry)
 }
 
 static void
-entry_take(struct mail *mail)
+entries_number(struct flow_entry *entry)
 {
-	entry_number(CONTAINER_OF(mail, struct flow_entry, mail));
+	while (entry) {
+		struct flow_entry *next = entry->next;
+		entry_number(entry);
+		entry = next;
+	}
+}
+
+/* ── submitting ── */
+
+static void
+entries_take(struct mail *mail)
+{
+	entries_number(CONTAINER_OF(mail, struct flow_entry, mail));
+}
+
+static void
+entries_mail(struct flow *flow, struct flow_entry *entries)
+{
+	entries->mail.deliver = entries_take;
+	mailbox_send(flow->loops[0]->box, &entries->mail);
+}
+
+/* What has gathered; NULL: nothing. */
+static struct flow_entry *
+said_take(struct flow_loop *fl)
+{
+	struct flow_entry *entries = fl->said;
+	fl->said = NULL;
+	fl->said_tail = &fl->said;
+	loop_task_cancel(&fl->submit);
+	return entries;
+}
+
+/* The first loop sleeps mostly where little is published: what it would be woken for is done here
+ * at once, as it would do it, and it hears of it where it has a part in it. */
+static void
+submit_run(struct loop_task *task)
+{
+	struct flow_loop *fl = CONTAINER_OF(task, struct flow_loop, submit);
+	struct flow *flow = fl->flow;
+	struct flow_entry *entries = said_take(fl);
+	if (!loop_borrow(flow->loops[0]->loop)) {
+		entries_mail(flow, entries);
+		return;
+	}
+	entries_number(entries);
+	loop_task_cancel(&flow->sequencer.flush);
+	sequencer_flush(flow, fl);
+}
+
+void
+sequencer_submit_init(struct flow_loop *fl)
+{
+	loop_task_init(&fl->submit, submit_run);
+	fl->said_tail = &fl->said;
+}
+
+void
+sequencer_submit_finish(struct flow_loop *fl)
+{
+	check(!fl->said);
+	loop_task_cancel(&fl->submit);
 }
 
 void
@@ -255,8 +317,23 @@ sequencer_submit(struct flow_loop *fl, struct flow_entry *entry, enum flow_kind 
 		entry_number(entry);
 		return;
 	}
-	entry->mail.deliver = entry_take;
-	mailbox_send(fl->flow->loops[0]->box, &entry->mail);
+	entry->next = NULL;
+	*fl->said_tail = entry;
+	fl->said_tail = &entry->next;
+	if (kind == FLOW_PUBLISH)
+		loop_task_queue(fl->loop, LOOP_FLUSH, &fl->submit);
+	else
+		entries_mail(fl->flow, said_take(fl));
+}
+
+void
+sequencer_submit_again(struct flow_entry *entry)
+{
+	entry->next = NULL;
+	if (entry->origin->index == 0)
+		entry_number(entry);
+	else
+		entries_mail(entry->origin->flow, entry);
 }
 
 /* ── release ── */
@@ -466,23 +543,37 @@ entries_release(struct flow *flow, struct release *release, struct flow_entry **
 	return seq;
 }
 
+/* Lets go what is ready, on the first loop or on `fl`, which has borrowed it and gives it back. */
+static void
+sequencer_flush(struct flow *flow, struct flow_loop *fl)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	struct loop *first = flow->loops[0]->loop;
+	struct flow_entry *chains[FLOW_LOOPS_MAX] = {NULL};
+	struct release *release = NULL;
+	bool ready = sequencer->head && sequencer->head->ready, take = false;
+	if (ready && release_create(flow, &release))
+		flow->options.fatal(flow->options.ctx, "no memory to apply what is acknowledged",
+		    -ENOMEM);
+	if (ready) {
+		uint64_t seq = entries_release(flow, release, chains);
+		take = release_send(release, seq, fl);
+		if (sequencer->head && sequencer->head->ready)
+			loop_task_queue(first, LOOP_FLUSH, &sequencer->flush);
+	}
+	if (fl->index)
+		loop_give_back(first);
+	if (!ready)
+		return;
+	release_end(release, fl, take);
+	sequencer_settle_chains(fl, chains);
+}
+
 static void
 flush_run(struct loop_task *task)
 {
 	struct flow *flow = CONTAINER_OF(task, struct flow, sequencer.flush);
-	struct sequencer *sequencer = &flow->sequencer;
-	struct flow_entry *chains[FLOW_LOOPS_MAX] = {NULL};
-	struct release *release;
-	if (!sequencer->head || !sequencer->head->ready)
-		return;
-	if (release_create(flow, &release))
-		flow->options.fatal(flow->options.ctx, "no memory to apply what is acknowledged",
-		    -ENOMEM);
-	uint64_t seq = entries_release(flow, release, chains);
-	release_send(release, seq);
-	sequencer_settle_chains(flow->loops[0], chains);
-	if (sequencer->head && sequencer->head->ready)
-		loop_task_queue(flow->loops[0]->loop, LOOP_FLUSH, &sequencer->flush);
+	sequencer_flush(flow, flow->loops[0]);
 }
 
 int

@@ -400,8 +400,7 @@ begin_of(const struct hub_question *question)
 static void
 reading_return(struct views_reading *reading)
 {
-	struct flow_past *past = reading->past;
-	sequencer_submit(past->entry.origin, &past->entry, FLOW_ASK);
+	sequencer_submit_again(&reading->past->entry);
 }
 
 static void

@@ -10,7 +10,9 @@
  * - a task is in at most one list; the list of a phase is taken whole when the phase begins, so a
  *   task queued into its own phase runs in the next turn and a phase always ends;
  * - a timer set while timers fire is due in a later turn, so firing always ends;
- * - before sleeping the loop says so (`asleep`) and then looks for mail; see loop_priv.h.
+ * - before sleeping the loop says so (`asleep`) and then looks for mail; see loop_priv.h;
+ * - what is a loop's is touched by one thread at a time: its own, or while it sleeps the one that
+ *   borrowed it; who is being woken is lent no more, so it waits for one borrower at most.
  */
 #include "loop.h"
 
@@ -33,11 +35,16 @@ enum {
 	MAIL_TURN_MAX = 1024, /* mails delivered in a turn, a mailbox */
 };
 
+/* Whose a loop is. LOOP_AWAITED: lent, and its own thread sleeps until it is given back. */
+enum loop_holder { LOOP_OWN, LOOP_FREE, LOOP_LENT, LOOP_AWAITED };
+
 struct loop {
 	struct env *env;
 	unsigned index;
 	int epoll_fd;
 	struct loop_waker waker;
+	atomic_uint holder; /* enum loop_holder; LOOP_FREE: it sleeps */
+	uint64_t lent_until_ms; /* its first timer when it was borrowed */
 	atomic_bool stopping;
 
 	uint64_t mono_ms;
@@ -108,6 +115,7 @@ loop_create(struct env *env, unsigned index, struct loop **ret_loop)
 	loop->epoll_fd = loop->waker.fd = -1;
 	atomic_init(&loop->stopping, false);
 	atomic_init(&loop->waker.asleep, false);
+	atomic_init(&loop->holder, LOOP_OWN);
 	heap_init(&loop->timers);
 	list_init(&loop->boxes);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
@@ -374,6 +382,74 @@ has_mail(const struct loop *loop)
 	return false;
 }
 
+/* ── in another one's stead ── */
+
+static uint64_t
+first_timer_ms(const struct loop *loop)
+{
+	const struct heap_node *node = heap_min(&loop->timers);
+	return node ? node->key : UINT64_MAX;
+}
+
+static bool
+is_mailed(const struct loop *loop)
+{
+	LIST_FOREACH (link, &loop->boxes)
+		if (mailbox_count(CONTAINER_OF(link, struct loop_box, link)->box))
+			return true;
+	return false;
+}
+
+/* By who has it. */
+static void
+free_loop(struct loop *loop)
+{
+	if (atomic_exchange(&loop->holder, LOOP_FREE) == LOOP_AWAITED)
+		syscall(SYS_futex, &loop->holder, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+bool
+loop_borrow(struct loop *loop)
+{
+	unsigned free = LOOP_FREE;
+	if (!atomic_load(&loop->waker.asleep) ||
+	    !atomic_compare_exchange_strong(&loop->holder, &free, LOOP_LENT))
+		return false;
+	/* Mail that is not quite sent counts, too. */
+	if (!atomic_load(&loop->waker.asleep) || is_mailed(loop)) {
+		free_loop(loop);
+		return false;
+	}
+	loop->lent_until_ms = first_timer_ms(loop);
+	read_clocks(loop);
+	return true;
+}
+
+void
+loop_give_back(struct loop *loop)
+{
+	bool wake = has_work(loop) || loop->later || first_timer_ms(loop) < loop->lent_until_ms;
+	free_loop(loop);
+	if (wake)
+		loop_waker_wake(&loop->waker);
+}
+
+/* The loop's own thread, which is awake. */
+static void
+take_back(struct loop *loop)
+{
+	unsigned holder = LOOP_FREE;
+	if (atomic_load(&loop->holder) == LOOP_OWN)
+		return;
+	while (!atomic_compare_exchange_strong(&loop->holder, &holder, LOOP_OWN)) {
+		if (holder == LOOP_AWAITED ||
+		    atomic_compare_exchange_strong(&loop->holder, &holder, LOOP_AWAITED))
+			syscall(SYS_futex, &loop->holder, FUTEX_WAIT_PRIVATE, LOOP_AWAITED, NULL,
+			    NULL, 0);
+		holder = LOOP_FREE;
+	}
+}
+
 /* Waits until the later task is due, at most `wait_ms` (below 0: however long). */
 static int
 wait_for_later(struct loop *loop, int wait_ms)
@@ -411,12 +487,17 @@ wait_events(struct loop *loop, int wait_ms)
 		atomic_store(&loop->waker.asleep, true);
 		if (has_mail(loop))
 			wait_ms = 0;
+		/* Who waits for something so fine would have to look at it meanwhile. */
+		if (!loop->later)
+			atomic_store(&loop->holder, LOOP_FREE);
 	}
 	int count = wait_ms != 0 && loop->later ? wait_for_later(loop, wait_ms) :
 	    epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, wait_ms);
 	check(count >= 0 || errno == EINTR);
-	if (sleeping)
+	if (sleeping) {
 		atomic_store(&loop->waker.asleep, false);
+		take_back(loop);
+	}
 	loop->event_next = 0;
 	loop->event_count = MAX(count, 0);
 }

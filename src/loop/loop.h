@@ -58,6 +58,17 @@ struct loop_io {
  * in the middle of a turn hears nothing more. */
 int loop_watch(struct loop *loop, struct loop_io *io, uint32_t events);
 
+/* ── in another one's stead ── */
+
+/* Any thread: whether this loop sleeps and has no mail, and is the caller's until loop_give_back,
+ * which follows soon. Meanwhile its tasks and timers may be set and its clocks read, which are of
+ * now, as on its thread, and what belongs to that thread be touched, but for descriptors; when it
+ * wakes up it waits. Whatever the caller mailed to it before is done. */
+bool loop_borrow(struct loop *loop);
+
+/* Wakes it where a task, or an earlier timer, is there that was not before. */
+void loop_give_back(struct loop *loop);
+
 /* ── timers ── */
 
 struct loop_timer {

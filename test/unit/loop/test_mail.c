@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -275,6 +276,129 @@ no_wakeup_is_lost_between_two_sleeping_loops(void **state)
 	loop_destroy(b.loop);
 }
 
+/* ── in its stead ── */
+
+/* Two threads do numbered things to what is the loop's: themselves where it sleeps, else by mail.
+ * In the end one leaves a task there and one a timer, for which the loop must wake up. */
+enum { DOERS = 2, DEEDS = 20000 };
+
+struct place {
+	struct loop *loop;
+	struct mailbox *box;
+	uint32_t next[DOERS]; /* as the loop's, not atomic */
+	size_t lent;
+	struct loop_task task;
+	struct loop_timer timer;
+	bool told, fired;
+};
+
+struct deed {
+	struct mail mail;
+	struct place *place;
+	int doer;
+	uint32_t number;
+};
+
+struct doer {
+	struct place *place;
+	struct deed *deeds;
+	pthread_t thread;
+};
+
+static void
+deed_do(const struct deed *deed)
+{
+	check(deed->number == deed->place->next[deed->doer]);
+	deed->place->next[deed->doer]++;
+}
+
+static void
+deed_deliver(struct mail *mail)
+{
+	deed_do(CONTAINER_OF(mail, struct deed, mail));
+}
+
+static void
+place_task(struct loop_task *task)
+{
+	struct place *place = CONTAINER_OF(task, struct place, task);
+	place->told = true;
+	if (place->fired)
+		loop_stop(place->loop);
+}
+
+static void
+place_fire(struct loop_timer *timer)
+{
+	struct place *place = CONTAINER_OF(timer, struct place, timer);
+	place->fired = true;
+	if (place->told)
+		loop_stop(place->loop);
+}
+
+static void
+borrow(struct place *place)
+{
+	while (!loop_borrow(place->loop))
+		sched_yield();
+	place->lent++;
+}
+
+static void
+do_all(void *ctx)
+{
+	struct doer *doer = ctx;
+	struct place *place = doer->place;
+	for (uint32_t i = 0; i < DEEDS; i++) {
+		struct deed *deed = &doer->deeds[i];
+		if (i % 50 == 0) {
+			borrow(place);
+		} else if (i % 3 == 0 || !loop_borrow(place->loop)) {
+			mailbox_send(place->box, &deed->mail);
+			continue;
+		}
+		deed_do(deed);
+		loop_give_back(place->loop);
+	}
+	borrow(place);
+	if (doer->deeds[0].doer == 0)
+		loop_task_queue(place->loop, LOOP_WORK, &place->task);
+	else
+		check(loop_timer_set(place->loop, &place->timer,
+			  loop_mono_ms(place->loop) + 1) == 0);
+	loop_give_back(place->loop);
+}
+
+static void
+what_is_done_in_its_stead_and_by_mail_keeps_its_order(void **state)
+{
+	struct world *w = *state;
+	struct place place = {.loop = w->loop, .box = w->box, .timer.fire = place_fire};
+	struct doer doers[DOERS];
+	loop_task_init(&place.task, place_task);
+	assert_false(loop_borrow(w->loop)); /* it does not sleep: nobody runs it */
+	for (int d = 0; d < DOERS; d++) {
+		doers[d] = (struct doer){.place = &place};
+		doers[d].deeds = calloc(DEEDS, sizeof(*doers[d].deeds));
+		assert_non_null(doers[d].deeds);
+		for (uint32_t i = 0; i < DEEDS; i++)
+			doers[d].deeds[i] = (struct deed){
+				.mail.deliver = deed_deliver, .place = &place, .doer = d,
+				.number = i,
+			};
+		assert_int_equal(
+		    thread_start(&doers[d].thread, "doer", do_all, &doers[d]), 0);
+	}
+	loop_run(w->loop);
+	for (int d = 0; d < DOERS; d++) {
+		thread_join(doers[d].thread);
+		assert_int_equal(place.next[d], DEEDS);
+		free(doers[d].deeds);
+	}
+	assert_true(place.lent >= DOERS * (DEEDS / 50));
+	assert_false(loop_borrow(w->loop));
+}
+
 static void
 wait_ends_when_time_is_over(void **state)
 {
@@ -369,6 +493,7 @@ main(void)
 		TEST(four_senders_to_a_blocking_box_lose_and_reorder_nothing),
 		TEST(mail_sent_after_another_arrives_after_it),
 		TEST(no_wakeup_is_lost_between_two_sleeping_loops),
+		TEST(what_is_done_in_its_stead_and_by_mail_keeps_its_order),
 		TEST(wait_ends_when_time_is_over),
 		TEST(deliver_stops_at_max_and_counts_what_waits),
 		TEST(mail_may_be_sent_again_while_it_is_delivered),
