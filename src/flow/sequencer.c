@@ -9,6 +9,10 @@
  * nothing durable to show for it. The reserve record stands in the list like any other, so what
  * was numbered after it cannot leave before it is on disk.
  *
+ * All this is the first loop's. Another loop that publishes does it in its stead while it sleeps
+ * (submit_run): one message at a time would wake it up only to be sent back. Releases come to each
+ * loop in order all the same: by mail, or at once where no mail is older (release_send).
+ *
  * While a commit is under way the next one gathers. When it is back, the next waits for as many
  * records as were under way then, at most FLOW_GATHER_RECORDS of them and FLOW_GATHER_NS: clients
  * that wait for their answers send again when they have them. (With 2 and 8 of them that takes a

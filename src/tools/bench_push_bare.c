@@ -75,20 +75,19 @@ send_whole(int fd, const char *bytes, size_t len)
 static size_t
 publish_len(struct span in, size_t *ret_head)
 {
+	static const char length[] = "Content-Length: ";
 	struct ws_frame frame;
-	uint64_t body = 0;
 	if (in.ptr[0] != 'P') {
 		ssize_t head = ws_parse_head(in, false, &frame);
 		*ret_head = 0;
 		return head > 0 && (uint64_t)head + frame.len <= in.len ?
 		    (size_t)head + (size_t)frame.len : 0;
 	}
-	static const char length[] = "Content-Length: ";
 	const char *end = memmem(in.ptr, in.len, "\r\n\r\n", 4);
 	const char *at = end ? memmem(in.ptr, in.len, length, strlen(length)) : NULL;
 	if (!at)
 		return 0;
-	body = strtoull(at + strlen(length), NULL, 10);
+	uint64_t body = strtoull(at + strlen(length), NULL, 10);
 	*ret_head = (size_t)(end + 4 - in.ptr);
 	return *ret_head + body <= in.len ? *ret_head + (size_t)body : 0;
 }
@@ -97,18 +96,18 @@ publish_len(struct span in, size_t *ret_head)
 static void
 publish(struct bare *bare, int fd, size_t n)
 {
-	struct span in = span_of(bare->bytes, bare->carry + n);
-	size_t acks = 0, head, len;
-	while (in.len && (len = publish_len(in, &head))) {
+	size_t end = bare->carry + n, at = 0, acks = 0, head, len;
+	while (at < end && (len = publish_len(span_of(bare->bytes + at, end - at), &head))) {
 		const char *ack = head ? HTTP_ACK : FRAME_ACK;
 		size_t ack_len = strlen(ack);
-		send_whole(bare->fds[bare->next++ % bare->count], in.ptr + head, len - head);
-		memcpy(bare->acks + acks, ack, ack_len); /* shorter than what it answers */
+		send_whole(bare->fds[bare->next++ % bare->count], bare->bytes + at + head,
+		    len - head);
+		memcpy(bare->acks + acks, ack, ack_len); /* shorter than what we publish */
 		acks += ack_len;
-		in = span_skip(in, len);
+		at += len;
 	}
-	memmove(bare->bytes, in.ptr, in.len);
-	bare->carry = in.len;
+	bare->carry = end - at;
+	memmove(bare->bytes, bare->bytes + at, bare->carry);
 	send_whole(fd, bare->acks, acks);
 }
 
