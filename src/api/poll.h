@@ -7,6 +7,7 @@
 #include "api_priv.h"
 
 #define POLL_MESSAGES_MAX 1000
+#define POLL_BYTES_MAX (32u << 20)
 
 /* What the state of a request to subscribe begins with. */
 struct poll_owner {

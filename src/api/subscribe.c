@@ -157,6 +157,7 @@ poll_begin(struct asking *asking)
 		.cursor = subscription->cursor,
 		.until_ms = asking->until_ms,
 		.limit = POLL_MESSAGES_MAX,
+		.bytes_max = POLL_BYTES_MAX,
 	};
 	/* Nothing more comes of a time that is over. */
 	if (asking->transport == OVER_LONG_POLL && asking->until_ms > now_ms)

@@ -136,11 +136,14 @@ struct hub_question {
 	uint64_t cursor;          /* HUB_SINCE_CURSOR: messages behind this seq */
 	int64_t until_ms;         /* and of this time and earlier; INT64_MAX: all */
 	uint32_t limit;
+	/* 0, or how many bytes of messages of channels are enough for one answer; the first one is
+	 * given however long it is. */
+	size_t bytes_max;
 };
 
 struct hub_answer {
 	bool gap;                 /* something that was asked for is not there any more */
-	bool more;                /* the limit was reached: go on from seq_last */
+	bool more;                /* a limit was reached: go on from seq_last */
 	uint64_t seq_last;        /* of the last message given; 0: none */
 	uint64_t seq_beyond;      /* of the first after until_ms that channels have; 0: none */
 };

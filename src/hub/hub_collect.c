@@ -13,6 +13,9 @@
 #include "hub_channels_priv.h"
 #include "hub.h"
 
+/* What a message takes beside its data where it is written out, more or less. */
+enum { MESSAGE_BYTES = 128 };
+
 struct source {
 	struct heap_node node;            /* key: the seq that it is at */
 	const struct hub_channel *channel; /* NULL: the ring */
@@ -32,6 +35,8 @@ struct collect {
 	size_t ring_name_count;
 	struct span names[HUB_MESSAGE_CHANNELS_MAX];
 	size_t name_count;
+	uint32_t given;                   /* messages, and their bytes */
+	size_t given_bytes;
 	int64_t now_ms;
 	uint64_t after;                   /* messages behind this seq */
 	int64_t from_ms;
@@ -224,16 +229,27 @@ lowest(const struct collect *c)
 	return node ? CONTAINER_OF(node, struct source, node) : NULL;
 }
 
+/* Whether no more fits into the answer. */
+static bool
+is_enough(struct collect *c, const struct hub_kept *kept)
+{
+	size_t max = c->question->bytes_max, bytes = MESSAGE_BYTES + kept->data.len;
+	if (c->given == c->question->limit || (max && c->given && c->given_bytes + bytes > max))
+		return true;
+	c->given++;
+	c->given_bytes += bytes;
+	return false;
+}
+
 static int
 merge(struct collect *c, int (*each)(void *ctx, const struct hub_kept *kept,
     const struct span *names, size_t name_count), void *ctx)
 {
 	struct source *source;
-	uint32_t given = 0;
 	int error = 0;
 	while (!error && (source = lowest(c))) {
 		struct hub_kept kept = source->kept;
-		if (given++ == c->question->limit) {
+		if (is_enough(c, &kept)) {
 			c->answer.more = true;
 			break;
 		}

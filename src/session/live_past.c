@@ -1,8 +1,8 @@
 /*
  * live_past.c: what a connection asks of the past, before the present follows without a seam.
  *
- * The past comes in pieces of at most PIECE messages. The next one is asked for when the output of
- * the piece before has mostly left, so who reads slowly is not drowned and not dropped.
+ * The past comes in pieces of so many messages and bytes. The next one is asked for when the output
+ * of the piece before has mostly left, so who reads slowly is not drowned and not dropped.
  *
  * A channel that was asked for by its id may be gone when the sequencer is asked: that is told as
  * its end, and the rest is asked for again.
@@ -18,7 +18,11 @@
 #include "live.h"
 #include "num.h"
 
-enum { PIECE = 256 };
+enum {
+	PIECE = 256,
+	PIECE_BYTES = 128 * 1024,       /* or a quarter of what may be queued, if that is less */
+	PIECE_BYTES_FIRST = 16 * 1024,  /* as long as it is not known how much may be queued */
+};
 
 struct live_past {
 	struct live_past *next;
@@ -57,6 +61,7 @@ past_create(struct live *live, const struct hub_question *question)
 	past->rest.ids = ids;
 	past->rest.tenant = span_keep(&at, question->tenant);
 	past->rest.limit = PIECE;
+	past->rest.bytes_max = PIECE_BYTES_FIRST;
 	return past;
 }
 
@@ -262,6 +267,8 @@ live_past_run(struct loop_task *task)
 		list_remove(link);
 		if (past->gone != NOBODY)
 			tell_gone(live, past);
+		past->rest.bytes_max = MIN((size_t)PIECE_BYTES,
+		    (net_out_room(live->conn) + net_out_bytes(live->conn)) / 4);
 		if (hub_catch_go_on(sessions->hub, &live->sink, &past->rest, &past->token))
 			net_close(live->conn, NET_CLOSE_MEMORY);
 	}

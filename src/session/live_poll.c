@@ -16,7 +16,7 @@
 #include "check.h"
 #include "live.h"
 
-enum { MESSAGES_MAX = 1000 };
+enum { MESSAGES_MAX = 1000, BYTES_MAX = 32 << 20 };
 
 /* What has come so far. */
 struct found {
@@ -179,7 +179,8 @@ deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_poll *poll = poll_of(sink);
 	struct found *found = find(poll);
-	if (!found || found->count == MESSAGES_MAX || found->over)
+	if (!found || found->over || found->count == MESSAGES_MAX ||
+	    found->messages.len > BYTES_MAX)
 		return;
 	if (message->time_ms > poll->until_ms) {
 		found->over = true;
@@ -322,6 +323,7 @@ session_become_poll(struct session_request *request, const struct hub_question *
 	live_init(&poll->live, &poll_ops, &poll_sink_ops, request);
 	struct hub_question asked = *question;
 	asked.limit = MESSAGES_MAX;
+	asked.bytes_max = BYTES_MAX;
 	int error = hub_catch(poll->live.sessions->hub, &poll->live.sink, &asked, true, &token);
 	if (error) {
 		session_problem(request, error == -EEXIST ? 400 : 503, NULL,

@@ -58,6 +58,24 @@ async function readAll(raw, over = () => false) {
 
 const rising = (numbers) => numbers.every((one, i) => i === 0 || one > numbers[i - 1]);
 
+test('a long past is not too much for who reads slowly, whatever becomes of slow ones', async () => {
+  for (const slow of ['disconnect', 'drop_oldest']) {
+    const made = await server.post('/api/v1/channels',
+      { name: `long/${slow}`, slow, history: { bytes: 32_000_000 } });
+    assert.equal(made.status, 201, made.text);
+    await flood(`long/${slow}`);
+    const raw = await open(`channel=long/${slow}&since=0`);
+    raw.socket.on('data', () => {
+      raw.socket.pause();
+      setTimeout(() => raw.socket.resume(), 1);
+    });
+    const heard = await readAll(raw, (message) => message.data?.[0] === 149);
+    assert.deepEqual([heard.close, heard.gaps, heard.numbers.length], [null, [], 150]);
+    assert.ok(rising(heard.numbers));
+    raw.close();
+  }
+});
+
 test('who never reads is dropped, and nobody else notices', async () => {
   const before = await closes('slow_reader');
   const quick = await Events.open(server, '/api/v1/subscribe?channel=never');

@@ -224,6 +224,44 @@ test_a_limit_says_where_to_go_on(void **unused)
 	question = since(HUB_SINCE_TIME, 0, &name, 1);
 	question.from_ms = 1001;
 	assert_int_equal(collect(channels, &question, 1000, &got).seq_last, 0);
+	question = since(HUB_SINCE_OLDEST, 0, &name, 1);
+	question.bytes_max = 1;
+	answer = collect(channels, &question, 1000, &got);
+	assert_true(answer.more && answer.seq_last == 2); /* one, however long it is */
+	question.bytes_max = 500;
+	answer = collect(channels, &question, 1000, &got);
+	assert_true(answer.more && got.count > 1 && got.count < 10);
+	hub_channels_destroy(channels);
+}
+
+static void
+test_a_cursor_behind_an_end_in_time_is_before_what_is_later(void **unused)
+{
+	struct hub_channels *channels;
+	struct got got;
+	struct span names[] = {SPAN("a"), SPAN("b"), SPAN("#")};
+	struct hub_caught caught = {.seq = 90};
+	(void)unused;
+	assert_int_equal(hub_channels_create(1 << 20, 0, 0, &channels), 0);
+	say(channels, add(channels, 1, "main", "a", 0), 10, 1000);
+	say(channels, add(channels, 2, "main", "b", 0), 20, 2000);
+	for (size_t from = 0; from < 3; from += 2) { /* by names, by a pattern */
+		struct hub_question question =
+		    since(HUB_SINCE_OLDEST, 0, names + from, from ? 1 : 2);
+		question.until_ms = 999;
+		caught.answer = collect(channels, &question, 3000, &got);
+		assert_int_equal(hub_caught_next(&question, &caught), 9);
+		question.until_ms = 1500;
+		caught.answer = collect(channels, &question, 3000, &got);
+		assert_int_equal(hub_caught_next(&question, &caught), 10);
+		question = since(HUB_SINCE_CURSOR, 12, names + from, from ? 1 : 2);
+		question.until_ms = 1500;
+		caught.answer = collect(channels, &question, 3000, &got);
+		assert_int_equal(hub_caught_next(&question, &caught), 12);
+		question.until_ms = INT64_MAX;
+		caught.answer = collect(channels, &question, 3000, &got);
+		assert_int_equal(hub_caught_next(&question, &caught), 90);
+	}
 	hub_channels_destroy(channels);
 }
 
@@ -377,6 +415,7 @@ main(void)
 		cmocka_unit_test(test_a_gap_is_told_exactly_when_something_is_gone),
 		cmocka_unit_test(test_a_message_of_several_channels_comes_once),
 		cmocka_unit_test(test_a_limit_says_where_to_go_on),
+		cmocka_unit_test(test_a_cursor_behind_an_end_in_time_is_before_what_is_later),
 		cmocka_unit_test(test_who_comes_back_gets_what_a_list_of_everything_has),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
