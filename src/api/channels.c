@@ -563,19 +563,20 @@ static void
 renewal_take(struct channel_call *call, struct span whole)
 {
 	struct body body;
-	uint64_t ttl_s = HUB_CHANNEL_TTL_MS / 1000;
+	uint64_t ttl_s = 0;
+	call->op.ttl_ms = FLOW_CHANNEL_TTL_AS_IT_IS;
 	if (!body_open(&body, call, whole))
 		return;
 	while (json_next(&body.reader) == JSON_KEY) {
 		if (json_text_eq(&body.reader, SPAN("ttl_s"))) {
 			number_take(&body, "/ttl_s", CHANNEL_TTL_S_MAX, &ttl_s);
+			call->op.ttl_ms = (int64_t)ttl_s * 1000;
 			continue;
 		}
 		body_fault_unknown(&call->fault, &body.reader,
 		    "a renewal has ttl_s and nothing else");
 		json_skip(&body.reader, json_next(&body.reader));
 	}
-	call->op.ttl_ms = (int64_t)ttl_s * 1000;
 }
 
 static void
@@ -682,10 +683,11 @@ static const struct session_doc remove_doc = {
 };
 
 static const struct session_doc renew_doc = {
+	.help = "Without ttl_s its time begins anew as long as it was.",
 	.path = CHANNEL_PATH,
-	.body = {"{ttl_s?: integer}"},
+	.body = {"{ttl_s?: integer|null}"},
 	.answers = {
-		{200, "{expires_at: Time|null}", "When it ends; null: never (ttl_s was 0)."},
+		{200, "{expires_at: Time|null}", "When it ends; null: never (ttl_s was 0 or null)."},
 		{404, "", "There is none."},
 		{422, "", "ttl_s has no valid value."},
 	},

@@ -679,6 +679,8 @@ op_one(struct flow *flow, struct flow_channel *op, struct release *release)
 	int error = 0;
 	if (!channel)
 		return -ENOENT;
+	if (op->ttl_ms == FLOW_CHANNEL_TTL_AS_IT_IS)
+		op->ttl_ms = channel->ttl_ms;
 	if (op->op == FLOW_CHANNEL_RENEW && !channel->durable)
 		channels_renew(flow, channel, op->ttl_ms);
 	info_fill(op, channel);

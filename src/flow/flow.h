@@ -189,6 +189,8 @@ struct flow_channel_info {
 	uint64_t messages, bytes, last_seq;
 };
 
+#define FLOW_CHANNEL_TTL_AS_IT_IS INT64_C(-1) /* RENEW: as long as it was */
+
 enum flow_channel_op { FLOW_CHANNEL_ADD, FLOW_CHANNEL_RENEW, FLOW_CHANNEL_REMOVE,
 	FLOW_CHANNEL_GET, FLOW_CHANNEL_LIST, FLOW_CHANNEL_NAMES, FLOW_CHANNEL_PRESENCE };
 
@@ -211,7 +213,7 @@ struct flow_channel {
 	struct hub_channel_spec spec;   /* ADD; of the others the tenant */
 	struct span name;               /* RENEW, REMOVE, GET, PRESENCE: which one, name or id */
 	const struct span *names;       /* NAMES: which ones; `limit` of them */
-	int64_t ttl_ms;                 /* RENEW; 0: it stays */
+	int64_t ttl_ms;                 /* RENEW; 0: it stays for ever */
 	uint64_t after_id;              /* LIST: those behind it; PRESENCE: behind this number */
 	size_t limit;                   /* LIST: how many; room in `infos`. PRESENCE: how many */
 	struct flow_channel_info *infos; /* room for one, or for `limit`; the caller's */

@@ -197,8 +197,8 @@ void session_become_sse(struct session_request *request,
     const struct session_subscription *subscription);
 
 /* Answers the question as soon as there is something that it asks for, at the latest after
- * `timeout_s` or when its until_ms is over: {"messages":[…],"next":"m…"}. Meanwhile nothing is kept of the request but what that
- * takes. */
+ * `timeout_s` or when its until_ms is over: {"messages":[…],"next":"m…"}. Meanwhile nothing is kept
+ * of the request but what that takes. */
 void session_become_poll(struct session_request *request, const struct hub_question *question,
     unsigned timeout_s);
 

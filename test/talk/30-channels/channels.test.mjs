@@ -50,6 +50,22 @@ test('a channel is made, shown, renewed, listed, removed', async () => {
   assertProblem(await server.get(`${base}/subscribe?channel=${id}`), 404);
 });
 
+test('a renewal without a time begins the one it had anew; what stays for ever stays', async () => {
+  for (const durable of [false, true]) {
+    const end = async (name, body) => (await server.post(
+      `${base}/channels/${name}/renew`, body)).json().expires_at;
+    const about = (time, ms) => Math.abs(time - Date.now() - ms) < 20_000;
+    await server.post(`${base}/channels`, { name: `for-ever-${durable}`, durable });
+    assert.equal(await end(`for-ever-${durable}`), null);
+    const { expires_at: ends } = (await server.post(`${base}/channels`,
+      { name: `hour-${durable}`, ttl_s: 7200, durable })).json();
+    assert.ok(await end(`hour-${durable}`) >= ends);
+    assert.ok(about(await end(`hour-${durable}`, { ttl_s: 60 }), 60_000));
+    assert.ok(about(await end(`hour-${durable}`, {}), 60_000));
+    assert.equal(await end(`hour-${durable}`, { ttl_s: null }), null);
+  }
+});
+
 test('a channel without a name is called by its id', async () => {
   const { id, name } = (await server.post(`${base}/channels`)).json();
   assert.equal(name, `${id}`);
