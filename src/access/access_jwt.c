@@ -434,9 +434,8 @@ person_create(struct access *access, struct json_object *claims)
 	return principal;
 }
 
-/* Whether a name that a token gives may stand in logs and records. */
-static bool
-is_plain(struct span text)
+bool
+access_name_plain(struct span text)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
@@ -478,7 +477,7 @@ subscriber_create(const struct access_secret *secret, struct json_object *claims
 	struct access_principal *principal;
 	struct span sub = text_of(claims, "sub");
 
-	if (!audience_has(claims, SPAN(AUDIENCE_SUBSCRIBER)) || !is_plain(sub) ||
+	if (!audience_has(claims, SPAN(AUDIENCE_SUBSCRIBER)) || !access_name_plain(sub) ||
 	    !json_object_object_get_ex(claims, "weir", &weir) ||
 	    !json_object_is_type(weir, json_type_object) ||
 	    !patterns_of(weir, "subscribe", &subscribe) || !patterns_of(weir, "publish", &publish))

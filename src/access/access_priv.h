@@ -44,6 +44,9 @@ bool access_pattern_valid(struct span pattern);
  * MQTT's rules (5.0, 4.7.1): '+' is one level, '#' any number of them, also none. */
 bool access_pattern_contains(struct span outer, struct span inner);
 
+/* Whether a name that somebody else gave may stand in logs and records. */
+bool access_name_plain(struct span name);
+
 /* Whether this is a JSON array of at most 1,000 valid patterns. */
 bool access_patterns_valid(struct json_object *patterns);
 

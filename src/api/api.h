@@ -17,6 +17,7 @@
 #include "session.h"
 
 struct access_change;
+struct guests;
 struct logins;
 struct openapi;
 struct registrar;
@@ -75,6 +76,7 @@ struct api_loop {
 	struct access *access;
 	struct loop *loop;
 	struct mailbox *box;
+	struct guests *guests;          /* NULL: the application is not asked */
 	struct registrar *registrar;    /* of devices that applications write first */
 	struct hub_local *hub;
 };
@@ -100,5 +102,11 @@ void api_publish(void *app, const struct access_principal *principal, const stru
 /* session_hooks.names; handlers call it, too. */
 void api_names(void *app, struct span tenant, const struct span *ids, size_t count,
     void (*done)(void *ctx, int error, const struct span *names), void *ctx);
+
+/* session_hooks.guest_keep, guest_ask, guest_forget. */
+void *api_guest_keep(const struct session_request *request);
+void api_guest_ask(void *guest, const struct span *channels, size_t count,
+    void (*done)(void *ctx, const struct session_verdict *verdict), void *ctx);
+void api_guest_forget(void *guest);
 
 #endif

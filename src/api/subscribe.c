@@ -2,7 +2,7 @@
  * subscribe.c: GET /api/v1/subscribe: what is asked for, and over which transport.
  *
  * Ids are turned into names first, by the sequencer: rights are given for names, and channels are
- * listened to by them.
+ * listened to by them. For who is not known here the application is asked then (guests.h).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,14 +10,16 @@
 #include "access_may.h"
 #include "api_priv.h"
 #include "check.h"
+#include "guests.h"
 #include "num.h"
 #include "poll.h"
 
 #define PATTERNS_MAX 128
+#define RETRY_AFTER "3" /* seconds, when the application cannot be asked */
 
 enum transport { OVER_WS, OVER_SSE, OVER_POLL, OVER_LONG_POLL };
 
-/* What is asked for, while ids are looked up. */
+/* What is asked for, while ids are looked up and the application is asked. */
 struct asking {
 	struct poll_owner owner;          /* first: what the request's state is */
 	struct session_request *request;  /* NULL: gone */
@@ -28,7 +30,18 @@ struct asking {
 	unsigned timeout_s;
 	struct span patterns[PATTERNS_MAX];
 	uint64_t ids[PATTERNS_MAX];       /* of those that were said as ids */
+	struct guest *guest;              /* asked for; or NULL */
+	char *names;                      /* of the patterns, where the sequencer gave some */
 };
+
+/* Its request has another state, or is gone. */
+static void
+asking_destroy(struct asking *asking)
+{
+	guests_forget(asking->guest);
+	free(asking->names);
+	free(asking);
+}
 
 /* ── parameters ── */
 
@@ -166,7 +179,7 @@ poll_begin(struct asking *asking)
 		poll_start(asking->request, &question);
 }
 
-/* All channels are named by now. */
+/* All channels are named by now, and it is known whose request it is, or a token will say. */
 static void
 subscribe(struct asking *asking)
 {
@@ -196,6 +209,100 @@ subscribe(struct asking *asking)
 		poll_begin(asking);
 }
 
+/* ── guests ── */
+
+static void
+guest_answered(void *ctx, const struct session_verdict *verdict)
+{
+	struct asking *asking = ctx;
+	struct session_request *request = asking->request;
+	session_set_state(request, NULL);
+	if (verdict->status == 200) {
+		session_admit_guest(request, verdict->principal);
+		subscribe(asking);
+	} else {
+		if (verdict->status == 503)
+			session_add_header(request, "Retry-After", SPAN(RETRY_AFTER));
+		else
+			session_refuse_guest(request);
+		session_problem(request, verdict->status, NULL, "%s", verdict->detail);
+	}
+	asking_destroy(asking);
+}
+
+/* Nobody waits for the answer any more. */
+static void
+guest_gone(struct poll_owner *owner)
+{
+	asking_destroy((struct asking *)owner);
+}
+
+static void
+guest_ask(struct asking *asking)
+{
+	static const char *const words[] = {
+		[OVER_WS] = "websocket", [OVER_SSE] = "sse", [OVER_POLL] = "poll",
+		[OVER_LONG_POLL] = "longpoll",
+	};
+	asking->guest = guests_keep(asking->al->guests, asking->request);
+	if (!asking->guest) {
+		api_no_memory(asking->request);
+		asking_destroy(asking);
+		return;
+	}
+	asking->owner.gone = guest_gone;
+	session_set_state(asking->request, asking);
+	guests_ask(asking->guest, words[asking->transport], asking->patterns,
+	    asking->subscription.pattern_count, guest_answered, asking);
+}
+
+void *
+api_guest_keep(const struct session_request *request)
+{
+	const struct api_loop *al = session_app(request);
+	return guests_keep(al->guests, request);
+}
+
+void
+api_guest_ask(void *guest, const struct span *channels, size_t count,
+    void (*done)(void *ctx, const struct session_verdict *verdict), void *ctx)
+{
+	guests_ask(guest, "websocket", channels, count, done, ctx);
+}
+
+void
+api_guest_forget(void *guest)
+{
+	guests_forget(guest);
+}
+
+/* A WebSocket without channels says later what it wants, and who it is. */
+static void
+subscribe_or_ask(struct asking *asking)
+{
+	if (session_is_guest(asking->request) && asking->subscription.pattern_count) {
+		guest_ask(asking);
+		return;
+	}
+	subscribe(asking);
+	asking_destroy(asking);
+}
+
+/* ── ids ── */
+
+/* The names live during the call only, a question longer. */
+static bool
+names_keep(struct asking *asking)
+{
+	size_t count = asking->subscription.pattern_count, bytes = 1;
+	for (size_t i = 0; i < count; i++)
+		bytes += asking->patterns[i].len;
+	char *at = asking->names = malloc(bytes);
+	for (size_t i = 0; i < count && at; i++)
+		asking->patterns[i] = span_keep(&at, asking->patterns[i]);
+	return at;
+}
+
 static void
 named(void *ctx, int error, const struct span *names)
 {
@@ -203,22 +310,23 @@ named(void *ctx, int error, const struct span *names)
 	struct session_request *request = asking->request;
 	if (request)
 		session_set_state(request, NULL);
-	if (request && error == -ENOENT) {
+	for (size_t i = 0; i < asking->subscription.pattern_count && request && !error; i++) {
+		if (!hub_pattern_is_id(asking->patterns[i]))
+			continue;
+		num_parse_u64(asking->patterns[i], &asking->ids[i]);
+		asking->patterns[i] = *names++;
+	}
+	asking->subscription.ids = asking->ids;
+	if (request && !error && names_keep(asking)) {
+		subscribe_or_ask(asking);
+		return;
+	}
+	if (request && error == -ENOENT)
 		session_problem(request, 404, NULL, "no channel has the id %.*s",
 		    SPAN_ARG(*names));
-	} else if (request && error) {
+	else if (request)
 		api_no_memory(request);
-	} else if (request) {
-		for (size_t i = 0; i < asking->subscription.pattern_count; i++) {
-			if (!hub_pattern_is_id(asking->patterns[i]))
-				continue;
-			num_parse_u64(asking->patterns[i], &asking->ids[i]);
-			asking->patterns[i] = *names++;
-		}
-		asking->subscription.ids = asking->ids;
-		subscribe(asking);
-	}
-	free(asking);
+	asking_destroy(asking);
 }
 
 static void
@@ -269,17 +377,15 @@ subscribe_end(struct session_request *request, struct span whole)
 	}
 	struct span ids[PATTERNS_MAX];
 	size_t id_count = ids_collect(asking, ids);
-	if (id_count && !session_principal(request)) {
+	if (id_count && !session_principal(request) && !session_is_guest(request)) {
 		session_problem(request, 401, NULL, "channels by id need credentials at once");
 		free(asking);
 	} else if (id_count) {
 		asking->owner.gone = asking_gone;
 		session_set_state(request, asking);
-		api_names(asking->al, session_principal(request)->tenant, ids, id_count, named,
-		    asking);
+		api_names(asking->al, session_tenant(request), ids, id_count, named, asking);
 	} else {
-		subscribe(asking);
-		free(asking);
+		subscribe_or_ask(asking);
 	}
 }
 
@@ -306,7 +412,11 @@ static const struct session_doc subscribe_doc = {
 	    "that is answered; channels are names or ids. A WebSocket without credentials sends "
 	    "{\"token\":…} first. Messages are compressed where permessage-deflate is offered. A "
 	    "channel that is closed is told ({\"closed\":[17]}, event: closed) and ends its "
-	    "subscription. 1013 closes one that is too slow.",
+	    "subscription. 1013 closes one that is too slow. Where auth.subscribe_url is set, a "
+	    "web application beside the server is asked for who has no credentials of the "
+	    "server's: its 401 and 403 are passed on, 503 says that it could not be asked. A "
+	    "WebSocket without channels is asked for when it subscribes, and again when it "
+	    "subscribes to more than was granted.",
 	.query = {
 		{"channel?", "[string]", "Names, ids or patterns (+ one level, # the rest). A "
 		    "WebSocket may do without."},
@@ -342,6 +452,7 @@ const struct session_route api_subscribe_routes[] = {
 		.methods = SESSION_GET,
 		.rights = ACCESS_SUBSCRIBE,
 		.late_token = true,
+		.guests = true,
 		.ops = &subscribe_ops,
 		.summary = "Messages of channels: polled, or as they come",
 		.doc = &subscribe_doc,

@@ -39,6 +39,7 @@ struct figures {
 	uint64_t intake_bytes;
 	struct datagrams_stats udp;
 	uint64_t logins[LOGINS_RESULT_COUNT];
+	struct guests_stats guests;
 	struct journal_stats journal;
 	struct retention_stats retention;
 	struct process_figures process;
@@ -145,6 +146,15 @@ static const struct metric metrics[] = {
 
     {"weir_logins_total", COUNTER, PLAIN, AT(logins), LOGINS_RESULT_COUNT, "result",
 	logins_result_word, "Logins of persons, by what became of them."},
+
+    {"weir_guests_total", COUNTER, PLAIN, AT(guests.results), GUESTS_RESULT_COUNT, "result",
+	guests_result_word, "Subscriptions that the application was to decide about"
+	" (auth.subscribe_url), by what became of them; busy: too many waited."},
+    ONE("weir_guests_asked_total", COUNTER, PLAIN, guests.asked, "Questions that it was sent."),
+    ONE("weir_guests_cached_total", COUNTER, PLAIN, guests.cached,
+	"Subscriptions answered by what it had said before."),
+    ONE("weir_guests_joined_total", COUNTER, PLAIN, guests.joined,
+	"Subscriptions answered by a question that was under way."),
 
     ONE("weir_udp_datagrams_total", COUNTER, PLAIN, udp.received,
 	"Datagrams read (udp.listen)."),
@@ -355,6 +365,11 @@ add_loop(struct figures *sum, const struct server_loop *sl)
 		struct datagrams_stats udp;
 		datagrams_stats(sl->datagrams, &udp);
 		add_counters(&sum->udp, &udp, sizeof udp);
+	}
+	if (sl->api.guests) {
+		struct guests_stats guests;
+		guests_stats(sl->api.guests, &guests);
+		add_counters(&sum->guests, &guests, sizeof guests);
 	}
 	add_counters(&sum->requests, &sl->requests, sizeof sl->requests);
 	sum->mail_waiting += mailbox_count(sl->box);

@@ -129,6 +129,18 @@ listeners_check(struct server *server, char *ret_reason)
 	return 0;
 }
 
+/* Who asks others is there only where somebody is to be asked. */
+static int
+out_make(struct server *server)
+{
+	struct out_options options = {
+	    .env = server->env,
+	    .under_way_max = (unsigned)server->settings.auth.subscribe_asks_max,
+	    .waiting_max = (unsigned)server->settings.auth.subscribe_waiting_max,
+	};
+	return server->settings.auth.subscribe_url[0] ? out_create(&options, &server->out) : 0;
+}
+
 static int
 loops_create(struct server *server)
 {
@@ -165,6 +177,8 @@ static int
 threads_start(struct server *server)
 {
 	int error = flow_start_committer(server->flow);
+	if (!error && server->out)
+		error = out_start(server->out);
 	server->waiting = server->loop_count;
 	for (unsigned i = 0; i < server->loop_count && !error; i++)
 		error = server_loop_start(&server->loops[i]);
@@ -205,6 +219,8 @@ server_begin(struct server *server, char *ret_reason)
 		api_init(server);
 		error = routes_create(server);
 	}
+	if (!error)
+		error = out_make(server);
 	if (!error)
 		error = loops_create(server);
 	if (!error)
@@ -342,6 +358,7 @@ threads_end(struct server *server)
 	if (server->flow)
 		flow_stop_reading(server->flow);
 	/* Whoever still sends mail has returned before the receiver is destroyed. */
+	out_stop(server->out);
 	workers_destroy(server->queries);
 	workers_destroy(server->hashers);
 	workers_destroy(server->workers);
@@ -360,6 +377,7 @@ server_destroy(struct server *server)
 		return 0;
 	char path[DATA_PATH_BYTES];
 	threads_end(server);
+	out_destroy(server->out);
 	retention_destroy(server->retention);
 	for (unsigned i = 0; i < server->loop_count && server->loops; i++)
 		server_loop_destroy(&server->loops[i]);

@@ -63,6 +63,8 @@ server_files_own(struct server_loop *sl)
 	keep[count++] = server->log->fd;
 	for (unsigned i = 0; i < server->loop_count; i++)
 		keep[count++] = loop_wake_fd(server->loops[i].loop);
+	if (server->out)
+		keep[count++] = out_wake_fd(server->out);
 	keep[count++] = loop_wait_fd(sl->loop);
 	keep[count++] = datagrams_fd(sl->datagrams);
 	count += net_listeners(sl->net, keep + count, LISTENERS_MAX);

@@ -16,6 +16,7 @@
 #include "thread.h"
 
 enum { DRAIN_LOOK_MS = 10 };
+#define WARN_NS (10 * (uint64_t)1000000000)
 
 static void
 session_settings_fill(const struct server *server, const struct settings *settings,
@@ -40,6 +41,7 @@ session_settings_fill(const struct server *server, const struct settings *settin
 	    .ws_origins = *origins ? origins : NULL,
 	    .cors_origins = *cors ? cors : NULL,
 	    .proxies = *proxies ? proxies : NULL,
+	    .guest_tenant = server->out ? server->settings.auth.subscribe_tenant : NULL,
 	    .limits = server->limits,
 	};
 }
@@ -104,12 +106,52 @@ request_finished(void *app, const struct session_request *request, unsigned stat
 		LOG_TEXT("peer", session_peer(request))));
 }
 
+/* Once in a while, however many are refused meanwhile. */
+static void
+guests_failed(void *ctx, const char *why)
+{
+	struct server *server = ctx;
+	uint64_t now_ns = env_mono_ns(server->env);
+	uint64_t warned_ns = atomic_load(&server->guests_warned_ns);
+	if ((warned_ns && now_ns - warned_ns < WARN_NS) ||
+	    !atomic_compare_exchange_strong(&server->guests_warned_ns, &warned_ns, now_ns))
+		return;
+	log_event(server->log, LOG_WARN, "subscribe_not_asked",
+	    LOG_FIELDS(LOG_TEXT("error", why),
+		LOG_TEXT("note", "guests are answered 503: see to the application at"
+		    " auth.subscribe_url; docs/proxies.md says what it must answer")));
+}
+
+static int
+guests_begin(struct server_loop *sl)
+{
+	const struct server *server = sl->server;
+	struct guests_options options = {
+	    .loop = sl->loop,
+	    .box = sl->box,
+	    .access = sl->access,
+	    .out = server->out,
+	    .url = server->settings.auth.subscribe_url,
+	    .headers = server->settings.auth.subscribe_headers,
+	    .tenant = server->settings.auth.subscribe_tenant,
+	    .timeout_ms = (unsigned)server->settings.auth.subscribe_timeout_ms,
+	    .cache_ms = server->settings.auth.subscribe_cache_ms,
+	    .cache_ms_max = server->settings.auth.subscribe_cache_ms_max,
+	    .failed = guests_failed,
+	    .ctx = sl->server,
+	};
+	return server->out ? guests_create(&options, &sl->api.guests) : 0;
+}
+
 static int
 sessions_create(struct server_loop *sl)
 {
 	static const struct session_hooks hooks = {
 	    .publish = api_publish,
 	    .names = api_names,
+	    .guest_keep = api_guest_keep,
+	    .guest_ask = api_guest_ask,
+	    .guest_forget = api_guest_forget,
 	    .finished = request_finished,
 	};
 	struct server *server = sl->server;
@@ -124,6 +166,8 @@ sessions_create(struct server_loop *sl)
 	    .hub = sl->hub,
 	};
 	int error = registrar_create(&sl->api, &sl->api.registrar);
+	if (!error)
+		error = guests_begin(sl);
 	if (error)
 		return error;
 	return session_loop_create(sl->loop, sl->net, sl->access, sl->hub, server->routes,
@@ -188,6 +232,7 @@ server_loop_destroy(struct server_loop *sl)
 		loop_timer_cancel(sl->loop, &sl->drain_timer);
 	datagrams_destroy(sl->datagrams);
 	session_loop_destroy(sl->sessions);
+	guests_destroy(sl->api.guests);
 	registrar_destroy(sl->api.registrar);
 	flow_loop_destroy(sl->flow);
 	hub_local_destroy(sl->hub);

@@ -12,12 +12,14 @@
 #include "api.h"
 #include "data.h"
 #include "datagrams.h"
+#include "guests.h"
 #include "journal.h"
 #include "logins.h"
 #include "loop.h"
 #include "mail.h"
 #include "metrics.h"
 #include "net.h"
+#include "out.h"
 #include "process.h"
 #include "retention.h"
 #include "server.h"
@@ -72,6 +74,7 @@ struct server {
 	struct store_writer *writer;
 	struct journal *journal;
 	struct workers *workers, *queries, *hashers;
+	struct out *out;             /* NULL: nobody is asked anything */
 	struct logins *logins;
 	struct flow *flow;
 	struct retention *retention;
@@ -97,6 +100,7 @@ struct server {
 	pthread_t replay_thread;
 	bool replaying;              /* the thread was started */
 	uint64_t begun_ns;
+	atomic_uint_fast64_t guests_warned_ns; /* when the log was last told of the application */
 	atomic_bool stopping;        /* no more work is begun */
 	atomic_uint loops_ready;
 	atomic_uint_fast64_t ready_series, ready_parts;

@@ -14,6 +14,9 @@
 #include "check.h"
 #include "datetime.h"
 #include "num.h"
+#include "out.h"
+
+enum { HEADERS_MAX = 32 };
 
 static uint64_t *
 number_of(const struct settings_entry *entry, struct settings *settings)
@@ -127,6 +130,61 @@ number_format(const struct settings_entry *entry, uint64_t number, struct buf *o
 	}
 }
 
+/* ── texts that have a form ── */
+
+struct text_rule {
+	size_t offset;
+	bool (*holds)(struct span value);
+	const char *expected;
+};
+
+static bool
+is_url(struct span value)
+{
+	char url[SETTINGS_TEXT_BYTES];
+	const char *reason;
+	if (value.len == 0)
+		return true;
+	if (value.len >= sizeof url || memchr(value.ptr, '\0', value.len))
+		return false;
+	memcpy(url, value.ptr, value.len);
+	url[value.len] = '\0';
+	return out_url_check(url, &reason);
+}
+
+static bool
+are_headers(struct span value)
+{
+	size_t count = 0;
+	while (value.len) {
+		const char *blank = memchr(value.ptr, ' ', value.len);
+		size_t len = blank ? (size_t)(blank - value.ptr) : value.len;
+		if (len && (!out_header_check(span_of(value.ptr, len)) || ++count > HEADERS_MAX))
+			return false;
+		value = span_skip(value, blank ? len + 1 : len);
+	}
+	return true;
+}
+
+static const struct text_rule text_rules[] = {
+	{offsetof(struct settings, net.trusted_proxies), addresses_list_valid,
+	    "addresses and networks, like 10.0.0.0/8"},
+	{offsetof(struct settings, auth.subscribe_url), is_url,
+	    "empty or an address like http://127.0.0.1:3000/path, without user and password"},
+	{offsetof(struct settings, auth.subscribe_headers), are_headers,
+	    "at most 32 names of headers that are not about the connection or the body"},
+};
+
+static const struct text_rule *
+text_rule_of(const struct settings_entry *entry)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(text_rules); i++) {
+		if (text_rules[i].offset == entry->offset)
+			return &text_rules[i];
+	}
+	return NULL;
+}
+
 /* "a number from 0 to 64" */
 static void
 expected_print(const struct settings_entry *entry, struct buf *out)
@@ -139,8 +197,8 @@ expected_print(const struct settings_entry *entry, struct buf *out)
 	};
 	if (entry->type == SETTINGS_BOOL) {
 		buf_append_str(out, "yes or no");
-	} else if (entry->offset == offsetof(struct settings, net.trusted_proxies)) {
-		buf_append_str(out, "addresses and networks, like 10.0.0.0/8");
+	} else if (text_rule_of(entry)) {
+		buf_append_str(out, text_rule_of(entry)->expected);
 	} else if (entry->type == SETTINGS_TEXT) {
 		buf_printf(out, "a text of at most %d bytes", SETTINGS_TEXT_BYTES - 1);
 	} else if (entry->type == SETTINGS_WORD) {
@@ -161,8 +219,8 @@ static bool
 text_put(const struct settings_entry *entry, struct settings *settings, struct span value)
 {
 	char *text = (char *)settings + entry->offset;
-	bool networks = entry->offset == offsetof(struct settings, net.trusted_proxies);
-	if (networks && !addresses_list_valid(value))
+	const struct text_rule *rule = text_rule_of(entry);
+	if (rule && !rule->holds(value))
 		return false;
 	if (value.len >= SETTINGS_TEXT_BYTES || memchr(value.ptr ? value.ptr : "", 0, value.len))
 		return false;

@@ -86,6 +86,12 @@ struct settings {
 		uint64_t developer_manages_users, token_ms, hashes_max;
 	} access;
 	struct {
+		uint64_t subscribe_timeout_ms, subscribe_cache_ms, subscribe_cache_ms_max;
+		uint64_t subscribe_asks_max, subscribe_waiting_max;
+		char subscribe_url[SETTINGS_TEXT_BYTES], subscribe_headers[SETTINGS_TEXT_BYTES];
+		char subscribe_tenant[SETTINGS_TEXT_BYTES];
+	} auth;
+	struct {
 		uint64_t dumpable;
 	} process;
 };

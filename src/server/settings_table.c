@@ -214,6 +214,26 @@ const struct settings_entry settings_table[] = {
 	" loopback."),
     BOOL(access.developer_manages_users, "yes", RESTART,
 	"Whether persons with the permission developer make and change accounts and keys."),
+    TEXT(auth.subscribe_url, "", RESTART,
+	"Address of the web application that is asked whether somebody may subscribe who comes"
+	" without credentials of this server, like http://127.0.0.1:3000/weir/auth; empty: nobody"
+	" is asked, and they are refused. docs/proxies.md says what it is sent and may answer."),
+    TEXT(auth.subscribe_headers, "Cookie Authorization", RESTART,
+	"Names of the headers of such a request that the application gets, separated by blanks."),
+    TEXT(auth.subscribe_tenant, "main", RESTART,
+	"The tenant whose channels the application decides about."),
+    MS(auth.subscribe_timeout_ms, 10, MINUTES, "3s", RESTART,
+	"How long it may take to answer, then the request is answered 503; nobody is let in"
+	" because it does not answer."),
+    S("auth.subscribe_cache_s", auth.subscribe_cache_ms, 0, HOURS, "10s", RESTART,
+	"How long its permission counts for the same question (headers, channels, address,"
+	" transport) where it does not say; 0: it is asked each time."),
+    S("auth.subscribe_cache_s_max", auth.subscribe_cache_ms_max, 0, 24 * HOURS, "300s", RESTART,
+	"The longest that an answer counts, whatever it says (cache_s)."),
+    INT(auth.subscribe_asks_max, 1, 1000, "64", RESTART,
+	"Questions to it at once, each on a connection of its own."),
+    INT(auth.subscribe_waiting_max, 0, 100000, "1000", RESTART,
+	"Questions that wait for one of these; beyond it the answer is 503."),
     BOOL(process.dumpable, "no", RESTART,
 	"Let debuggers attach and core files be written: then the memory of the process, secrets"
 	" and all, can be read by its user."),

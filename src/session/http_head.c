@@ -256,6 +256,25 @@ admit_now(struct session_request *request)
 	return false;
 }
 
+bool
+http_head_takes_guests(const struct session_request *request)
+{
+	return request->route->guests && request->http->sessions->settings.guest_tenant;
+}
+
+/* Whether wrong credentials may be right ones of the application, which is asked before they are
+ * counted. A user and a password never are: those of gateways and devices might be guessed. */
+static bool
+may_be_theirs(const struct session_request *request)
+{
+	char scratch[ACCESS_BASIC_BYTES_MAX];
+	struct span header = session_header(request, "Authorization"), user, secret;
+	bool basic = header.ptr &&
+	    access_header_read(header, scratch, sizeof(scratch), &user, &secret) && user.ptr;
+	explicit_bzero(scratch, sizeof(scratch));
+	return http_head_takes_guests(request) && !basic;
+}
+
 /* Finds whose request it is. An address that was wrong too often is not told whether it is right
  * now, and the connection does not remember what it was not told. false: answered. */
 static bool
@@ -270,7 +289,8 @@ find_principal(struct session_request *request, bool *ret_given)
 	struct span address = span_str(session_peer(request));
 	uint64_t wait_ms = access_limits_failures(limits, address, request->begun_ns);
 	if (!wait_ms) {
-		if (!request->principal)
+		request->unknown = !request->principal && may_be_theirs(request);
+		if (!request->principal && !request->unknown)
 			access_limits_failed(limits, address, request->begun_ns);
 		return true;
 	}
@@ -295,6 +315,8 @@ admit_principal(struct session_request *request)
 	if (!request->principal) {
 		if (!given && ((request->route->late_token && request->upgrade) ||
 		    request->route->body_credentials))
+			return true;
+		if (http_head_takes_guests(request))
 			return true;
 		session_problem(request, 401, NULL, given ? "these credentials are not valid"
 		    : "this path needs credentials");

@@ -74,8 +74,8 @@ live_end(struct live *live, enum net_close_reason reason)
 void
 live_identify(struct live *live, struct access_principal *principal)
 {
-	check(!live->principal);
 	live_list_remove(live);
+	access_principal_unref(live->principal);
 	live->principal = principal;
 	live_list_add(live);
 }
@@ -92,7 +92,10 @@ live_may_listen(const struct live *live, struct span pattern)
 struct span
 live_tenant(const struct live *live)
 {
-	return live->principal ? live->principal->tenant : SPAN("main");
+	const char *guests = live->sessions->settings.guest_tenant;
+	if (live->principal)
+		return live->principal->tenant;
+	return guests ? span_str(guests) : SPAN("main");
 }
 
 void

@@ -48,7 +48,8 @@ void live_start(struct live *live, struct net_conn *conn);
 void live_end(struct live *live, enum net_close_reason reason);
 void live_destroy(struct live *live); /* NULL allowed; ends all subscriptions */
 
-/* The token came after the start: takes the principal's reference over. */
+/* It became known after the start whose it is, or what more a guest may: takes the principal's
+ * reference over. */
 void live_identify(struct live *live, struct access_principal *principal);
 
 /* Whether it may subscribe to the pattern. */

@@ -185,7 +185,7 @@ void
 live_ws_talk_trim(struct live_ws *ws)
 {
 	const struct live_ws_talk *talk = ws->talk;
-	if (!talk || talk->opening || talk->input.here || talk->acks ||
+	if (!talk || talk->opening || talk->input.here || talk->acks || talk->guest ||
 	    !list_empty(&talk->errands))
 		return;
 	check(talk->publish_count == 0 && !talk->looking);
@@ -606,6 +606,7 @@ free_ws(struct live *live)
 	live_ws_forget(ws);
 	forget_input(ws);
 	forget_opening(ws);
+	live_ws_forget_guest(ws);
 	free(ws->talk);
 	slab_put(&live->sessions->ws_slab, ws);
 }
@@ -769,7 +770,8 @@ session_become_ws(struct session_request *request,
 	ws->state = known ? LIVE_WS_WAIT : LIVE_WS_TOKEN;
 	struct live_refusal refusal = {503, "memory is out"};
 	struct live_ws_opening *opening = opening_create(ws);
-	bool good = opening && !live_slow_set(&ws->live, subscription->slow) &&
+	bool good = opening && live_ws_keep_guest(ws, request) &&
+	    !live_slow_set(&ws->live, subscription->slow) &&
 	    (known ? live_listen(&ws->live, subscription, &refusal) :
 	    keep_patterns(opening, subscription));
 	if (!good) {

@@ -43,6 +43,7 @@ struct live_ws_opening {
 };
 
 struct live_ws_ack;
+struct live_ws_errand;
 
 /* What a client that only listens does not need. */
 struct live_ws_talk {
@@ -51,7 +52,11 @@ struct live_ws_talk {
 	struct live_ws_ack *acks;    /* oldest first: subscriptions to be confirmed */
 	struct list errands;         /* of live_ws_errand.link: publishes and lookups under way */
 	uint32_t publish_count;
-	bool looking;                /* for the names of ids: input waits */
+	bool looking;                /* for the names of ids, or the application's word: input
+					waits */
+	bool unknown;                /* credentials came that were not known */
+	void *guest;                 /* the hooks' guest_keep; NULL: not one */
+	struct live_ws_errand *asked; /* what he said while the application is asked */
 };
 
 struct live_ws {
@@ -79,6 +84,12 @@ void live_ws_text_end(struct live_ws *ws);
 void live_ws_close(struct live_ws *ws, unsigned code, enum net_close_reason reason,
     const char *text);
 void live_ws_opened(struct live_ws *ws); /* the token was good */
+
+/* live_ws_guest.c */
+
+/* Of who was let in by the application, or is not known yet. false: memory is out. */
+bool live_ws_keep_guest(struct live_ws *ws, const struct session_request *request);
+void live_ws_forget_guest(struct live_ws *ws); /* the application is not asked for him any more */
 
 /* Where what it says is put. NULL: memory is out. It is given back when nothing is in it. */
 struct live_ws_talk *live_ws_talk_get(struct live_ws *ws);

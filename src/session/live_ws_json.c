@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "access_guest.h"
 #include "access_may.h"
 #include "check.h"
 #include "json.h"
@@ -288,6 +289,17 @@ call_finish(struct call *call)
 	free(call->text);
 }
 
+/* Whether they can be meant at all; else *ret_reason. */
+static bool
+check_names(const struct call *call, const char **ret_reason)
+{
+	for (size_t i = 0; i < call->name_count; i++) {
+		if (hub_pattern_check(call->names[i], ret_reason))
+			return false;
+	}
+	return true;
+}
+
 /* ── doing ── */
 
 static bool
@@ -296,15 +308,21 @@ has_rights(const struct access_principal *principal, uint32_t rights)
 	return principal && (principal->rights & rights) == rights;
 }
 
+/* Who is there, while it is not known whose it is; then the connection's peer. */
+static const char *
+peer_of(const struct live_ws *ws)
+{
+	const struct live_ws_opening *opening = ws->talk ? ws->talk->opening : NULL;
+	return opening ? opening->from : net_peer(ws->live.conn);
+}
+
 /* Nobody, too, where this address was wrong too often. */
 static struct access_principal *
 authenticate(const struct live_ws *ws, struct span credential)
 {
 	const struct session_loop *sessions = ws->live.sessions;
 	struct access_limits *limits = sessions->settings.limits;
-	const struct live_ws_opening *opening = ws->talk ? ws->talk->opening : NULL;
-	struct span address =
-	    span_str(opening ? opening->from : net_peer(ws->live.conn));
+	struct span address = span_str(peer_of(ws));
 	uint64_t now_ns = env_mono_ns(loop_env(sessions->loop));
 	if (access_limits_failures(limits, address, now_ns))
 		return NULL;
@@ -328,6 +346,7 @@ do_token(struct live_ws *ws, const struct call *call)
 	}
 	if (ws->state == LIVE_WS_TOKEN) {
 		struct live_refusal refusal;
+		live_ws_forget_guest(ws); /* nobody needs to be asked for him */
 		live_identify(live, principal);
 		if (!live_listen(live, &ws->talk->opening->asked, &refusal)) {
 			send_error(ws, call->ref, refusal.status, refusal.detail);
@@ -345,6 +364,7 @@ static void
 do_subscribe(struct live_ws *ws, const struct call *call)
 {
 	struct live_refusal refusal;
+	check(ws->state == LIVE_WS_OPEN);
 	struct session_subscription subscription = call->since;
 	subscription.pattern_count =
 	    session_patterns_join(call->names, call->ids, call->name_count);
@@ -438,6 +458,110 @@ publish_done(void *ctx, int error, struct span id_or_detail)
 		live_ws_talk_trim(ws);
 }
 
+/* ── guests ── */
+
+/* Whether the application is to be asked for this first: it subscribes to more than is granted. */
+static bool
+needs_asking(const struct live_ws *ws, const struct call *call)
+{
+	if (call->kind != CALL_SUBSCRIBE || !ws->talk || !ws->talk->guest)
+		return false;
+	if (!ws->live.principal)
+		return true;
+	for (size_t i = 0; i < call->name_count; i++) {
+		if (!live_may_listen(&ws->live, call->names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* What a guest may say before the application was asked for him. To unsubscribe from nothing is how
+ * clients find out whether they are connected. */
+static bool
+may_precede(const struct live_ws *ws, const struct call *call)
+{
+	if (!ws->talk || !ws->talk->guest || call->fault)
+		return false;
+	return call->kind == CALL_SUBSCRIBE ||
+	    (call->kind == CALL_UNSUBSCRIBE && call->name_count == 0);
+}
+
+/* Takes over what the application grants, besides what it granted before. 0 or -errno. */
+static int
+grant(struct live_ws *ws, struct access_principal *granted)
+{
+	struct live *live = &ws->live;
+	struct access_principal *principal;
+	if (live->principal) {
+		int error = access_guest_join(live->principal, granted, &principal);
+		if (error)
+			return error;
+	} else {
+		principal = access_principal_ref(granted);
+	}
+	live_identify(live, principal);
+	if (ws->state == LIVE_WS_TOKEN)
+		live_ws_opened(ws);
+	return 0;
+}
+
+static void refuse_said(struct live_ws *ws, struct span text, unsigned status, const char *detail);
+static void hear(struct live_ws *ws, struct span text, const struct span *names);
+
+static void
+guest_answered(void *ctx, const struct session_verdict *verdict)
+{
+	struct live_ws *ws = ctx;
+	struct live_ws_errand *asked = ws->talk->asked;
+	struct span text = span_of(asked->text, asked->len);
+	int error = 0;
+	ws->talk->asked = NULL;
+	ws->talk->looking = false;
+	if (ws->state != LIVE_WS_OVER) {
+		pause_input(ws);
+		if (verdict->status == 200)
+			error = grant(ws, verdict->principal);
+		else if (ws->talk->unknown && verdict->status < 500)
+			access_limits_failed(ws->live.sessions->settings.limits,
+			    span_str(peer_of(ws)), env_mono_ns(loop_env(ws->live.sessions->loop)));
+		if (error)
+			refuse_said(ws, text, error == -EINVAL ? 422 : 503, error == -EINVAL ?
+			    "too many channels" : "memory is out");
+		else if (verdict->status == 200)
+			hear(ws, text, NULL);
+		else
+			refuse_said(ws, text, verdict->status, verdict->detail);
+	}
+	free(asked);
+}
+
+/* Asks, and hears the message again when it is granted. */
+static void
+ask(struct live_ws *ws, const struct call *call, struct span text)
+{
+	struct session_loop *sessions = ws->live.sessions;
+	const char *reason;
+	if (!check_names(call, &reason)) {
+		send_error(ws, call->ref, 422, reason);
+		return;
+	}
+	struct live_ws_errand *asked = malloc(sizeof(*asked) + text.len);
+	if (!asked) {
+		send_error(ws, call->ref, 503, "memory is out");
+		return;
+	}
+	list_init(&asked->link);
+	asked->len = text.len;
+	memcpy(asked->text, text.ptr, text.len);
+	ws->talk->asked = asked;
+	ws->talk->looking = true;
+	pause_input(ws);
+	sessions->hooks.guest_ask(ws->talk->guest, call->names, call->name_count, guest_answered,
+	    ws);
+}
+
+/* ── publishing ── */
+
 /* Why it may not be published; NULL: it may. */
 static const char *
 publish_fault(const struct live_ws *ws, const struct call *call, unsigned *ret_status)
@@ -517,27 +641,31 @@ count_ids(const struct call *call)
 	return count;
 }
 
-static void hear(struct live_ws *ws, struct span text, const struct span *names);
+static void
+refuse_said(struct live_ws *ws, struct span text, unsigned status, const char *detail)
+{
+	struct call call;
+	if (call_read(&call, ws, text) == 0)
+		send_error(ws, call.ref, status, detail);
+	call_finish(&call);
+}
 
 static void
 lookup_done(void *ctx, int error, const struct span *names)
 {
 	struct live_ws_errand *lookup = ctx;
 	struct live_ws *ws = lookup->ws;
-	struct call call;
+	struct span text = span_of(lookup->text, lookup->len);
 	list_remove(&lookup->link);
 	if (ws) {
 		ws->talk->looking = false;
 		pause_input(ws);
 	}
-	if (ws && ws->state == LIVE_WS_OPEN && !error) {
-		hear(ws, span_of(lookup->text, lookup->len), names);
-	} else if (ws && ws->state == LIVE_WS_OPEN) {
-		if (call_read(&call, ws, span_of(lookup->text, lookup->len)) == 0)
-			send_error(ws, call.ref, error == -ENOENT ? 404 : 503, error == -ENOENT ?
-			    "no channel has one of these ids" : "memory is out");
-		call_finish(&call);
-	}
+	if (ws && ws->state != LIVE_WS_OVER && !error)
+		hear(ws, text, names);
+	else if (ws && ws->state != LIVE_WS_OVER)
+		refuse_said(ws, text, error == -ENOENT ? 404 : 503, error == -ENOENT ?
+		    "no channel has one of these ids" : "memory is out");
 	free(lookup);
 	if (ws)
 		live_ws_talk_trim(ws);
@@ -592,7 +720,8 @@ hear(struct live_ws *ws, struct span text, const struct span *names)
 		net_close(ws->live.conn, NET_CLOSE_MEMORY);
 	else if (error)
 		live_ws_close(ws, LIVE_WS_CODE_NOT_JSON, NET_CLOSE_PROTOCOL, "not JSON");
-	else if (ws->state == LIVE_WS_TOKEN && (call.fault || call.kind != CALL_TOKEN))
+	else if (ws->state == LIVE_WS_TOKEN && (call.fault || call.kind != CALL_TOKEN) &&
+	    !may_precede(ws, &call))
 		live_ws_close(ws, LIVE_WS_CODE_EXPIRED, NET_CLOSE_REVOKED, "a token comes first");
 	else if (call.fault)
 		send_error(ws, call.ref, 422, call.fault);
@@ -600,6 +729,8 @@ hear(struct live_ws *ws, struct span text, const struct span *names)
 		look_up(ws, &call, text, ids);
 	else if (ids && !take_names(&call, names))
 		send_error(ws, call.ref, 503, "memory is out");
+	else if (needs_asking(ws, &call))
+		ask(ws, &call, text);
 	else
 		do_call(ws, &call);
 	call_finish(&call);
@@ -619,6 +750,10 @@ live_ws_forget(struct live_ws *ws)
 		struct live_ws_ack *ack = talk->acks;
 		talk->acks = ack->next;
 		free(ack);
+	}
+	if (talk) {
+		free(talk->asked);
+		talk->asked = NULL;
 	}
 	while (talk && !list_empty(&talk->errands)) {
 		struct list *link = talk->errands.next;

@@ -1,6 +1,7 @@
 /*
  * request.c: what handlers may ask of a request.
  */
+#include "check.h"
 #include "session_priv.h"
 
 void *
@@ -91,6 +92,49 @@ session_peer(const struct session_request *request)
 	    !forwarded_address(request, span_str(list), sessions->peer))
 		return peer;
 	return sessions->peer;
+}
+
+bool
+session_is_guest(const struct session_request *request)
+{
+	return !request->principal && http_head_takes_guests(request);
+}
+
+void
+session_admit_guest(struct session_request *request, struct access_principal *principal)
+{
+	check(!request->principal);
+	request->principal = access_principal_ref(principal);
+	request->guest = true;
+}
+
+void
+session_refuse_guest(struct session_request *request)
+{
+	if (request->unknown)
+		access_limits_failed(request->http->sessions->settings.limits,
+		    span_str(session_peer(request)), request->begun_ns);
+}
+
+struct span
+session_tenant(const struct session_request *request)
+{
+	const char *guests = request->http->sessions->settings.guest_tenant;
+	if (request->principal)
+		return request->principal->tenant;
+	return guests ? span_str(guests) : SPAN("main");
+}
+
+bool
+session_header_next(const struct session_request *request, size_t *pos, struct span *ret_name,
+    struct span *ret_value)
+{
+	if (*pos >= request->header_count)
+		return false;
+	const struct http1_header *header = &request->headers[(*pos)++];
+	*ret_name = header->name;
+	*ret_value = header->value;
+	return true;
 }
 
 struct span

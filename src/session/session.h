@@ -83,6 +83,9 @@ struct session_route {
 	bool late_token;            /* a WebSocket's credentials may come in its first frame: then
 					session_principal is NULL and session_become_ws checks
 					rights and patterns when they come */
+	bool guests;                /* who has no credentials that are known here is let in, too,
+					where there are guests (session_is_guest): then
+					session_principal is NULL until session_admit_guest */
 	bool login;                 /* the handler alone looks at the credentials of a request */
 	bool body_credentials;      /* they may come in the body: then session_principal is NULL and
 					the handler finds out whose request it is */
@@ -109,6 +112,18 @@ struct span session_method_text(const struct session_request *request); /* as it
 struct span session_target(const struct session_request *request);      /* as it came */
 const struct access_principal *session_principal(const struct session_request *request);
 
+/* Whether this is somebody whom nobody knows yet and for whom the application may be asked. */
+bool session_is_guest(const struct session_request *request);
+
+/* It is: the request goes on as this principal's, of whom a reference is taken. */
+void session_admit_guest(struct session_request *request, struct access_principal *principal);
+
+/* It is not: what credentials came with the request were wrong ones. The answer is the caller's. */
+void session_refuse_guest(struct session_request *request);
+
+/* Whose channels are meant: the tenant of the principal, or of guests. */
+struct span session_tenant(const struct session_request *request);
+
 /* Whether whose request it is was neither revoked nor has expired since its head came; true for
  * nobody's. A whole body is handed over only if so; who streams or holds a request asks himself. */
 bool session_principal_holds(const struct session_request *request);
@@ -120,6 +135,10 @@ const char *session_peer(const struct session_request *request);
 /* Decoded; valid until gone(). Absent: ptr NULL. */
 struct span session_path_param(const struct session_request *request, const char *name);
 struct span session_query(const struct session_request *request, const char *name); /* first one */
+/* Every header in order: pos starts at 0. false at the end. */
+bool session_header_next(const struct session_request *request, size_t *pos,
+    struct span *ret_name, struct span *ret_value);
+
 /* Every pair in order, decoded: pos starts at 0. false at the end. */
 bool session_query_next(const struct session_request *request, size_t *pos, struct span *ret_name,
     struct span *ret_value);
@@ -227,10 +246,19 @@ struct session_settings {
 	/* Addresses and networks of proxies whose X-Forwarded-For is believed, separated by blanks;
 	 * NULL: none. Must outlive the sessions. */
 	const char *proxies;
+	/* The tenant of guests; NULL: there are none. Must outlive the sessions. */
+	const char *guest_tenant;
 	/* How much each principal may do, and how often an address may be wrong; NULL: as often as
 	 * it likes. Must outlive the sessions. Bodies that stream, and a WebSocket's messages, are
 	 * counted by their handlers. */
 	struct access_limits *limits;
+};
+
+/* What the application said of a guest. */
+struct session_verdict {
+	unsigned status;                    /* 200: he may; else of the refusal */
+	const char *detail;                 /* why not */
+	struct access_principal *principal; /* who may all that was asked for; or NULL */
 };
 
 /* What sessions need from above; called on the session's loop. */
@@ -247,6 +275,14 @@ struct session_hooks {
 	 * or -ENOMEM. What it gets lives during the call. */
 	void (*names)(void *app, struct span tenant, const struct span *ids, size_t count,
 	    void (*done)(void *ctx, int error, const struct span *names), void *ctx);
+	/* What the application will know this guest by, kept for the life of a WebSocket; NULL:
+	 * memory is out. Where session_settings name guests. */
+	void *(*guest_keep)(const struct session_request *request);
+	/* Asks whether he may subscribe to these: done() is called once, now or later, if it is
+	 * not forgotten before. One question at a time. What done() gets lives during the call. */
+	void (*guest_ask)(void *guest, const struct span *channels, size_t count,
+	    void (*done)(void *ctx, const struct session_verdict *verdict), void *ctx);
+	void (*guest_forget)(void *guest);
 	/* A finished request, for metrics and the access log; its route is NULL when no path
 	 * matched. */
 	void (*finished)(void *app, const struct session_request *request, unsigned status,

@@ -104,6 +104,8 @@ struct session_request {
 
 	bool is_head, minor0, keep_alive, upgrade, has_length, chunked, bad_path,
 	    bad_query;
+	bool guest;                       /* the application let him in */
+	bool unknown;                     /* credentials came that were not known */
 	bool recalled;                    /* its credentials were the connection's last ones */
 	bool expects;                     /* 100 Continue was asked for and not sent */
 	bool gunzip_over;
@@ -205,6 +207,9 @@ bool http_head_admit(struct session_request *request);
 /* Whether the bytes of a body that was read whole are within its principal's limit; else it is
  * answered. */
 bool http_head_admit_bytes(struct session_request *request);
+
+/* Whether who is not known may be let in on this route. */
+bool http_head_takes_guests(const struct session_request *request);
 
 /* http_cors.c */
 

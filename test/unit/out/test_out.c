@@ -135,8 +135,8 @@ static void
 a_redirect_is_an_answer(void **state)
 {
 	(void)state;
-	expect("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 0,
-	    302, "", true);
+	expect("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n"
+	    "Content-Length: 0\r\n\r\n", 0, 302, "", true);
 }
 
 static void
