@@ -316,12 +316,22 @@ access_publish_fault(const struct access *access, const struct access_principal 
 }
 
 bool
+access_may_listen(const struct access *access, const struct access_principal *principal,
+    struct span pattern)
+{
+	const struct access_object object = {
+		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = pattern};
+
+	return access_may(access, principal, ACCESS_LISTEN, &object) == ACCESS_YES;
+}
+
+bool
 access_channel_hidden(const struct access *access, const struct access_principal *principal,
     struct span channel)
 {
 	const struct access_object object = {
 		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = channel};
 
-	return access_may(access, principal, ACCESS_LISTEN, &object) != ACCESS_YES &&
+	return !access_may_listen(access, principal, channel) &&
 	    access_may(access, principal, ACCESS_PUBLISH_TO, &object) != ACCESS_YES;
 }

@@ -51,6 +51,10 @@ bool access_is_view(struct span channel);
 const char *access_publish_fault(const struct access *access,
     const struct access_principal *principal, struct span channel);
 
+/* Whether it may subscribe to the pattern, and poll it. */
+bool access_may_listen(const struct access *access, const struct access_principal *principal,
+    struct span pattern);
+
 /* Whether it may neither listen to the channel nor publish there: for it there is none. */
 bool access_channel_hidden(const struct access *access, const struct access_principal *principal,
     struct span channel);

@@ -2,8 +2,9 @@
  * poll.c: polls: a sink that lives for one answer. `next` is the position of the answer, so the
  * next poll begins exactly behind it.
  *
- * Invariant: nothing is answered within a call of the hub's; the fact is noted and the task
- * answers in LOOP_WRITE.
+ * Invariants: nothing is answered within a call of the hub's; the fact is noted and the task
+ * answers in LOOP_WRITE. What views have shown takes a while to be found: whether the caller may
+ * hear it is asked when it is answered, too.
  */
 #include "poll.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "access_may.h"
 #include "check.h"
 #include "num.h"
 
@@ -22,12 +24,13 @@ struct poll {
 	struct loop *loop;
 	struct loop_task task;
 	uint64_t token;
-	struct hub_question asked;      /* without its patterns and ids */
+	struct hub_question asked;      /* without its ids; its patterns lie behind */
 	uint64_t next, last;            /* seqs: where to go on; of the last message given */
 	struct buf messages;
 	uint32_t count;
 	bool gap;
 	int error;
+	struct span patterns[];
 };
 
 static void
@@ -68,6 +71,18 @@ is_known(const struct poll *poll)
 	return api_etag_known(poll->request, span_of(tag, (size_t)len));
 }
 
+static bool
+may_listen(const struct poll *poll)
+{
+	const struct api_loop *al = session_app(poll->request);
+	for (size_t i = 0; i < poll->asked.pattern_count; i++) {
+		if (!access_may_listen(al->access, session_principal(poll->request),
+		    poll->patterns[i]))
+			return false;
+	}
+	return true;
+}
+
 static void
 poll_answer(struct poll *poll)
 {
@@ -75,6 +90,8 @@ poll_answer(struct poll *poll)
 	struct buf out;
 	if (!session_principal_holds(request)) {
 		session_problem(request, 401, NULL, "these credentials are not valid any more");
+	} else if (!may_listen(poll)) {
+		session_problem(request, 403, NULL, "you may not hear one of them any more");
 	} else if (poll->error == -ENOENT) {
 		session_problem(request, 404, NULL, "one of the channels is no more");
 	} else if (poll->error || !buf_ok(&poll->messages)) {
@@ -127,18 +144,19 @@ caught(struct sink *sink, const struct hub_caught *result)
 	loop_task_queue(poll->loop, LOOP_WRITE, &poll->task);
 }
 
-void
-poll_start(struct session_request *request, const struct hub_question *question)
+static struct poll *
+poll_create(struct session_request *request, const struct hub_question *question)
 {
 	static const struct sink_ops ops = {
 		.deliver = deliver, .gap = gap, .caught = caught,
 	};
 	const struct api_loop *al = session_app(request);
-	struct poll *poll = calloc(1, sizeof *poll);
-	if (!poll) {
-		api_no_memory(request);
-		return;
-	}
+	size_t bytes = question->pattern_count * sizeof(struct span);
+	for (size_t i = 0; i < question->pattern_count; i++)
+		bytes += question->patterns[i].len;
+	struct poll *poll = malloc(sizeof *poll + bytes);
+	if (!poll)
+		return NULL;
 	*poll = (struct poll){
 		.owner.gone = poll_gone,
 		.request = request,
@@ -146,12 +164,26 @@ poll_start(struct session_request *request, const struct hub_question *question)
 		.loop = al->loop,
 		.asked = *question,
 	};
-	poll->asked.patterns = NULL;
+	char *at = (char *)(poll->patterns + question->pattern_count);
+	for (size_t i = 0; i < question->pattern_count; i++)
+		poll->patterns[i] = span_keep(&at, question->patterns[i]);
+	poll->asked.patterns = poll->patterns;
 	poll->asked.ids = NULL;
 	hub_sink_init(&poll->sink, &ops);
 	loop_task_init(&poll->task, task_run);
 	buf_init(&poll->messages, 0);
-	int error = hub_catch(al->hub, &poll->sink, question, false, &poll->token);
+	return poll;
+}
+
+void
+poll_start(struct session_request *request, const struct hub_question *question)
+{
+	struct poll *poll = poll_create(request, question);
+	if (!poll) {
+		api_no_memory(request);
+		return;
+	}
+	int error = hub_catch(poll->hub, &poll->sink, question, false, &poll->token);
 	if (!error) {
 		session_set_state(request, poll);
 		return;

@@ -25,7 +25,7 @@ enum {
 	RUNNING_MAX = 2, WAITING_MAX = 1024, ROUNDS_MAX = 8,
 	TURN_BYTES = 8 << 20,         /* read before others have their turn */
 	EMPTY_BYTES_MAX = 256 << 20,  /* read without finding anything */
-	FOUND_BYTES_MAX = 4 << 20,    /* of data found: then it is answered */
+	FOUND_BYTES_MAX = 4 << 20,    /* of data found: then it is answered; or the question's */
 	TAIL_BYTES_MAX = 16 << 20,
 };
 
@@ -168,8 +168,10 @@ finding_give(void *ctx, uint64_t seq, struct span name, struct span data)
 		hub_message_unref(message);
 		return error;
 	}
+	size_t enough = question->bytes_max ? question->bytes_max : FOUND_BYTES_MAX;
 	reading->found_bytes += data.len;
-	if (reading->found.count < question->limit && reading->found_bytes < FOUND_BYTES_MAX)
+	if (reading->found.count < question->limit &&
+	    reading->found_bytes < MIN(enough, (size_t)FOUND_BYTES_MAX))
 		return 0;
 	reading->upto = seq;
 	return -ECANCELED;

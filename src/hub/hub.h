@@ -136,8 +136,8 @@ struct hub_question {
 	uint64_t cursor;          /* HUB_SINCE_CURSOR: messages behind this seq */
 	int64_t until_ms;         /* and of this time and earlier; INT64_MAX: all */
 	uint32_t limit;
-	/* 0, or how many bytes of messages of channels are enough for one answer; the first one is
-	 * given however long it is. */
+	/* 0, or how many bytes of messages are enough for one answer; the first one is given
+	 * however long it is. */
 	size_t bytes_max;
 };
 

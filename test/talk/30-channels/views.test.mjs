@@ -210,3 +210,30 @@ test('a person has the past of his own devices and of no others', async (t) => {
   assert.ok(allowed > 0 && allowed < items.length);
   assert.equal((await world.ask('user', 'GET', `${base}/subscribe?channel=readings/%23`)).status, 403);
 });
+
+test('who loses a device while its past is looked for is not told of it', async (t) => {
+  const own = await Server.start();
+  t.after(() => own.stop());
+  const world = await settle(own);
+  const give = (user) => world.call('PUT', '/api/v1/admin/devices/lent', { users: [user] });
+  await world.call('POST', '/api/v1/admin/devices', { id: 'lent' });
+  await world.call('PUT', '/api/v1/admin/devices/lent/config', { state: true });
+  const many = Array.from({ length: 20_000 }, (_, i) => `other,device=o v=${i} ${t0 + i}`).join('\n');
+  for (let i = 0; i < 3; i++)
+    assert.equal((await own.post('/write?precision=ms', many)).status, 204);
+  await world.ask('application', 'POST', `${base}/readings`,
+    { device: { id: 'lent' }, readings: [{ time: clock++, temp: 1 }] });
+  let conclusive = 0;
+  for (let tries = 0; tries < 10 && conclusive < 2; tries++) {
+    await give('uma');
+    let lost = false;
+    const polled = world.ask('user', 'GET', `${base}/subscribe?channel=readings/lent/temp`)
+      .then((answer) => ({ answer, late: lost }));
+    await give('olga');
+    lost = true;
+    const { answer, late } = await polled;
+    if (late) assert.equal(answer.status, 403, answer.text);
+    conclusive += answer.status === 403;
+  }
+  assert.ok(conclusive, 'the past was always found before');
+});
