@@ -75,6 +75,7 @@ int bench_push(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_codec(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_channels(struct bench *b, unsigned run, struct bench_result *ret_result);
 int bench_crowd(struct bench *b, unsigned run, struct bench_result *ret_result);
+int bench_longpoll(struct bench *b, unsigned run, struct bench_result *ret_result);
 
 /* The part of `access` that needs no server (bench_access_index.c). */
 int bench_access_index(struct bench *b, struct bench_result *ret_result);

@@ -56,6 +56,8 @@ static const struct kind kinds[] = {
 	{.series = 1000000}},
     {"crowd", "very many subscribers: memory, broadcasts, readings taken in meanwhile",
 	bench_crowd, {.subscribers = 100000, .duration_ms = 10000}},
+    {"longpoll", "long polls beside streams and bare loops, at equal messages an answer",
+	bench_longpoll, {.subscribers = 1000, .duration_ms = 2000}},
 };
 
 static const char help_begin[] =
@@ -74,15 +76,15 @@ static const char help_end[] =
     "  --batch N         readings a request\n"
     "  --connections N   connections of the load, each a thread\n"
     "  --rate N          readings a second (live, messages, access)\n"
-    "  --subscribers N   of each transport (live, push, crowd)\n"
-    "  --duration TIME   of a measurement (live, push, crowd, messages, idle, access)\n"
+    "  --subscribers N   of each transport (live, push, crowd, longpoll)\n"
+    "  --duration TIME   of a measurement (live, push, crowd, longpoll, messages, idle, access)\n"
     "  --dir PATH        where data directories are made and removed; default $TMPDIR or\n"
     "                    /var/tmp; must be on the disk in question\n"
     "  --set K=V,...     settings of the servers\n"
     "  --peer NAME --peer-url URL --peer-pid PID\n"
     "                    measure another server, that runs already: for ingest one that takes\n"
     "                    line protocol at /write; for push (URL: HOST:PORT) NAME is nchan-ws,\n"
-    "                    nchan-sse, redis, nats or mosquitto\n"
+    "                    nchan-sse, redis, nats or mosquitto, for longpoll nchan\n"
     "\n"
     "exit codes: 0 done, 1 failed, 2 wrong usage\n";
 

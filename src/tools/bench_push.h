@@ -93,6 +93,9 @@ struct push_run {
 	double *arrival_ms;  /* where not NULL, `spread`: of each message, until it was there */
 };
 
+/* A connection that does not block, from the address of its number; or -errno. */
+int bench_push_connect(const struct push_target *target, size_t number);
+
 /* Connects `count` subscribers. On failure the bench has the reason; finish it in any case. */
 int bench_push_crowd_open(struct bench *b, const struct push_dialect *dialect,
     const struct push_target *target, size_t count, bool spread, struct push_crowd *ret_crowd);
@@ -116,7 +119,7 @@ int bench_push_publisher_open(struct bench *b, const struct push_dialect *dialec
 int bench_push_publisher_say(struct push_crowd *crowd, uint64_t first, uint64_t count,
     uint64_t spread);
 
-/* The server that is nothing but a loop of send(): prints its address, runs until it is killed. */
+/* The server that is nothing but a loop of send(), to streams and to who asks with GET: prints its address, runs until it is killed. */
 int bench_push_bare_main(void);
 int bench_push_bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t len);
 

@@ -5,6 +5,9 @@
  * What comes as frames of a WebSocket, or as requests of HTTP, is a publish on a channel of one:
  * each frame, or body, is sent to one subscriber, the next one after that, and what was received
  * together is acknowledged together.
+ *
+ * What begins with 'A' is, without that, for all: for subscribers, and for who polls with GET, which
+ * gets the next that comes, or at once what came since his last, and asks again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +22,7 @@
 #include "socket.h"
 #include "ws.h"
 
-enum { RECV_BYTES = 65536, EVENTS = 64 };
+enum { RECV_BYTES = 65536, EVENTS = 64, POLLS_MAX = 32768 };
 
 #define FRAME_ACK "{\"ack\":1,\"ok\":true,\"id\":\"m1000000\"}"
 #define HTTP_ACK "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
@@ -30,6 +33,12 @@ struct bare {
 	size_t count, cap;
 	size_t next;          /* who gets the next publish */
 	size_t carry;         /* bytes of a publish that is not whole */
+	uint64_t rounds;      /* that have come for all */
+	uint64_t had[POLLS_MAX]; /* by descriptor: behind the last one that a poll was given */
+	int held[POLLS_MAX];
+	size_t held_count;
+	size_t answer_len;
+	char answer[RECV_BYTES];
 	char bytes[RECV_BYTES];
 	char acks[RECV_BYTES];
 };
@@ -111,6 +120,34 @@ publish(struct bare *bare, int fd, size_t n)
 	send_whole(fd, bare->acks, acks);
 }
 
+/* The first one of a connection has nothing to catch up with. */
+static void
+poll(struct bare *bare, int fd)
+{
+	if (bare->had[fd] && bare->had[fd] <= bare->rounds) {
+		send_whole(fd, bare->answer, bare->answer_len);
+		bare->had[fd] = bare->rounds + 1;
+		return;
+	}
+	bare->had[fd] = bare->rounds + 1;
+	bare->held[bare->held_count++] = fd;
+}
+
+static void
+tell_all(struct bare *bare, const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < bare->count; i++)
+		send_whole(bare->fds[i], bytes, len);
+	for (size_t i = 0; i < bare->held_count; i++) {
+		send_whole(bare->held[i], bytes, len);
+		bare->had[bare->held[i]]++;
+	}
+	bare->held_count = 0;
+	bare->rounds++;
+	memcpy(bare->answer, bytes, len);
+	bare->answer_len = len;
+}
+
 static int
 serve(struct bare *bare, int fd)
 {
@@ -125,6 +162,14 @@ serve(struct bare *bare, int fd)
 		return n == 0 ? epoll_ctl(bare->epoll, EPOLL_CTL_DEL, fd, NULL) : 0;
 	if (bare->bytes[0] == 'S' && n == 1)
 		return add(bare, fd);
+	if (n > 4 && memcmp(bare->bytes, "GET ", 4) == 0 && fd < POLLS_MAX) {
+		poll(bare, fd);
+		return 0;
+	}
+	if (bare->bytes[0] == 'A') {
+		tell_all(bare, bare->bytes + 1, (size_t)n - 1);
+		return 0;
+	}
 	if (bare->bytes[0] != PUSH_MARK) {
 		publish(bare, fd, (size_t)n);
 		return 0;

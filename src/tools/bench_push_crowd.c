@@ -33,8 +33,8 @@ enum {
 
 /* ── connections ── */
 
-static int
-connect_from(const struct push_target *target, size_t number)
+int
+bench_push_connect(const struct push_target *target, size_t number)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET}, from = {.sin_family = AF_INET};
 	char host[32];
@@ -64,7 +64,7 @@ connect_from(const struct push_target *target, size_t number)
 static int
 conn_open(struct push_crowd *c, struct push_conn *conn, size_t number, struct span hello)
 {
-	*conn = (struct push_conn){.fd = connect_from(&c->target, c->target.first + number)};
+	*conn = (struct push_conn){.fd = bench_push_connect(&c->target, c->target.first + number)};
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
 	if (conn->fd < 0)
 		return bench_fail(c->bench, conn->fd, "connecting to %s: %s", c->target.address,
