@@ -28,6 +28,7 @@ struct access {
 	/* access_registry.c's */
 	uint64_t seed;                 /* of the maps' hashes; nobody outside can know it */
 	unsigned char fast_key[16];    /* SipHash of tokens that were right */
+	unsigned char print_key[16];   /* and of access_print */
 	bool developer_manages_users;
 	struct map devices;            /* of struct access_device */
 	struct map gateways, users, secrets;

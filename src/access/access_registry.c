@@ -61,8 +61,25 @@ access_registry_init(struct access *access)
 	derive(access, "weir: slots of maps", &access->seed, sizeof(access->seed));
 	derive(access, "weir: tokens that were right", access->fast_key,
 	    sizeof(access->fast_key));
+	derive(access, "weir: prints of requests", access->print_key, sizeof(access->print_key));
 	access->developer_manages_users = true;
 	access_tokens_init(access);
+}
+
+uint64_t
+access_print(const struct access *access, struct span bytes, uint64_t before)
+{
+	unsigned char key[sizeof(access->print_key)];
+	uint64_t half, print;
+
+	_Static_assert(sizeof(print) == crypto_shorthash_BYTES, "SipHash of 64 bits");
+	_Static_assert(sizeof(key) == crypto_shorthash_KEYBYTES, "its key");
+	memcpy(key, access->print_key, sizeof(key));
+	memcpy(&half, key, sizeof(half));
+	half ^= before;
+	memcpy(key, &half, sizeof(half));
+	crypto_shorthash((unsigned char *)&print, (const unsigned char *)bytes.ptr, bytes.len, key);
+	return print;
 }
 
 static void
@@ -100,6 +117,7 @@ access_registry_finish(struct access *access)
 	map_finish(&access->gateways);
 	map_finish(&access->users);
 	sodium_memzero(access->fast_key, sizeof(access->fast_key));
+	sodium_memzero(access->print_key, sizeof(access->print_key));
 }
 
 uint64_t

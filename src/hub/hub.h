@@ -37,7 +37,7 @@ int hub_level_encode(struct buf *out, struct span part);
 
 /* ── messages ── */
 
-enum hub_form { HUB_FORM_SSE, HUB_FORM_WS, HUB_FORM_WS_DEFLATE, HUB_FORM_COUNT };
+enum hub_form { HUB_FORM_SSE, HUB_FORM_WS, HUB_FORM_WS_DEFLATE, HUB_FORM_POLL, HUB_FORM_COUNT };
 
 #define HUB_MESSAGE_CHANNELS_MAX 64
 

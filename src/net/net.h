@@ -93,6 +93,10 @@ int net_adopt(struct net *net, int fd, const struct net_conn_ops *ops, void *ctx
 /* Queues a copy. 0, -ENOMEM, -EMSGSIZE (above the limit: nothing queued), -EPIPE (closing). */
 int net_send(struct net_conn *conn, struct span bytes);
 
+/* The same for what is all that it is owed in this turn: it is written at once, from where it lies,
+ * and what the socket does not take is queued. */
+int net_send_now(struct net_conn *conn, struct span bytes);
+
 /* Queues by reference; release(ctx) once it left or the connection died. On failure release is
  * not called. Where nothing is queued one of any length is taken. */
 int net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx), void *ctx);

@@ -257,6 +257,28 @@ net_send(struct net_conn *conn, struct span bytes)
 }
 
 int
+net_send_now(struct net_conn *conn, struct span bytes)
+{
+	struct net *net = conn->net;
+	int error = admit(conn, bytes.len);
+	if (error || bytes.len == 0)
+		return error;
+	if (!conn->out && !conn->blocked) {
+		struct iovec piece = {(void *)(uintptr_t)bytes.ptr, bytes.len}; /* not written to */
+		ssize_t sent = net->sockets.ops->sendv(net->sockets.ctx, conn->io.fd, &piece, 1);
+		if (sent < 0 && sent != -EAGAIN) {
+			net_conn_die(conn, NET_CLOSE_ERROR);
+			return -EPIPE;
+		}
+		if (sent > 0) {
+			net->stats.bytes_out += (uint64_t)sent;
+			bytes = span_skip(bytes, (size_t)sent);
+		}
+	}
+	return net_send(conn, bytes);
+}
+
+int
 net_send_ref(struct net_conn *conn, struct span bytes, void (*release)(void *ctx), void *ctx)
 {
 	/* Where nothing is queued one of any length is taken: it takes no memory here. */

@@ -387,8 +387,8 @@ static const struct net_conn_ops http_conn_ops = {
 	.closed = http_closed,
 };
 
-static struct http *
-create_http(struct session_loop *sessions, struct net_conn *conn, bool local)
+struct http *
+http_create(struct session_loop *sessions, struct net_conn *conn, bool local)
 {
 	struct http *http = calloc(1, sizeof(*http));
 	if (!http)
@@ -406,7 +406,7 @@ accept_conn(struct session_loop *sessions, struct net_conn *conn, bool local,
 {
 	if (sessions->draining)
 		return -ECONNREFUSED;
-	struct http *http = create_http(sessions, conn, local);
+	struct http *http = http_create(sessions, conn, local);
 	if (!http)
 		return -ENOMEM;
 	set_deadline(http, sessions->settings.idle_ms);
@@ -430,43 +430,22 @@ session_accept_admin(void *ctx, struct net_conn *conn, const struct net_conn_ops
 }
 
 void
-http_fold(struct session_request *request, struct http_folded *ret_folded)
+http_own(struct http *http)
 {
-	request->folded = true;
-	*ret_folded = (struct http_folded){
-		.route = request->route,
-		.begun_ns = request->begun_ns,
-		.bytes_in = (uint32_t)(request->head_bytes + request->raw_bytes),
-		.origin = http_cors_origin(request),
-		.is_head = request->is_head,
-		.minor0 = request->minor0,
-		.keep_alive = request->keep_alive,
-		.close = request->close,
-		.takes_gzip = http_accept_gzip(request),
-		.local = request->http->local,
-	};
+	net_set_owner(http->conn, &http_conn_ops, http);
 }
 
-struct session_request *
-http_unfold(struct session_loop *sessions, struct net_conn *conn,
-    const struct http_folded *folded, struct access_principal *principal)
+size_t
+http_resume(struct session_loop *sessions, struct net_conn *conn, bool local, struct span bytes)
 {
-	struct session_request *request = http_head_unfold(folded);
-	struct http *http = request ? create_http(sessions, conn, folded->local) : NULL;
+	struct http *http = http_create(sessions, conn, local);
 	if (!http) {
-		free(request);
 		net_close(conn, NET_CLOSE_MEMORY);
-		return NULL;
+		return bytes.len;
 	}
-	request->http = http;
-	request->principal = principal ? access_principal_ref(principal) : NULL;
-	http->request = request;
-	http->state = HTTP_WAIT;
-	http_cors_write(sessions, folded->origin, &request->added);
-	net_set_owner(conn, &http_conn_ops, http);
-	net_pause_input(conn, true);
-	net_set_deadline(conn, 0);
-	return request;
+	http_own(http);
+	set_deadline(http, sessions->settings.idle_ms);
+	return bytes.len ? http_input(http, bytes) : 0;
 }
 
 void

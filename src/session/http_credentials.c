@@ -26,17 +26,18 @@ now_ms(const struct http *http)
 	return env_now_ms(loop_env(http->sessions->loop));
 }
 
-static bool
-is_over(const struct http *http, const struct access_principal *principal)
+bool
+http_credentials_hold(const struct session_loop *sessions,
+    const struct access_principal *principal)
 {
-	return principal->revoked
-	    || (principal->expires_ms && now_ms(http) >= principal->expires_ms);
+	return !principal || (!principal->revoked && (!principal->expires_ms ||
+	    env_now_ms(loop_env(sessions->loop)) < principal->expires_ms));
 }
 
 bool
 session_principal_holds(const struct session_request *request)
 {
-	return !request->principal || !is_over(request->http, request->principal);
+	return http_credentials_hold(request->http->sessions, request->principal);
 }
 
 static struct access_principal *
@@ -45,7 +46,7 @@ remembered(struct http *http, struct span header)
 	struct http_credentials *known = http->credentials;
 	if (!known)
 		return NULL;
-	if (is_over(http, known->principal)) {
+	if (!http_credentials_hold(http->sessions, known->principal)) {
 		http_credentials_forget(http);
 		return NULL;
 	}

@@ -123,6 +123,7 @@ http_head_create(struct http *http, struct span bytes)
 		request->headers[i].name = moved(head->headers[i].name, bytes, copy);
 		request->headers[i].value = moved(head->headers[i].value, bytes, copy);
 	}
+	request->head = span_of(copy, bytes.len);
 	request->method_text = moved(head->method, bytes, copy);
 	request->target = moved(head->target, bytes, copy);
 	request->query = moved(head->query, bytes, copy);
@@ -135,18 +136,15 @@ http_head_create(struct http *http, struct span bytes)
 	return request;
 }
 
-struct session_request *
-http_head_unfold(const struct http_folded *folded)
+void
+http_head_unfold(const struct http_folded *folded, struct session_request *request)
 {
-	size_t header_count = folded->takes_gzip ? 1 : 0;
-	struct session_request *request =
-	    malloc(sizeof(*request) + header_count * sizeof(struct http1_header));
-	if (!request)
-		return NULL;
 	*request = (struct session_request){
 		.route = folded->route,
 		.begun_ns = folded->begun_ns,
 		.method = SESSION_GET,
+		.method_text = folded->is_head ? SPAN("HEAD") : SPAN("GET"),
+		.target = span_str(folded->route->path),
 		.head_bytes = folded->bytes_in,
 		.is_head = folded->is_head,
 		.minor0 = folded->minor0,
@@ -157,14 +155,6 @@ http_head_unfold(const struct http_folded *folded)
 	buf_init(&request->added, HTTP_ADDED_BYTES_MAX);
 	buf_init(&request->rest, 0);
 	buf_init(&request->whole, 0);
-	request->method_text = folded->is_head ? SPAN("HEAD") : SPAN("GET");
-	request->target = span_str(folded->route->path);
-	request->header_count = header_count;
-	request->headers = (struct http1_header *)(request + 1);
-	if (header_count)
-		request->headers[0] =
-		    (struct http1_header){SPAN("Accept-Encoding"), SPAN("gzip")};
-	return request;
 }
 
 static void

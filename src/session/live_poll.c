@@ -6,23 +6,49 @@
  * The first turn that brings something answers, with all that the turn brought; `next` is the
  * position of the answer, so the next poll begins exactly behind it.
  *
- * Invariant: nothing is answered within a call of the hub's; the fact is noted, and polls_task
+ * Who was answered with messages mostly asks again at once. So the poll stays for LINGER_MS: its
+ * subscriptions go on, and what comes is kept for the next poll. When that comes on the same
+ * connection, is the same request, and goes on from `next`, it is held or answered as if it had
+ * been there: nothing is asked anew, nothing is missed and nothing comes twice. Any other request
+ * finds the connection as HTTP left it. What may be kept is bounded; above it the poll has lost
+ * something, and its next one asks the sequencer, as the first did.
+ *
+ * Invariants: nothing is answered within a call of the hub's; the fact is noted, and polls_task
  * answers in LOOP_WRITE. What was found is there while the poll is queued or its question under
- * way, and may be there after.
+ * way, and may be there after; only who is held is queued.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "check.h"
 #include "live.h"
+#include "num.h"
 
-enum { MESSAGES_MAX = 1000, BYTES_MAX = 32 << 20 };
+enum {
+	MESSAGES_MAX = 1000,
+	BYTES_MAX = 32 << 20,
+	LINGER_MS = 2000,
+	LINGER_BYTES_MAX = 256 * 1024,          /* of messages for one */
+	LINGER_ALL_BYTES_MAX = 32 * 1024 * 1024, /* for all of a loop; many share them */
+	PIECES_HERE = 2,
+};
+
+/* Messages as they stand in an answer, each behind a comma; they live until release(ctx). */
+struct piece {
+	struct span bytes;
+	void (*release)(void *ctx);
+	void *ctx;
+};
 
 /* What has come so far. */
 struct found {
 	struct live_poll *poll;
 	struct list link;           /* in sessions->polls: to be answered */
-	struct buf messages, closed;
+	struct piece here[PIECES_HERE], *pieces;
+	size_t piece_count, piece_cap, bytes;
+	size_t waiting_bytes;       /* of them, counted in sessions->poll_bytes */
+	uint64_t from;              /* the poll's `next` before */
+	struct buf closed;
 	uint32_t count;
 	int error;
 	bool gap, over;             /* over: answered even with nothing */
@@ -34,8 +60,11 @@ struct live_poll {
 	uint64_t next;              /* seq: where to go on */
 	int64_t until_ms;           /* messages of a later time are not its own */
 	struct http_folded folded;
-	uint32_t timeout_s;
-	bool caught;
+	uint16_t timeout_s;
+	bool held;                  /* else it lingers */
+	bool caught, more;          /* its question is answered; not to the end */
+	bool lost;                  /* lingers, but the next poll must ask anew */
+	bool input;                 /* something came while it was held */
 };
 
 static struct live_poll *
@@ -51,7 +80,11 @@ forget_found(struct live_poll *poll)
 	if (!found)
 		return;
 	list_remove(&found->link);
-	buf_finish(&found->messages);
+	poll->live.sessions->poll_bytes -= found->waiting_bytes;
+	for (size_t i = 0; i < found->piece_count; i++)
+		found->pieces[i].release(found->pieces[i].ctx);
+	if (found->pieces != found->here)
+		free(found->pieces);
 	buf_finish(&found->closed);
 	free(found);
 	poll->found = NULL;
@@ -64,14 +97,15 @@ find(struct live_poll *poll)
 	struct found *found = poll->found;
 	if (found)
 		return found;
-	found = calloc(1, sizeof(*found));
+	found = malloc(sizeof(*found));
 	if (!found) {
 		net_close(poll->live.conn, NET_CLOSE_MEMORY);
 		return NULL;
 	}
-	found->poll = poll;
+	*found = (struct found){
+		.poll = poll, .from = poll->next, .piece_cap = PIECES_HERE};
+	found->pieces = found->here;
 	list_init(&found->link);
-	buf_init(&found->messages, 0);
 	buf_init(&found->closed, 0);
 	poll->found = found;
 	return found;
@@ -91,12 +125,24 @@ settle_later(struct live_poll *poll)
 /* ── the answer ── */
 
 static void
+write_messages(const struct found *found, struct buf *out)
+{
+	size_t at = out->len;
+	for (size_t i = 0; i < found->piece_count; i++)
+		buf_append_span(out, found->pieces[i].bytes);
+	if (out->len > at)
+		out->ptr[at] = '['; /* for the comma of the first one */
+}
+
+static void
 write_answer(const struct live_poll *poll, struct buf *out)
 {
 	const struct found *found = poll->found;
-	buf_append_str(out, "{\"messages\":[");
-	if (found)
-		buf_append_span(out, buf_span(&found->messages));
+	buf_append_str(out, "{\"messages\":");
+	if (found && found->count)
+		write_messages(found, out);
+	else
+		buf_append_byte(out, '[');
 	buf_append_str(out, "],\"next\":\"m");
 	buf_append_u64(out, poll->next);
 	buf_append_byte(out, '"');
@@ -108,6 +154,21 @@ write_answer(const struct live_poll *poll, struct buf *out)
 		buf_append_byte(out, ']');
 	}
 	buf_append_byte(out, '}');
+}
+
+/* The same of nothing but messages. */
+static void
+write_short(void *ctx, struct buf *out)
+{
+	write_answer(ctx, out);
+}
+
+static size_t
+short_len(const struct live_poll *poll)
+{
+	char text[NUM_TEXT_BYTES_MAX];
+	return strlen("{\"messages\":") + poll->found->bytes + strlen("],\"next\":\"m\"}") +
+	    num_format_u64(text, poll->next);
 }
 
 /* Whether he who asked may still hear all of it. */
@@ -123,10 +184,39 @@ may_listen(const struct live_poll *poll)
 	return true;
 }
 
-/* Gives the connection back to HTTP, with the answer. The poll is gone afterwards. */
+/* Whether the next poll may go on where this one ends: it has had all up to `next`. */
+static bool
+may_linger(const struct live_poll *poll)
+{
+	const struct found *found = poll->found;
+	if (!found || !found->count || found->error || found->gap || found->over ||
+	    found->closed.len || poll->more || poll->until_ms != INT64_MAX)
+		return false;
+	return poll->caught && found->count < MESSAGES_MAX && found->bytes <= BYTES_MAX &&
+	    http_credentials_hold(poll->live.sessions, poll->live.principal) && may_listen(poll);
+}
+
+static void
+linger(struct live_poll *poll)
+{
+	forget_found(poll);
+	poll->held = false;
+	net_set_deadline(poll->live.conn, loop_mono_ms(poll->live.sessions->loop) + LINGER_MS);
+	if (poll->input)
+		net_retry_input(poll->live.conn);
+	poll->input = false;
+}
+
+/* Gives the connection back to HTTP, with the answer, and the poll is gone afterwards; or it
+ * lingers. */
 static void
 answer(struct live_poll *poll)
 {
+	if (may_linger(poll) && http_answer_folded(poll->live.sessions, poll->live.conn,
+	    &poll->folded, short_len(poll), write_short, poll)) {
+		linger(poll);
+		return;
+	}
 	struct session_request *request =
 	    http_unfold(poll->live.sessions, poll->live.conn, &poll->folded, poll->live.principal);
 	if (!request)
@@ -135,7 +225,6 @@ answer(struct live_poll *poll)
 	buf_init(&out, 0);
 	write_answer(poll, &out);
 	int error = poll->found ? poll->found->error : 0;
-	bool whole = buf_ok(&out) && !(poll->found && !buf_ok(&poll->found->messages));
 	if (!session_principal_holds(request)) {
 		session_problem(request, 401, NULL, "these credentials are not valid any more");
 	} else if (!may_listen(poll)) {
@@ -144,7 +233,7 @@ answer(struct live_poll *poll)
 		session_problem(request, 404, NULL, "one of the channels is no more");
 	} else if (error == -EAGAIN) {
 		session_problem(request, 503, NULL, "the server is stopping");
-	} else if (error || !whole) {
+	} else if (error || !buf_ok(&out)) {
 		session_problem(request, 503, NULL, "memory is out");
 	} else {
 		session_add_header(request, "Cache-Control", SPAN("no-cache"));
@@ -172,27 +261,151 @@ live_poll_run(struct loop_task *task)
 
 /* ── what the hub says ── */
 
-/* What does not fit any more, or is of a time that was not asked for, comes with the next poll:
- * `next` stays before it. */
+static int
+encode(const struct hub_message *message, uint64_t channels, struct buf *out)
+{
+	buf_append_byte(out, ',');
+	return hub_message_json(message, channels, out);
+}
+
+/* What is kept for a poll that may not come is bounded. */
+static void
+lose(struct live_poll *poll)
+{
+	forget_found(poll);
+	poll->lost = true;
+}
+
+static int
+add_piece(struct found *found, struct piece piece)
+{
+	if (found->piece_count == found->piece_cap) {
+		size_t cap = found->piece_cap * 4;
+		struct piece *old = found->pieces == found->here ? NULL : found->pieces;
+		struct piece *grown = realloc(old, cap * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		if (!old)
+			memcpy(grown, found->here, sizeof(found->here));
+		found->pieces = grown;
+		found->piece_cap = cap;
+	}
+	found->pieces[found->piece_count++] = piece;
+	found->bytes += piece.bytes.len;
+	return 0;
+}
+
+/* Takes over what holds `count` messages up to this seq, unless it fails. 0 or -ENOMEM. */
+static int
+keep(struct live_poll *poll, struct piece piece, uint32_t count, uint64_t seq)
+{
+	struct session_loop *sessions = poll->live.sessions;
+	struct found *found = find(poll);
+	int error = found ? add_piece(found, piece) : -ENOMEM;
+	if (error)
+		return error;
+	found->count += count;
+	poll->next = seq;
+	if (poll->held) {
+		if (poll->caught)
+			settle_later(poll);
+		return 0;
+	}
+	found->waiting_bytes += piece.bytes.len;
+	sessions->poll_bytes += piece.bytes.len;
+	if (found->bytes > LINGER_BYTES_MAX || sessions->poll_bytes > LINGER_ALL_BYTES_MAX)
+		lose(poll);
+	return 0;
+}
+
+/* Nothing that comes later may be there without this. */
+static void
+miss(struct live_poll *poll)
+{
+	struct found *found = poll->held ? find(poll) : NULL;
+	if (found) {
+		found->error = -ENOMEM;
+		settle_later(poll);
+	} else {
+		lose(poll);
+	}
+}
+
+static void
+release_message(void *ctx)
+{
+	hub_message_unref(ctx);
+}
+
+/* What does not fit any more comes with the next poll: `next` stays before it. */
+static bool
+is_full(struct live_poll *poll, size_t more)
+{
+	const struct found *found = poll->found;
+	if (poll->lost || (found && (found->error || found->over)))
+		return true;
+	if (more <= MESSAGES_MAX - (found ? found->count : 0) &&
+	    (!found || found->bytes <= BYTES_MAX))
+		return false;
+	if (!poll->held)
+		lose(poll);
+	return true;
+}
+
+/* So does what is of a time that was not asked for. */
+static bool
+is_over(struct live_poll *poll, const struct hub_message *message)
+{
+	if (message->time_ms <= poll->until_ms)
+		return false;
+	struct found *found = find(poll);
+	if (found) {
+		found->over = true;
+		settle_later(poll);
+	}
+	return true;
+}
+
 static void
 deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 {
 	struct live_poll *poll = poll_of(sink);
-	struct found *found = find(poll);
-	if (!found || found->over || found->count == MESSAGES_MAX ||
-	    found->messages.len > BYTES_MAX)
+	struct piece piece = {.release = release_message, .ctx = message};
+	if (is_full(poll, 1) || is_over(poll, message))
 		return;
-	if (message->time_ms > poll->until_ms) {
-		found->over = true;
-		settle_later(poll);
+	if (hub_message_form(message, HUB_FORM_POLL, channels, encode, &piece.bytes)) {
+		miss(poll);
 		return;
 	}
-	if (found->count++)
-		buf_append_byte(&found->messages, ',');
-	hub_message_json(message, channels, &found->messages);
-	poll->next = message->seq;
-	if (poll->caught)
-		settle_later(poll);
+	hub_message_ref(message);
+	if (keep(poll, piece, 1, message->seq)) {
+		hub_message_unref(message);
+		miss(poll);
+	}
+}
+
+static void
+deliver_run(struct sink *sink, struct hub_run *run)
+{
+	struct live_poll *poll = poll_of(sink);
+	struct piece piece = {.release = hub_joined_unref};
+	uint64_t last = run->messages[run->count - 1]->seq;
+	size_t count = poll->found ? poll->found->count : 0;
+	if (count + run->count > MESSAGES_MAX || poll->until_ms != INT64_MAX) {
+		for (size_t i = 0; i < run->count; i++)
+			deliver(sink, run->messages[i], HUB_ALL_CHANNELS);
+		return;
+	}
+	if (is_full(poll, run->count))
+		return;
+	if (hub_run_form(run, HUB_FORM_POLL, encode, &piece.bytes, &piece.ctx)) {
+		miss(poll);
+		return;
+	}
+	if (keep(poll, piece, (uint32_t)run->count, last)) {
+		hub_joined_unref(piece.ctx);
+		miss(poll);
+	}
 }
 
 static void
@@ -208,6 +421,7 @@ caught(struct sink *sink, const struct hub_caught *result)
 {
 	struct live_poll *poll = poll_of(sink);
 	poll->caught = true;
+	poll->more = result->answer.more;
 	poll->next = result->answer.more ? result->answer.seq_last : result->seq;
 	if (result->error) {
 		struct found *found = find(poll);
@@ -226,30 +440,70 @@ static void
 channel_closed(struct sink *sink, const struct hub_target *channel)
 {
 	struct live_poll *poll = poll_of(sink);
-	struct found *found = find(poll);
+	struct found *found = poll->lost ? NULL : find(poll);
 	if (!found)
 		return;
 	if (found->closed.len)
 		buf_append_byte(&found->closed, ',');
 	buf_append_u64(&found->closed, channel->id);
-	settle_later(poll);
+	if (poll->held)
+		settle_later(poll);
 }
 
 /* ── the connection ── */
 
-/* What follows waits until the answer is out; the end of it is the end of the poll: a client that
- * has gone would be held, counted and shown for the rest of its time. */
+/* Whether what came is the next poll: then it is held, or queued for its answer. How much it was. */
+static size_t
+go_on(struct live_poll *poll, struct span bytes)
+{
+	struct session_loop *sessions = poll->live.sessions;
+	uint64_t told = poll->found ? poll->found->from : poll->next;
+	if (poll->lost || !may_listen(poll))
+		return 0;
+	size_t used = http_fold_again(sessions, &poll->folded, poll->live.principal, bytes, told);
+	if (!used)
+		return 0;
+	poll->held = true;
+	net_set_deadline(poll->live.conn, loop_mono_ms(sessions->loop) +
+	    (uint64_t)poll->timeout_s * 1000);
+	if (poll->found)
+		settle_later(poll);
+	return used;
+}
+
+/* The connection is HTTP's again. */
+static size_t
+leave(struct live_poll *poll, struct span bytes)
+{
+	struct session_loop *sessions = poll->live.sessions;
+	struct net_conn *conn = poll->live.conn;
+	bool local = poll->folded.local;
+	live_destroy(&poll->live);
+	return http_resume(sessions, conn, local, bytes);
+}
+
+/* While it is held what follows waits until the answer is out; the end of it is the end of the
+ * poll: a client that has gone would be held, counted and shown for the rest of its time. */
 static size_t
 input(void *ctx, struct span bytes)
 {
-	(void)ctx, (void)bytes;
-	return 0;
+	struct live_poll *poll = ctx;
+	if (poll->held) {
+		poll->input = true;
+		return 0;
+	}
+	size_t used = go_on(poll, bytes);
+	return used ? used : leave(poll, bytes);
 }
 
 static void
 deadline(void *ctx)
 {
-	answer(ctx);
+	struct live_poll *poll = ctx;
+	if (poll->held)
+		answer(poll);
+	else
+		leave(poll, span_of(NULL, 0));
 }
 
 static void
@@ -269,11 +523,16 @@ static void
 end(struct live *live, enum net_close_reason reason)
 {
 	struct live_poll *poll = (struct live_poll *)live;
+	if (!poll->held) {
+		poll->lost = true;
+		if (reason == NET_CLOSE_DRAIN)
+			net_finish(live->conn, reason);
+		return;
+	}
 	struct found *found = find(poll);
 	if (!found)
 		return;
-	found->over = true;
-	(void)reason; /* the answer says what is so by then */
+	found->over = true; /* the answer says what is so by then */
 	if (!poll->caught)
 		found->error = -EAGAIN;
 	settle_later(poll);
@@ -295,7 +554,7 @@ static const struct live_ops poll_ops = {
 };
 
 static const struct sink_ops poll_sink_ops = {
-	.deliver = deliver, .gap = gap, .caught = caught, .closed = channel_closed,
+	.deliver = deliver, .deliver_run = deliver_run, .gap = gap, .caught = caught, .closed = channel_closed,
 	.who = live_who,
 };
 
@@ -319,7 +578,8 @@ session_become_poll(struct session_request *request, const struct hub_question *
 		session_problem(request, 503, NULL, "memory is out");
 		return;
 	}
-	*poll = (struct live_poll){.timeout_s = timeout_s, .until_ms = question->until_ms};
+	*poll = (struct live_poll){.timeout_s = (uint16_t)timeout_s, .held = true,
+	    .until_ms = question->until_ms};
 	live_init(&poll->live, &poll_ops, &poll_sink_ops, request);
 	struct hub_question asked = *question;
 	asked.limit = MESSAGES_MAX;

@@ -46,6 +46,7 @@ session_loop_create(struct loop *loop, struct net *net, struct access *access,
 	live_poll_init(sessions);
 	buf_init(&sessions->scratch, 0);
 	buf_init(&sessions->frame, 0);
+	buf_init(&sessions->headers, 0);
 	if (live_list_init(sessions)) {
 		free(sessions);
 		return -ENOMEM;
@@ -69,6 +70,7 @@ session_loop_destroy(struct session_loop *sessions)
 	slab_finish(&sessions->poll_slab);
 	buf_finish(&sessions->scratch);
 	buf_finish(&sessions->frame);
+	buf_finish(&sessions->headers);
 	free(sessions);
 }
 

@@ -75,6 +75,7 @@ struct session_request {
 	uint64_t begun_ns;
 
 	/* The head; all spans lie in this allocation. */
+	struct span head;
 	enum session_method method;
 	struct span method_text, target, query;
 	struct http1_header *headers;
@@ -119,11 +120,14 @@ struct session_request {
 	bool folded;                      /* it is answered later, by what it becomes */
 };
 
-/* What is kept of a request that is held for long: enough to answer it. */
+/* What is kept of a request that is held for long: enough to answer it, and to know it again when
+ * it comes with nothing changed but the value of `since`. */
 struct http_folded {
 	const struct session_route *route;
 	uint64_t begun_ns;
+	uint64_t print;              /* of the bytes before that value and behind it */
 	uint32_t bytes_in;
+	uint16_t before, behind;     /* how many these are; behind 0: it is not known again */
 	uint8_t origin; /* http_cors.c's */
 	bool is_head : 1, minor0 : 1, keep_alive : 1, close : 1, takes_gzip : 1, local : 1;
 };
@@ -154,6 +158,7 @@ struct session_loop {
 	struct loop_task pasts_task;
 	struct list polls;                /* live_poll.c's: to be answered */
 	struct loop_task polls_task;
+	size_t poll_bytes;                /* of messages that wait for the next poll */
 	struct slab sse_slab, ws_slab, poll_slab;
 	struct list done;                 /* of session_request.done_link */
 	struct loop_task done_task;
@@ -164,6 +169,7 @@ struct session_loop {
 	char peer[ADDRESSES_TEXT_BYTES];  /* session_peer's */
 	struct buf scratch;               /* for building answers; empty between calls */
 	struct buf frame;                 /* for a WebSocket's frame that came whole; likewise */
+	struct buf headers;               /* of an answer that http_fold.c makes; likewise */
 	struct http1_request head;        /* for parsing */
 };
 
@@ -182,13 +188,15 @@ void http_settle_all(struct session_loop *sessions);
  * request may be gone. */
 void http_settle_now(struct session_request *request);
 
-/* The request becomes something that holds it and unfolds it again to answer. */
-void http_fold(struct session_request *request, struct http_folded *ret_folded);
+/* The state of a connection, which is not its owner yet; http_own makes it that. NULL: memory is
+ * out. */
+struct http *http_create(struct session_loop *sessions, struct net_conn *conn, bool local);
+void http_own(struct http *http);
 
-/* Takes the connection, which is somebody else's and not closed, back with a request that waits
- * for its answer. NULL: memory is out, and the connection is closed. */
-struct session_request *http_unfold(struct session_loop *sessions, struct net_conn *conn,
-    const struct http_folded *folded, struct access_principal *principal);
+/* Takes a connection, which is somebody else's and not closed, back, with what has come (or
+ * nothing). How much of that was used. */
+size_t http_resume(struct session_loop *sessions, struct net_conn *conn, bool local,
+    struct span bytes);
 
 /* Ends a connection that waits for a request; one at work ends with its request. */
 void http_drain(struct http *http);
@@ -198,8 +206,9 @@ void http_drain(struct http *http);
 /* Makes a request of sessions->head, whose bytes are `head`. NULL: memory is out. */
 struct session_request *http_head_create(struct http *http, struct span head);
 
-/* Makes one again of what was kept of it; the connection and who asks are the caller's to set. */
-struct session_request *http_head_unfold(const struct http_folded *folded);
+/* Makes one again of what was kept of it, without headers; the connection and who asks are the
+ * caller's to set. */
+void http_head_unfold(const struct http_folded *folded, struct session_request *ret_request);
 
 /* Checks in the promised order. Whether the handler may begin; else an answer was made. */
 bool http_head_admit(struct session_request *request);
@@ -210,6 +219,28 @@ bool http_head_admit_bytes(struct session_request *request);
 
 /* Whether who is not known may be let in on this route. */
 bool http_head_takes_guests(const struct session_request *request);
+
+/* http_fold.c */
+
+/* The request becomes something that holds it and unfolds it again to answer. */
+void http_fold(struct session_request *request, struct http_folded *ret_folded);
+
+/* Takes the connection, which is somebody else's and not closed, back with a request that waits
+ * for its answer. NULL: memory is out, and the connection is closed. */
+struct session_request *http_unfold(struct session_loop *sessions, struct net_conn *conn,
+    const struct http_folded *folded, struct access_principal *principal);
+
+/* Answers with a document of `len` bytes that write() appends, and leaves the connection with its
+ * owner, for a request like this may follow. false: that must go the long way. */
+bool http_answer_folded(struct session_loop *sessions, struct net_conn *conn,
+    const struct http_folded *folded, size_t len, void (*write)(void *ctx, struct buf *out),
+    void *ctx);
+
+/* Whether the bytes begin with this request again, but for `since`, which is this cursor; and it is
+ * let in as the first one was. Then `folded` is the new one's, and its length is returned; else
+ * 0. */
+size_t http_fold_again(struct session_loop *sessions, struct http_folded *folded,
+    const struct access_principal *principal, struct span bytes, uint64_t cursor);
 
 /* http_cors.c */
 
@@ -226,6 +257,10 @@ void http_cors_preflight(struct session_request *request, struct span methods);
 /* Whose request it is, or NULL; *ret_given whether any credentials were. A reference. */
 struct access_principal *http_credentials_find(struct session_request *request, bool *ret_given);
 void http_credentials_forget(struct http *http);
+
+/* Whether who was let in may still come; true for NULL. */
+bool http_credentials_hold(const struct session_loop *sessions,
+    const struct access_principal *principal);
 
 /* http_body.c */
 

@@ -57,6 +57,7 @@ struct field {
 	size_t count;
 	uint64_t messages, answers; /* that have come */
 	uint64_t acks;
+	struct buf before[CHANNELS], behind; /* of requests */
 	struct buf out;      /* scratch, for requests */
 	struct span sample;  /* what a subscriber of a bare loop is sent */
 	struct buf *keep;    /* NULL, or where one subscriber's answer is kept */
@@ -80,29 +81,42 @@ lose(struct field *f, const char *why)
 
 /* ── what is said ── */
 
+/* What each request of a channel is, around where to go on: made once, for the client has only one
+ * processor and is to keep the server at work. */
 static void
-write_request(struct field *f, const struct listener *listener, const char *more)
+make_requests(struct field *f)
 {
 	static const char upgrade[] = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
 	    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
 	bool nchan = f->way >= WAY_NCHAN_WS;
-	char since[40] = "";
-	if (f->way == WAY_POLL || f->way == WAY_BARE_POLL)
-		snprintf(since, sizeof(since), listener->ready ? "&since=m%llu" : "&since=now",
-		    (unsigned long long)listener->seq);
-	buf_clear(&f->out);
-	buf_printf(&f->out, nchan ? "GET /sub?id=poll%u" :
-	    "GET /api/v1/subscribe?channel=poll/%u", listener->channel);
-	if (since[0])
-		buf_printf(&f->out, "&mode=longpoll&timeout=300%s", since);
-	buf_printf(&f->out, " HTTP/1.1\r\nHost: %s\r\n", f->target.address);
+	struct buf *behind = &f->behind;
+	for (unsigned i = 0; i < CHANNELS; i++)
+		buf_printf(&f->before[i], nchan ? "GET /sub?id=poll%u" :
+		    "GET /api/v1/subscribe?channel=poll/%u%s", i,
+		    polls(f->way) ? "&mode=longpoll&timeout=300&since=" : "");
+	buf_printf(behind, " HTTP/1.1\r\nHost: %s\r\n", f->target.address);
 	if (f->way == WAY_WS || f->way == WAY_NCHAN_WS)
-		buf_append_str(&f->out, upgrade);
+		buf_append_str(behind, upgrade);
 	else if (f->way == WAY_SSE)
-		buf_append_str(&f->out, "Accept: text/event-stream\r\n");
+		buf_append_str(behind, "Accept: text/event-stream\r\n");
 	if (*f->target.key)
-		buf_printf(&f->out, "Authorization: Bearer %s\r\n", f->target.key);
-	buf_printf(&f->out, "%s\r\n", more);
+		buf_printf(behind, "Authorization: Bearer %s\r\n", f->target.key);
+}
+
+static void
+write_request(struct field *f, const struct listener *listener, struct span more)
+{
+	buf_clear(&f->out);
+	buf_append_span(&f->out, buf_span(&f->before[listener->channel]));
+	if (polls(f->way) && f->way != WAY_NCHAN_POLL && !listener->ready) {
+		buf_append_str(&f->out, "now");
+	} else if (polls(f->way) && f->way != WAY_NCHAN_POLL) {
+		buf_append_byte(&f->out, 'm');
+		buf_append_u64(&f->out, listener->seq);
+	}
+	buf_append_span(&f->out, buf_span(&f->behind));
+	buf_append_span(&f->out, more);
+	buf_append_str(&f->out, "\r\n");
 }
 
 static void
@@ -202,12 +216,14 @@ static void
 poll_again(struct field *f, struct listener *listener, struct span head)
 {
 	char more[200] = "";
-	struct span time = after(head, SPAN("Last-Modified: ")), tag = after(head, SPAN("Etag: "));
-	if (f->way == WAY_NCHAN_POLL)
+	if (f->way == WAY_NCHAN_POLL) {
+		struct span time = after(head, SPAN("Last-Modified: "));
+		struct span tag = after(head, SPAN("Etag: "));
 		snprintf(more, sizeof(more), "If-Modified-Since: %.*s\r\nIf-None-Match: %.*s\r\n",
 		    time.ptr ? (int)strcspn(time.ptr, "\r") : 0, time.ptr,
 		    tag.ptr ? (int)strcspn(tag.ptr, "\r") : 0, tag.ptr);
-	write_request(f, listener, more);
+	}
+	write_request(f, listener, span_str(more));
 	say(f, listener->fd);
 }
 
@@ -307,6 +323,10 @@ field_open(struct field *f, struct bench *b, enum way way, const struct push_tar
 	*f = (struct field){.bench = b, .way = way, .target = *target,
 	    .count = b->options.subscribers};
 	buf_init(&f->out, 0);
+	buf_init(&f->behind, 0);
+	for (size_t i = 0; i < CHANNELS; i++)
+		buf_init(&f->before[i], 0);
+	make_requests(f);
 	f->epoll = epoll_create1(EPOLL_CLOEXEC);
 	f->listeners = calloc(f->count, sizeof(*f->listeners));
 	f->bytes = malloc(RECV_BYTES);
@@ -318,7 +338,7 @@ field_open(struct field *f, struct bench *b, enum way way, const struct push_tar
 		f->error = open_one(f, listener, i);
 		if (f->error)
 			break;
-		write_request(f, listener, "");
+		write_request(f, listener, span_of(NULL, 0));
 		if (way == WAY_BARE_STREAM) {
 			buf_clear(&f->out);
 			buf_append_byte(&f->out, 'S');
@@ -348,6 +368,9 @@ field_finish(struct field *f)
 	free(f->listeners);
 	free(f->bytes);
 	buf_finish(&f->out);
+	buf_finish(&f->behind);
+	for (size_t i = 0; i < CHANNELS; i++)
+		buf_finish(&f->before[i]);
 }
 
 /* Publishes `batch` to each channel whenever no more than `window` of each are under way. */
@@ -536,6 +559,9 @@ bench_longpoll(struct bench *b, unsigned number, struct bench_result *result)
 	process_raise_files();
 	if (b->options.peer)
 		return measure_peer(b, result);
+	/* The bare loop is one thread, too, and has a processor of its own beside the client's. */
+	if (!b->options.set)
+		b->options.set = "net.loops=1";
 	int error = bench_server_init(b, &server);
 	if (error)
 		return error;

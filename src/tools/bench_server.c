@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -267,14 +268,11 @@ read_proc(pid_t pid, const char *name, char *out, size_t len)
 double
 bench_cpu_seconds(pid_t pid)
 {
-	char text[1024];
-	unsigned long long utime, stime;
-	/* The name in parentheses may hold blanks; utime is the twelfth field after it. */
-	const char *after = read_proc(pid, "stat", text, sizeof(text)) ? strrchr(text, ')') : NULL;
-	if (!after || sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-			  &utime, &stime) != 2)
+	clockid_t clock;
+	struct timespec used;
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used) < 0)
 		return 0;
-	return (double)(utime + stime) / (double)sysconf(_SC_CLK_TCK);
+	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
 double
