@@ -104,8 +104,8 @@ struct access_principal *access_key_find(struct access *access, struct span whic
 /* The principal of the admin socket: ADMIN and all else, tenant main. A reference, as above. */
 struct access_principal *access_local(struct access *access);
 
-/* A hash of bytes with secrets in them, behind those whose hash is `before` (0: none): nobody outside
- * can tell which other bytes have it. Of this process: not to be kept. */
+/* A hash of bytes with secrets in them, behind those whose hash is `before` (0: none): nobody
+ * outside can tell which other bytes have it. Of this process: not to be kept. */
 uint64_t access_print(const struct access *access, struct span bytes, uint64_t before);
 
 /* Whether two secrets (or hashes of them) are the same, in a time that only their lengths decide.

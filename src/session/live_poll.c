@@ -452,7 +452,7 @@ channel_closed(struct sink *sink, const struct hub_target *channel)
 
 /* ── the connection ── */
 
-/* Whether what came is the next poll: then it is held, or queued for its answer. How much it was. */
+/* If what came is the next poll it is held, or queued for its answer. How much it was. */
 static size_t
 go_on(struct live_poll *poll, struct span bytes)
 {
@@ -554,8 +554,8 @@ static const struct live_ops poll_ops = {
 };
 
 static const struct sink_ops poll_sink_ops = {
-	.deliver = deliver, .deliver_run = deliver_run, .gap = gap, .caught = caught, .closed = channel_closed,
-	.who = live_who,
+	.deliver = deliver, .deliver_run = deliver_run, .gap = gap, .caught = caught,
+	.closed = channel_closed, .who = live_who,
 };
 
 void

@@ -31,7 +31,8 @@ enum {
 };
 
 /* How subscribers listen. */
-enum way { WAY_WS, WAY_SSE, WAY_POLL, WAY_BARE_STREAM, WAY_BARE_POLL, WAY_NCHAN_WS, WAY_NCHAN_POLL };
+enum way { WAY_WS, WAY_SSE, WAY_POLL, WAY_BARE_STREAM, WAY_BARE_POLL, WAY_NCHAN_WS,
+	WAY_NCHAN_POLL };
 
 static bool
 polls(enum way way)
@@ -147,8 +148,8 @@ publish(struct field *f, uint64_t messages)
 				    "Content-Length: %d\r\n\r\n%c%099d", channel,
 				    f->target.address, PUSH_DATA_BYTES, PUSH_MARK, 0);
 			else
-				buf_printf(&body, "{\"channels\":[\"poll/%u\"],\"data\":\"%c%097d\"}\n",
-				    channel, PUSH_MARK, 0);
+				buf_printf(&body, "{\"channels\":[\"poll/%u\"],"
+				    "\"data\":\"%c%097d\"}\n", channel, PUSH_MARK, 0);
 		}
 	}
 	if (f->way < WAY_NCHAN_WS)

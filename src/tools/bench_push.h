@@ -119,7 +119,8 @@ int bench_push_publisher_open(struct bench *b, const struct push_dialect *dialec
 int bench_push_publisher_say(struct push_crowd *crowd, uint64_t first, uint64_t count,
     uint64_t spread);
 
-/* The server that is nothing but a loop of send(), to streams and to who asks with GET: prints its address, runs until it is killed. */
+/* The server that is nothing but a loop of send(), to streams and to who asks with GET: prints its
+ * address, runs until it is killed. */
 int bench_push_bare_main(void);
 int bench_push_bare_start(struct bench *b, pid_t *ret_pid, char *ret_address, size_t len);
 

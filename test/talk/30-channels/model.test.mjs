@@ -52,16 +52,34 @@ class Subscriber {
   }
 
   /** Once, until it is interrupted or fails. */
-  async poll(mode) {
+  async poll(mode, agent = false) {
     const answer = await request(this.world.server.port, 'GET',
-      `${this.path}&since=${this.cursor}${mode}`, { key: this.world.server.key });
+      `${this.path}&since=${this.cursor}${mode}`, { key: this.world.server.key, agent });
     if (answer.status !== 200) throw new Error(`status ${answer.status}`);
     const { messages, next, gap } = answer.json();
     if (gap) this.gapped();
     for (const message of messages) this.take(message);
     this.cursor = next;
     this.polled = messages.length === 0;
-    await new Promise((wake) => setTimeout(wake, 5));
+    if (!agent) await new Promise((wake) => setTimeout(wake, 5));
+  }
+
+  /** One after the other on one connection, at once or after a while, until it is cut. */
+  async again() {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    let cut = false;
+    this.cut = () => {
+      cut = true;
+      agent.destroy();
+    };
+    try {
+      while (!cut && !this.world.over) {
+        await this.poll('&mode=longpoll&timeout=1', agent);
+        if (this.seen.length % 3 === 0) await new Promise((wake) => setTimeout(wake, 4));
+      }
+    } finally {
+      agent.destroy();
+    }
   }
 
   sse() {
@@ -119,6 +137,7 @@ class Subscriber {
       try {
         if (this.transport === 'poll') await this.poll('');
         else if (this.transport === 'longpoll') await this.poll('&mode=longpoll&timeout=1');
+        else if (this.transport === 'again') await this.again();
         else if (this.transport === 'sse') await this.sse();
         else await this.socket();
       } catch {
@@ -235,7 +254,7 @@ async function run(t, seed) {
   }
   world.start = await world.mark();
   const subscribers = [];
-  for (const transport of ['poll', 'longpoll', 'sse', 'socket'])
+  for (const transport of ['poll', 'longpoll', 'again', 'sse', 'socket'])
     for (const patterns of [durable, [world.pick(names)], [world.pick(['d/+', '#', 'p/+']), 'p/1']])
       subscribers.push(new Subscriber(world, transport, patterns));
   for (let step = 0; step < steps; step++) {

@@ -70,10 +70,13 @@ say_text(struct client *client, const char *text)
 static void
 converse(struct world *world)
 {
-	struct client http, sse, ws;
+	struct client http, sse, ws, poll;
 	client_open(&http, world);
 	client_open(&sse, world);
 	client_open(&ws, world);
+	client_open(&poll, world);
+	client_say(&poll, "GET /poll?channel=a/b&channel=c/d&since=now HTTP/1.1\r\nHost: h\r\n" AUTH
+	    "\r\n");
 	client_say(&sse, "GET /sse?channel=a/%2B&channel=b HTTP/1.1\r\nHost: h\r\n" AUTH "\r\n");
 	client_say(&ws, "GET /ws?channel=a/b HTTP/1.1\r\nHost: h\r\n" UPGRADE "\r\n");
 	client_say(&http, "GET /echo/x?a=b HTTP/1.1\r\nHost: h\r\n" AUTH "\r\n");
@@ -85,6 +88,18 @@ converse(struct world *world)
 	client_idle(&ws);
 	world_message(world, "a/b", "1");
 	world_message(world, "c/d", "2");
+	client_idle(&poll);
+	world_message(world, "a/b", "3");
+	for (unsigned seq = 0; seq < 12; seq++) {
+		char next[32], again[128];
+		snprintf(next, sizeof(next), "\"next\":\"m%u\"", seq);
+		snprintf(again, sizeof(again), "GET /poll?channel=a/b&channel=c/d&since=m%u "
+		    "HTTP/1.1\r\nHost: h\r\n" AUTH "\r\n", seq);
+		if (client_has(&poll, next))
+			client_say(&poll, again);
+	}
+	world_message(world, "c/d", "4");
+	client_idle(&poll);
 	say_text(&ws, "{\"unsubscribe\":[\"d\"],\"ref\":3}");
 	say_text(&ws, "{\"publish\":[\"d\"],\"data\":{},\"ref\":4}");
 	client_say(&http, "GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -95,6 +110,7 @@ converse(struct world *world)
 	client_close(&http);
 	client_close(&sse);
 	client_close(&ws);
+	client_close(&poll);
 	client_open(&http, world);
 	client_idle(&http);
 	client_close(&http);

@@ -50,6 +50,8 @@ struct world {
 	bool confirm_by_hand;
 	struct hub_caught answers[256]; /* to questions */
 	size_t question_count;
+	unsigned asked;           /* questions in all */
+	uint64_t asked_cursor;    /* of the last one */
 	uint64_t gone_id;         /* the sequencer knows no such channel any more */
 	uint64_t seq;
 
@@ -250,6 +252,27 @@ live_begin(struct session_request *request, bool ws)
 		session_become_sse(request, &subscription);
 }
 
+/* Every `channel=` again, from `since` on. */
+static inline void
+poll_begin(struct session_request *request)
+{
+	note_begin(request);
+	struct span patterns[16], name, value;
+	struct session_subscription subscription = {.patterns = patterns};
+	size_t pos = 0;
+	while (session_query_next(request, &pos, &name, &value)) {
+		if (span_eq(name, SPAN("channel")))
+			patterns[subscription.pattern_count++] = value;
+	}
+	assert_true(session_since(session_query(request, "since"), 0, &subscription));
+	const struct hub_question question = {
+		.tenant = SPAN("main"), .patterns = patterns,
+		.pattern_count = subscription.pattern_count, .since = subscription.since,
+		.cursor = subscription.cursor, .until_ms = INT64_MAX,
+	};
+	session_become_poll(request, &question, 100);
+}
+
 static inline void
 sse_begin(struct session_request *request)
 {
@@ -276,6 +299,7 @@ static const struct session_route_ops rows_ops = {
 };
 static const struct session_route_ops later_ops = {.begin = later_begin, .gone = note_gone};
 static const struct session_route_ops sse_ops = {.begin = sse_begin, .gone = note_gone};
+static const struct session_route_ops poll_ops = {.begin = poll_begin, .gone = note_gone};
 static const struct session_route_ops ws_ops = {.begin = ws_begin, .gone = note_gone};
 
 static const struct session_route world_routes[] = {
@@ -294,6 +318,8 @@ static const struct session_route world_routes[] = {
 	{.path = "/rows", .methods = SESSION_GET, .ops = &rows_ops},
 	{.path = "/later", .methods = SESSION_GET | SESSION_POST, .ops = &later_ops},
 	{.path = "/sse", .methods = SESSION_GET, .rights = ACCESS_SUBSCRIBE, .ops = &sse_ops},
+	{.path = "/poll", .methods = SESSION_GET | SESSION_POST, .rights = ACCESS_SUBSCRIBE,
+	    .ops = &poll_ops},
 	{.path = "/ws", .methods = SESSION_GET, .rights = ACCESS_SUBSCRIBE, .late_token = true,
 	    .ops = &ws_ops},
 	{.path = "/open/ws", .methods = SESSION_GET, .ops = &ws_ops},
@@ -318,6 +344,8 @@ world_ask(void *ctx, unsigned loop, const struct hub_question *question, uint64_
 	struct world *world = ctx;
 	(void)loop;
 	assert_true(question->pattern_count > 0 || question->ids);
+	world->asked++;
+	world->asked_cursor = question->cursor;
 	world->answers[world->question_count++] = (struct hub_caught){
 		.token = token, .answer.gap = question->since != HUB_SINCE_NOW,
 		.error = world->gone_id && question->pattern_count &&
