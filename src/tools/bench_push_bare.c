@@ -6,8 +6,8 @@
  * each frame, or body, is sent to one subscriber, the next one after that, and what was received
  * together is acknowledged together.
  *
- * What begins with 'A' is, without that, for all: for subscribers, and for who polls with GET, which
- * gets the next that comes, or at once what came since his last, and asks again.
+ * What begins with 'A' is, without that, for all: for subscribers, and for polls with GET, which
+ * get the next that comes, or at once what came since the last, and are asked again.
  */
 #include <errno.h>
 #include <stdio.h>
