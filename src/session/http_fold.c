@@ -5,7 +5,7 @@
  * Who polls asks for the same again and again, but for where to go on. So a folded request knows
  * the bytes of its head by a hash under a key that nobody outside has: without those of the value
  * of `since`. A head with the same bytes around a cursor means the same, and is let in by the same
- * checks as the first, without being read anew (docs/decisions/0013).
+ * checks as the first, without being read anew (docs/decisions/0014).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +52,7 @@ fold_print(const struct session_request *request, struct http_folded *folded)
 	struct span head = request->head, since = since_of(request);
 	if (!since.ptr || request->method_text.ptr != head.ptr || request->is_head ||
 	    request->minor0 || !request->keep_alive || request->close || request->expects ||
-	    http_body_expected(request))
+	    request->guest || http_body_expected(request))
 		return;
 	struct span before = span_of(head.ptr, (size_t)(since.ptr - head.ptr));
 	struct span behind = span_skip(head, before.len + since.len);
