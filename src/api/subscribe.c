@@ -75,7 +75,7 @@ static bool
 transport_choose(struct session_request *request, struct asking *asking)
 {
 	struct span mode = session_query(request, "mode");
-	if (session_header(request, "Upgrade").ptr)
+	if (session_asks_ws(request))
 		asking->transport = OVER_WS;
 	else if (span_eq(mode, SPAN("longpoll")))
 		asking->transport = OVER_LONG_POLL;

@@ -139,8 +139,8 @@ next_item(struct span *list, struct span *ret_item)
 	return true;
 }
 
-static bool
-list_has(struct span list, struct span token)
+bool
+http1_list_has(struct span list, struct span token)
 {
 	struct span item;
 	while (next_item(&list, &item)) {
@@ -265,13 +265,13 @@ take_meaning(struct head *head, struct span name, struct span value)
 		break;
 	case 7:
 		if (span_eq_nocase(name, SPAN("upgrade")))
-			head->names_websocket |= list_has(value, SPAN("websocket"));
+			head->names_websocket |= http1_list_has(value, SPAN("websocket"));
 		break;
 	case 10:
 		if (span_eq_nocase(name, SPAN("connection"))) {
-			head->asks_close |= list_has(value, SPAN("close"));
-			head->asks_keep |= list_has(value, SPAN("keep-alive"));
-			head->asks_upgrade |= list_has(value, SPAN("upgrade"));
+			head->asks_close |= http1_list_has(value, SPAN("close"));
+			head->asks_keep |= http1_list_has(value, SPAN("keep-alive"));
+			head->asks_upgrade |= http1_list_has(value, SPAN("upgrade"));
 		}
 		break;
 	case 14:
@@ -455,7 +455,7 @@ http1_header_has_token(const struct http1_request *request, struct span name, st
 {
 	for (size_t i = 0; i < request->header_count; i++) {
 		const struct http1_header *header = &request->headers[i];
-		if (span_eq_nocase(header->name, name) && list_has(header->value, token))
+		if (span_eq_nocase(header->name, name) && http1_list_has(header->value, token))
 			return true;
 	}
 	return false;

@@ -59,6 +59,9 @@ const struct span *http1_header_get(const struct http1_request *request, struct 
 /* Whether a character may stand in a token: a method, a header's name (RFC 9110, 5.6.2). */
 bool http1_is_token_char(char c);
 
+/* Whether a comma list holds this token, case aside. */
+bool http1_list_has(struct span list, struct span token);
+
 /* Whether a comma list header (any of its lines) holds this token, case aside. */
 bool http1_header_has_token(const struct http1_request *request, struct span name,
     struct span token);

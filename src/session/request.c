@@ -178,6 +178,18 @@ session_header(const struct session_request *request, const char *name)
 	return (struct span){NULL, 0};
 }
 
+bool
+session_asks_ws(const struct session_request *request)
+{
+	for (size_t i = 0; i < request->header_count; i++) {
+		const struct http1_header *header = &request->headers[i];
+		if (span_eq_nocase(header->name, SPAN("Upgrade")) &&
+		    http1_list_has(header->value, SPAN("websocket")))
+			return true;
+	}
+	return false;
+}
+
 size_t
 session_body_bytes_max(const struct session_request *request)
 {

@@ -144,6 +144,10 @@ bool session_query_next(const struct session_request *request, size_t *pos, stru
     struct span *ret_value);
 struct span session_header(const struct session_request *request, const char *name);
 
+/* Whether it would become a WebSocket. Other protocols that Upgrade may name (h2c) are not spoken,
+ * and a client goes on without them. */
+bool session_asks_ws(const struct session_request *request);
+
 /* Whether Accept names the media type, not by a wild card. */
 bool session_accepts(const struct session_request *request, const char *media_type);
 

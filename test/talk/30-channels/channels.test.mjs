@@ -176,6 +176,17 @@ test('a channel that is said twice, by its name and its id, is one', async () =>
   socket.close();
 });
 
+test('a client that would upgrade to what is not spoken is answered as if it had not said so', async () => {
+  await publish(['upgrade'], 1);
+  const ask = (headers, key) => server.get(`${base}/subscribe?channel=upgrade`,
+    { key, headers: { connection: 'Upgrade, HTTP2-Settings', 'http2-settings': 'AAMAAABk', ...headers } });
+  const answer = await ask({ upgrade: 'h2c' });
+  assert.equal(answer.status, 200, answer.text);
+  assert.deepEqual(datas(answer.json()), [1]);
+  assertProblem(await ask({ upgrade: 'h2c' }, ''), 401);
+  assertProblem(await ask({ upgrade: 'websocket, h2c' }), 426);
+});
+
 test('a poll has an ETag until something comes', async () => {
   await publish(['tag'], 1);
   const first = await server.get(`${base}/subscribe?channel=tag`);
