@@ -85,7 +85,8 @@ what_is_wrong_in_it_makes_all_of_it_worthless(void **state)
 {
 	static const char *const texts[] = {
 		"{}", "[]", "true", "\"allow\"", "{\"allow\":null}", "{\"allow\":1}",
-		"{\"allow\":\"true\"}", "{\"allow\":{}}", "{\"allow\":[1]}", "{\"allow\":[[\"a\"]]}",
+		"{\"allow\":\"true\"}", "{\"allow\":{}}", "{\"allow\":[1]}",
+		"{\"allow\":[[\"a\"]]}",
 		"{\"allow\":[\"a\",null]}", "{\"allow\":true,\"allow\":true}",
 		"{\"allow\":true,\"user\":null}", "{\"allow\":true,\"user\":[]}",
 		"{\"allow\":true,\"publish\":true}", "{\"allow\":true,\"publish\":[false]}",
