@@ -99,6 +99,7 @@ static void
 committer_run(void *ctx)
 {
 	struct committer *committer = ctx;
+	thread_be_prompt();
 	while (!committer->stopping || atomic_load(&committer->preparing)) {
 		mailbox_wait(committer->box, -1);
 		mailbox_deliver(committer->box, SIZE_MAX);

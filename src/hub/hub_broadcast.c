@@ -20,7 +20,7 @@
 #include "hub_local_priv.h"
 
 enum {
-	SINKS_A_TURN = 64,        /* half a millisecond of writes */
+	SINKS_A_TURN = 32,        /* a quarter of a millisecond of writes */
 	SINKS_A_TOPIC = 16,       /* then it is another one's turn */
 	LOOKS_A_SINK = 16,        /* at such as have all, which cost little */
 	MESSAGES_MAX = 1024,

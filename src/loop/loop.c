@@ -56,6 +56,8 @@ struct loop {
 	struct list phases[LOOP_PHASE_COUNT];
 	struct list boxes;
 
+	struct permit permit; /* for LOOP_WORK */
+
 	struct loop_task *later; /* NULL: none */
 	enum loop_phase later_phase;
 	uint64_t later_ns;
@@ -116,6 +118,7 @@ loop_create(struct env *env, unsigned index, struct loop **ret_loop)
 	atomic_init(&loop->stopping, false);
 	atomic_init(&loop->waker.asleep, false);
 	atomic_init(&loop->holder, LOOP_OWN);
+	permits_attach(&loop->permit, NULL, &loop->waker);
 	heap_init(&loop->timers);
 	list_init(&loop->boxes);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
@@ -152,12 +155,19 @@ loop_destroy(struct loop *loop)
 	check(heap_min(&loop->timers) == NULL);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
 		check(list_empty(&loop->phases[phase]));
+	permits_return(&loop->permit);
 	heap_finish(&loop->timers);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
 	if (loop->waker.fd >= 0)
 		close(loop->waker.fd);
 	free(loop);
+}
+
+void
+loop_set_permits(struct loop *loop, struct permits *permits)
+{
+	permits_attach(&loop->permit, permits, &loop->waker);
 }
 
 unsigned
@@ -362,15 +372,30 @@ queue_later(struct loop *loop)
 	loop_task_queue(loop, loop->later_phase, task);
 }
 
+/* Work in pieces, with a permit. */
+static void
+run_work(struct loop *loop)
+{
+	struct list *tasks = &loop->phases[LOOP_WORK];
+	if (loop->permit.permits && !list_empty(tasks) && !permits_use(&loop->permit))
+		return;
+	run_phase(tasks);
+	if (list_empty(tasks))
+		permits_return(&loop->permit);
+}
+
 /* ── the turn ── */
 
+/* Whether there is something that can be done now, if only to return a permit. */
 static bool
 has_work(const struct loop *loop)
 {
+	enum permit_state permit = permit_state(&loop->permit);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
-		if (!list_empty(&loop->phases[phase]))
+		if (!list_empty(&loop->phases[phase]) &&
+		    (phase != LOOP_WORK || permit != PERMIT_ASKED))
 			return true;
-	return false;
+	return permit == PERMIT_GIVEN;
 }
 
 static bool
@@ -485,7 +510,7 @@ wait_events(struct loop *loop, int wait_ms)
 	bool sleeping = wait_ms != 0;
 	if (sleeping) {
 		atomic_store(&loop->waker.asleep, true);
-		if (has_mail(loop))
+		if (has_mail(loop) || has_work(loop))
 			wait_ms = 0;
 		/* Who waits for something so fine would have to look at it meanwhile. */
 		if (!loop->later)
@@ -519,7 +544,7 @@ loop_turn(struct loop *loop, int wait_ms)
 	fire_timers(loop);
 	queue_later(loop);
 	for (int phase = 0; phase < LOOP_PHASE_COUNT; phase++)
-		run_phase(&loop->phases[phase]);
+		phase == LOOP_WORK ? run_work(loop) : run_phase(&loop->phases[phase]);
 }
 
 void
@@ -528,4 +553,5 @@ loop_run(struct loop *loop)
 	do
 		loop_turn(loop, -1);
 	while (!atomic_exchange(&loop->stopping, false));
+	permits_return(&loop->permit);
 }

@@ -18,6 +18,7 @@
 
 struct loop;
 struct mail;
+struct permits;
 
 /* 0, -ENOMEM, -EMFILE … `index` is the loop's number in its server, from 0. */
 int loop_create(struct env *env, unsigned index, struct loop **ret_loop);
@@ -32,6 +33,10 @@ struct env *loop_env(const struct loop *loop);
  * that it waits with, and the one that others wake it through. */
 int loop_wait_fd(const struct loop *loop);
 int loop_wake_fd(const struct loop *loop);
+
+/* Before it runs: LOOP_WORK is done with one of these permits (permits.h), which outlive the loop.
+ * Without, at any time. */
+void loop_set_permits(struct loop *loop, struct permits *permits);
 
 /* Runs turns until loop_stop. */
 void loop_run(struct loop *loop);

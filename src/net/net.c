@@ -43,6 +43,7 @@ net_create(struct loop *loop, struct socket_env sockets, const struct net_limits
 	net->limits = *limits;
 	list_init(&net->listeners);
 	list_init(&net->reap);
+	net->writes_end = &net->writes;
 	loop_task_init(&net->write_task, net_out_run_writes);
 	loop_task_init(&net->retry_task, net_conn_run_retries);
 	loop_task_init(&net->reap_task, net_conn_run_reap);

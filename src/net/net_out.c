@@ -152,8 +152,9 @@ net_out_queue_write(struct net_conn *conn)
 	if (conn->write_queued)
 		return;
 	conn->write_queued = true;
-	conn->next_write = net->writes;
-	net->writes = conn;
+	conn->next_write = NULL;
+	*net->writes_end = conn;
+	net->writes_end = &conn->next_write;
 	loop_task_queue(net->loop, LOOP_WRITE, &net->write_task);
 }
 
@@ -473,6 +474,7 @@ net_out_run_writes(struct loop_task *task)
 	struct net_conn *conn = net->writes;
 
 	net->writes = NULL;
+	net->writes_end = &net->writes;
 	while (conn) {
 		struct net_conn *next = conn->next_write;
 		conn->write_queued = false;

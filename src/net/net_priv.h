@@ -92,7 +92,8 @@ struct net {
 	bool accept_paused;
 	struct loop_timer accept_timer;
 
-	struct net_conn *writes, *retries; /* singly linked, any order */
+	struct net_conn *writes, **writes_end; /* in the order in which they were queued */
+	struct net_conn *retries;              /* any order */
 	struct loop_task write_task, retry_task, reap_task;
 	struct list reap;
 

@@ -9,13 +9,27 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
 
-enum { NAME_BYTES_MAX = 16 }; /* with the NUL, as the kernel counts */
+enum {
+	NAME_BYTES_MAX = 16,        /* with the NUL, as the kernel counts */
+	PROMPT_SLICE_NS = 100000,   /* Linux's least */
+};
+
+/* Linux's struct sched_attr of its first version; a C library of 2022 does not know it. */
+struct attributes {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
 
 struct start {
 	void (*run)(void *ctx);
@@ -62,6 +76,17 @@ void
 thread_join(pthread_t thread)
 {
 	check(pthread_join(thread, NULL) == 0);
+}
+
+void
+thread_be_prompt(void)
+{
+	struct attributes attributes = {.size = sizeof(attributes)};
+	if (syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0) < 0 ||
+	    attributes.policy != SCHED_OTHER)
+		return;
+	attributes.runtime = PROMPT_SLICE_NS;
+	syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 unsigned

@@ -2,7 +2,7 @@
  * thread.h: threads with names, and the reference count that lets immutable objects cross them.
  *
  * Between threads go only immutable objects and mail (loop/mail.h); these counts, the mail's
- * indices and the job queue's lock are all the synchronisation there is.
+ * indices and the locks of the job queue and the permits are all the synchronisation there is.
  */
 #ifndef WEIR_THREAD_H
 #define WEIR_THREAD_H
@@ -14,6 +14,10 @@
 /* Starts a joinable thread with all signals blocked. `name` at most 15 bytes. 0 or -errno. */
 int thread_start(pthread_t *ret_thread, const char *name, void (*run)(void *ctx), void *ctx);
 void thread_join(pthread_t thread);
+
+/* The calling thread would rather run soon after it is woken than long at a stretch. A hint, which
+ * Linux takes since 6.12; priorities stay as they are. */
+void thread_be_prompt(void);
 
 /* The number of processors this process may use; at least 1. */
 unsigned thread_cpu_count(void);

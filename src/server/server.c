@@ -148,6 +148,8 @@ loops_create(struct server *server)
 	if (!server->loops)
 		return -ENOMEM;
 	int error = mailbox_create_blocking(&server->box);
+	if (!error)
+		error = permits_create(thread_cpu_count(), &server->permits);
 	for (unsigned i = 0; i < server->loop_count && !error; i++)
 		error = server_loop_create(server, i);
 	server_registry_forget(server);
@@ -398,6 +400,7 @@ server_destroy(struct server *server)
 		env_unlink(server->env, path);
 	data_close(&server->data);
 	server_registry_forget(server);
+	permits_destroy(server->permits);
 	free(server->loops);
 	free(server->listeners);
 	free(server);

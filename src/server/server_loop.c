@@ -204,8 +204,10 @@ server_loop_create(struct server *server, unsigned index)
 	sl->server = server;
 	sl->index = index;
 	int error = loop_create(server->env, index, &sl->loop);
-	if (!error)
-		error = mailbox_create(sl->loop, &sl->box);
+	if (error)
+		return error;
+	loop_set_permits(sl->loop, server->permits);
+	error = mailbox_create(sl->loop, &sl->box);
 	if (!error)
 		error = net_begin(sl);
 	if (!error)
@@ -246,6 +248,7 @@ loop_thread(void *ctx)
 {
 	struct server_loop *sl = ctx;
 	server_files_own(sl);
+	thread_be_prompt();
 	loop_run(sl->loop);
 }
 

@@ -20,6 +20,7 @@
 #include "metrics.h"
 #include "net.h"
 #include "out.h"
+#include "permits.h"
 #include "process.h"
 #include "retention.h"
 #include "server.h"
@@ -87,6 +88,7 @@ struct server {
 
 	struct server_loop *loops;
 	unsigned loop_count;
+	struct permits *permits; /* of loops, for work in pieces */
 	bool own_files;              /* loops are to have tables of descriptors of their own */
 	uint64_t conns_max, loop_conns_max; /* of all loops together, of each */
 	struct server_listener *listeners;

@@ -55,12 +55,13 @@ struct crowd {
 
 /* ── parts ── */
 
-/* Clients are elsewhere in life: where the server has real-time priority they do without. */
+/* Subscribers are elsewhere in life: here they take the time that the servers, and whoever sends
+ * readings, leave. */
 static void
 step_back(void)
 {
 	const struct sched_param none = {0};
-	sched_setscheduler(0, SCHED_OTHER, &none);
+	sched_setscheduler(0, SCHED_IDLE, &none);
 }
 
 static void
@@ -188,6 +189,7 @@ static void
 acks_run(void *ctx)
 {
 	struct acks *acks = ctx;
+	thread_be_prompt();
 	char authorization[256];
 	struct http_client *client = NULL;
 	struct http_client_options options = {

@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "thread.h"
 
@@ -42,6 +44,32 @@ thread_has_its_name_and_no_signals(void **state)
 	assert_string_equal(facts.name, "fifteen letters");
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	assert_int_equal(sigismember(&mask, SIGTERM), 0);
+}
+
+struct standing {
+	int policy, nice;
+};
+
+static void
+ask_to_be_prompt(void *ctx)
+{
+	struct standing *standing = ctx;
+	setpriority(PRIO_PROCESS, 0, 7); /* of this thread, in Linux */
+	thread_be_prompt();
+	standing->policy = sched_getscheduler(0);
+	standing->nice = getpriority(PRIO_PROCESS, 0);
+}
+
+static void
+prompt_thread_keeps_its_policy_and_priority(void **state)
+{
+	(void)state;
+	struct standing standing = {-1, -1};
+	pthread_t thread;
+	assert_int_equal(thread_start(&thread, "prompt", ask_to_be_prompt, &standing), 0);
+	thread_join(thread);
+	assert_int_equal(standing.policy, sched_getscheduler(0));
+	assert_int_equal(standing.nice, 7);
 }
 
 static void
@@ -92,6 +120,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(thread_has_its_name_and_no_signals),
+	    cmocka_unit_test(prompt_thread_keeps_its_policy_and_priority),
 	    cmocka_unit_test(processors_are_counted),
 	    cmocka_unit_test(exactly_one_holder_is_the_last),
 	};
