@@ -98,7 +98,10 @@ struct views_pasts {
 	unsigned running;
 	struct list tail;                  /* of tail_record.link */
 	size_t tail_bytes;
+	size_t tail_bytes_max;
 	uint64_t tail_lost;                /* reports up to this seq are not in the tail */
+	/* Read before others have their turn; read in all without finding anything. */
+	uint64_t turn_bytes, empty_bytes_max;
 	bool stopped;
 };
 

@@ -23,8 +23,8 @@
 
 enum {
 	RUNNING_MAX = 2, WAITING_MAX = 1024, ROUNDS_MAX = 8,
-	TURN_BYTES = 8 << 20,         /* read before others have their turn */
-	EMPTY_BYTES_MAX = 256 << 20,  /* read without finding anything */
+	TURN_BYTES = 8 << 20,
+	EMPTY_BYTES_MAX = 256 << 20,
 	FOUND_BYTES_MAX = 4 << 20,    /* of data found: then it is answered; or the question's */
 	TAIL_BYTES_MAX = 16 << 20,
 };
@@ -98,7 +98,7 @@ views_past_released(struct flow *flow, struct journal_record *record)
 	last->record = journal_record_ref(record);
 	list_push_back(&pasts->tail, &last->link);
 	pasts->tail_bytes += record->body.len;
-	while (pasts->tail_bytes > TAIL_BYTES_MAX) {
+	while (pasts->tail_bytes > pasts->tail_bytes_max) {
 		pasts->tail_lost =
 		    CONTAINER_OF(pasts->tail.next, struct tail_record, link)->record->seq;
 		tail_drop_first(pasts);
@@ -360,7 +360,7 @@ reading_run(struct job *job)
 	if (!result)
 		result = 1;
 	reading->upto = UINT64_MAX;
-	while (result > 0 && bytes < TURN_BYTES)
+	while (result > 0 && bytes < pasts_of(reading)->turn_bytes)
 		result = reading_step(reading, &tools, &bytes);
 	if (result > 0)
 		reading->upto = reading->from;
@@ -474,7 +474,7 @@ reading_done(struct mail *mail)
 	struct views_pasts *pasts = pasts_of(reading);
 	bool over = reading->upto == UINT64_MAX || reading->found.count;
 	pasts->running--;
-	if (reading->error || pasts->stopped || (!over && reading->bytes >= EMPTY_BYTES_MAX))
+	if (reading->error || pasts->stopped || (!over && reading->bytes >= pasts->empty_bytes_max))
 		reading_give_up(reading);
 	else if (over)
 		reading_return(reading);
@@ -490,6 +490,9 @@ views_past_init(struct flow *flow)
 	list_init(&pasts->waiting);
 	list_init(&pasts->active);
 	list_init(&pasts->tail);
+	pasts->tail_bytes_max = TAIL_BYTES_MAX;
+	pasts->turn_bytes = TURN_BYTES;
+	pasts->empty_bytes_max = EMPTY_BYTES_MAX;
 }
 
 bool

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "flow_priv.h"
 #include "prng.h"
 #include "raw_keys.h"
 #include "world.h"
@@ -434,6 +435,47 @@ the_past_joins_the_present_under_load(void **state)
 	end_world(world);
 }
 
+/* ── bounds ── */
+
+static void
+set_bounds(struct world_loop *loop, void *ctx)
+{
+	const struct views_pasts *bounds = ctx;
+	struct views_pasts *pasts = &loop->flow->flow->sequencer.channels.pasts;
+	pasts->tail_bytes_max = bounds->tail_bytes_max;
+	pasts->turn_bytes = bounds->turn_bytes;
+	pasts->empty_bytes_max = bounds->empty_bytes_max;
+}
+
+static void
+who_reads_long_and_finds_nothing_is_told_of_a_gap(void **state)
+{
+	struct world *world = open_world(state);
+	struct views_pasts bounds = {
+		.tail_bytes_max = SIZE_MAX, .turn_bytes = 1, .empty_bytes_max = UINT64_MAX};
+	static struct asker asker, fence;
+	append_all(world);
+	asker_init(&fence, "readings/-/#", HUB_SINCE_NOW, 0);
+	for (unsigned round = 0; round < 3; round++) {
+		bool none = round > 0; /* what is asked for is nowhere */
+		bounds.empty_bytes_max = round < 2 ? UINT64_MAX : 1;
+		world_call(world, 0, set_bounds, &bounds);
+		/* In turns of a record each it is found, or found not to be there. */
+		asker_init(&asker, none ? "readings/+/none.x" : "readings/-/#", HUB_SINCE_OLDEST, 0);
+		asker.stay = true;
+		ask(world, 0, &asker);
+		assert_int_equal(asker.gap, round == 2);
+		assert_int_equal(asker.count, none ? 0 : 1);
+		world_append_by(world, 0, "app-test", "cpu load=1 2\n");
+		ask(world, 0, &fence); /* its answer comes behind what is live */
+		assert_int_equal(asker.count, none ? 0 : 2);
+		world_call(world, 0, asker_end, &asker);
+		asker_finish(&asker);
+	}
+	asker_finish(&fence);
+	end_world(world);
+}
+
 /* ── what is not there any more ── */
 
 static void
@@ -448,6 +490,37 @@ fill_segments(struct world *world)
 		assert_int_equal(world_append(world, 0, text), 0);
 	while (journal_wants_prepare(world->journal))
 		assert_int_equal(journal_prepare(world->journal), 0);
+}
+
+static void
+what_does_not_fit_into_the_tail_is_read_again_or_a_gap(void **state)
+{
+	enum { ASKERS = 8 };
+	struct world *world = open_world(state);
+	struct views_pasts bounds = {.turn_bytes = UINT64_MAX, .empty_bytes_max = UINT64_MAX};
+	static struct asker askers[ASKERS], last;
+	struct load load = {.world = world};
+	append_all(world);
+	fill_segments(world); /* so that it takes a while to read */
+	world_call(world, 0, set_bounds, &bounds);
+	assert_int_equal(thread_start(&load.thread, "load", load_run, &load), 0);
+	for (unsigned i = 0; i < ASKERS; i++) {
+		asker_init(&askers[i], "readings/#", HUB_SINCE_OLDEST, 0);
+		askers[i].stay = true;
+		ask(world, i % world->loop_count, &askers[i]);
+	}
+	load.over = true;
+	thread_join(load.thread);
+	asker_init(&last, "readings/#", HUB_SINCE_OLDEST, 0);
+	ask(world, 0, &last);
+	for (unsigned i = 0; i < ASKERS; i++) {
+		world_call(world, i % world->loop_count, asker_end, &askers[i]);
+		must_rise(&askers[i]);
+		assert_true(askers[i].gap || askers[i].count == last.count);
+		asker_finish(&askers[i]);
+	}
+	asker_finish(&last);
+	end_world(world);
 }
 
 static void
@@ -576,6 +649,8 @@ main(void)
 		ON_LOOPS(times_bound_what_is_read),
 		ON_LOOPS(channels_and_views_come_in_one_order),
 		ON_LOOPS(the_past_joins_the_present_under_load),
+		ON_LOOPS(who_reads_long_and_finds_nothing_is_told_of_a_gap),
+		ON_LOOPS(what_does_not_fit_into_the_tail_is_read_again_or_a_gap),
 		ON_LOOPS(sealed_segments_are_read_by_device),
 		ON_LOOPS(what_was_trimmed_is_a_gap_for_who_had_not_seen_it),
 		ON_LOOPS(an_erased_device_is_not_shown_again),
