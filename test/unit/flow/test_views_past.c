@@ -461,7 +461,8 @@ who_reads_long_and_finds_nothing_is_told_of_a_gap(void **state)
 		bounds.empty_bytes_max = round < 2 ? UINT64_MAX : 1;
 		world_call(world, 0, set_bounds, &bounds);
 		/* In turns of a record each it is found, or found not to be there. */
-		asker_init(&asker, none ? "readings/+/none.x" : "readings/-/#", HUB_SINCE_OLDEST, 0);
+		asker_init(&asker, none ? "readings/+/none.x" : "readings/-/#",
+		    HUB_SINCE_OLDEST, 0);
 		asker.stay = true;
 		ask(world, 0, &asker);
 		assert_int_equal(asker.gap, round == 2);
