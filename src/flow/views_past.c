@@ -169,7 +169,7 @@ finding_give(void *ctx, uint64_t seq, struct span name, struct span data)
 		return error;
 	}
 	size_t enough = question->bytes_max ? question->bytes_max : FOUND_BYTES_MAX;
-	reading->found_bytes += data.len;
+	reading->found_bytes += HUB_MESSAGE_BYTES_WRITTEN + data.len;
 	if (reading->found.count < question->limit &&
 	    reading->found_bytes < MIN(enough, (size_t)FOUND_BYTES_MAX))
 		return 0;

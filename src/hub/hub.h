@@ -141,6 +141,10 @@ struct hub_question {
 	size_t bytes_max;
 };
 
+/* What a message takes beside its data where it is written out, more or less; it counts for
+ * bytes_max. */
+#define HUB_MESSAGE_BYTES_WRITTEN 128u
+
 struct hub_answer {
 	bool gap;                 /* something that was asked for is not there any more */
 	bool more;                /* a limit was reached: go on from seq_last */

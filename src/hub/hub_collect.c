@@ -13,9 +13,6 @@
 #include "hub_channels_priv.h"
 #include "hub.h"
 
-/* What a message takes beside its data where it is written out, more or less. */
-enum { MESSAGE_BYTES = 128 };
-
 struct source {
 	struct heap_node node;            /* key: the seq that it is at */
 	const struct hub_channel *channel; /* NULL: the ring */
@@ -233,7 +230,7 @@ lowest(const struct collect *c)
 static bool
 is_enough(struct collect *c, const struct hub_kept *kept)
 {
-	size_t max = c->question->bytes_max, bytes = MESSAGE_BYTES + kept->data.len;
+	size_t max = c->question->bytes_max, bytes = HUB_MESSAGE_BYTES_WRITTEN + kept->data.len;
 	if (c->given == c->question->limit || (max && c->given && c->given_bytes + bytes > max))
 		return true;
 	c->given++;

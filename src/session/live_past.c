@@ -19,8 +19,9 @@
 #include "num.h"
 
 enum {
-	PIECE = 256,
-	PIECE_BYTES = 128 * 1024,       /* or a quarter of what may be queued, if that is less */
+	/* Large: a report of which views show the past is judged anew for each piece of it. */
+	PIECE = 1024,
+	PIECE_BYTES = 256 * 1024,       /* or a quarter of what may be queued, if that is less */
 	PIECE_BYTES_FIRST = 16 * 1024,  /* as long as it is not known how much may be queued */
 };
 

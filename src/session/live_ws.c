@@ -705,7 +705,7 @@ write_head(struct live_ws_opening *opening, const struct session_request *reques
 	char accept[WS_ACCEPT_BYTES];
 	ws_accept(session_header(request, "Sec-WebSocket-Key"), accept);
 	struct span protocols = session_header(request, "Sec-WebSocket-Protocol");
-	bool named = protocols.len && memmem(protocols.ptr, protocols.len, "weir.v1.json", 12);
+	bool named = http1_list_has(protocols, SPAN("weir.v1.json"));
 	int len = snprintf(opening->head, sizeof(opening->head),
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: %.*s\r\n%s%s\r\n", WS_ACCEPT_BYTES, accept,
