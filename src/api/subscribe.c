@@ -148,11 +148,7 @@ may_listen(struct session_request *request, struct span pattern)
 {
 	const struct api_loop *al = session_app(request);
 	const struct access_principal *principal = session_principal(request);
-	if (!principal)
-		return true;
-	const struct access_object channel = {
-		.what = ACCESS_A_CHANNEL, .tenant = principal->tenant, .id = pattern};
-	return access_may(al->access, principal, ACCESS_LISTEN, &channel) == ACCESS_YES;
+	return !principal || access_may_listen(al->access, principal, pattern);
 }
 
 static void

@@ -83,10 +83,8 @@ live_identify(struct live *live, struct access_principal *principal)
 bool
 live_may_listen(const struct live *live, struct span pattern)
 {
-	const struct access_object channel = {
-		.what = ACCESS_A_CHANNEL, .tenant = live_tenant(live), .id = pattern};
-	return !live->principal || access_may(live->sessions->access, live->principal,
-	    ACCESS_LISTEN, &channel) == ACCESS_YES;
+	return !live->principal ||
+	    access_may_listen(live->sessions->access, live->principal, pattern);
 }
 
 struct span
