@@ -47,6 +47,7 @@ struct flow_options {
 	uint64_t replay_bytes_max;    /* of bodies that a partition may be behind; 0: any */
 	unsigned rollups;             /* which are kept: SERIES_ROLLUP_… */
 	uint64_t ring_bytes_max;      /* of what was published, for patterns that catch up */
+	uint64_t reserve_step;        /* seqs reserved at a time; 0: so many that it is seldom */
 	/* Beyond it new series are refused; 0: no limit. In all, of a tenant, made by a principal,
 	 * with different values of a tag of a tenant. */
 	uint64_t series_max, tenant_series_max, principal_series_max, tag_values_max;

@@ -13,7 +13,7 @@
 #include "map.h"
 
 #define FLOW_PROCESSOR "points"             /* the cursor's name in the store */
-#define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time */
+#define FLOW_RESERVE_STEP (1ull << 24)      /* seqs reserved at a time, unless told otherwise */
 #define FLOW_RELEASE_MAX 1024u              /* entries released in one turn */
 #define FLOW_GATHER_NS 200000u              /* a commit waits so long for those that come */
 #define FLOW_GATHER_BYTES (256u << 10)      /* unless so much has come */
@@ -198,6 +198,8 @@ struct sequencer {
 	uint64_t next_seq;
 	uint64_t reserved;                 /* asked for: a record in the list, or older, says so */
 	uint64_t reserved_durable;         /* said so on disk */
+	struct flow_ticket *ahead;         /* reserves the next range, in no list; NULL: none */
+	uint64_t ahead_seq;                /* from this seq on it is time for one */
 	struct flow_entry *head, **tail;   /* in seq order, not yet released */
 	struct commit_batch batches[2];    /* one fills while the other is in flight */
 	struct commit_batch *filling;

@@ -6,8 +6,9 @@
  * Released entries go to all loops first; only then are their owners told (docs/decisions/0002).
  *
  * Ranges of seqs are reserved by a record in the journal before any of them is handed out with
- * nothing durable to show for it. The reserve record stands in the list like any other, so what
- * was numbered after it cannot leave before it is on disk.
+ * nothing durable to show for it. The next range is asked for when half of one is used, and nobody
+ * waits for that. Where it does not come in time the record stands in the list like any other, so
+ * what was numbered after it cannot leave before it is on disk.
  *
  * All this is the first loop's. Another loop that publishes does it in its stead while it sleeps
  * (submit_run): one message at a time would wake it up only to be sent back. Releases come to each
@@ -26,6 +27,7 @@
 
 static void sequencer_commit(struct flow *flow);
 static void sequencer_flush(struct flow *flow, struct flow_loop *fl);
+static void ahead_done(struct flow *flow);
 
 static struct flow *
 flow_of_append(struct loop_task *task)
@@ -119,6 +121,8 @@ sequencer_committed(struct flow *flow, struct commit_batch *batch)
 	struct sequencer *sequencer = &flow->sequencer;
 	for (size_t i = 0; i < batch->count; i++)
 		batch->tickets[i]->entry.ready = true;
+	if (sequencer->ahead && sequencer->ahead->entry.ready)
+		ahead_done(flow);
 	sequencer->expected = MIN(batch->count + sequencer->filling->count,
 	    (size_t)FLOW_GATHER_RECORDS);
 	sequencer->gather_end_ns = env_mono_ns(flow->options.env) + FLOW_GATHER_NS;
@@ -155,16 +159,22 @@ ticket_number(struct flow *flow, struct flow_ticket *ticket)
 	sequencer->next_seq += ticket->record->count;
 	ticket->entry.seq = sequencer->next_seq - 1;
 	ticket->entry.ready = false;
-	entry_push(sequencer, &ticket->entry);
+	if (ticket != sequencer->ahead)
+		entry_push(sequencer, &ticket->entry);
 	batch_add(flow, ticket);
 }
 
-/* Appends a record that reserves the next range. 0 or -ENOMEM. */
-static int
-reserve_append(struct flow *flow)
+static uint64_t
+reserve_step(const struct flow *flow)
 {
-	struct sequencer *sequencer = &flow->sequencer;
-	uint64_t bound = sequencer->next_seq + FLOW_RESERVE_STEP;
+	return flow->options.reserve_step ? flow->options.reserve_step : FLOW_RESERVE_STEP;
+}
+
+/* A record that reserves what follows, up to *ret_bound. NULL: memory is out. */
+static struct flow_ticket *
+reserve_make(struct flow *flow, uint64_t *ret_bound)
+{
+	uint64_t bound = flow->sequencer.next_seq + reserve_step(flow);
 	unsigned char body[8];
 	for (unsigned i = 0; i < sizeof body; i++)
 		body[i] = (unsigned char)(bound >> (8 * i));
@@ -177,20 +187,45 @@ reserve_append(struct flow *flow)
 		.body = span_of((const char *)body, sizeof body),
 	};
 	struct flow_ticket *ticket = calloc(1, sizeof *ticket);
-	if (!ticket)
-		return -ENOMEM;
-	int error = journal_record_create(&like, false, &ticket->record);
-	if (error) {
+	if (!ticket || journal_record_create(&like, false, &ticket->record)) {
 		free(ticket);
-		return error;
+		return NULL;
 	}
 	ticket->done = reserve_done;
 	ticket->entry.kind = FLOW_TICKET;
 	ticket->entry.origin = flow->loops[0];
 	atomic_fetch_add(&flow->intake_bytes, like.body.len);
+	*ret_bound = bound;
+	return ticket;
+}
+
+/* What follows waits for it. 0 or -ENOMEM. */
+static int
+reserve_append(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	uint64_t bound;
+	struct flow_ticket *ticket = reserve_make(flow, &bound);
+	if (!ticket)
+		return -ENOMEM;
 	sequencer->reserved = bound;
+	sequencer->ahead_seq = bound - reserve_step(flow) / 2;
 	ticket_number(flow, ticket);
 	return 0;
+}
+
+/* Nothing waits for it; without memory, or on a full disk, it is tried again later. */
+static void
+reserve_ahead(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	uint64_t bound;
+	sequencer->ahead_seq = sequencer->next_seq + reserve_step(flow) / 16;
+	if (sequencer->ahead)
+		return;
+	sequencer->ahead = reserve_make(flow, &bound);
+	if (sequencer->ahead)
+		ticket_number(flow, sequencer->ahead);
 }
 
 uint64_t
@@ -198,6 +233,8 @@ sequencer_take(struct flow *flow, unsigned count)
 {
 	struct sequencer *sequencer = &flow->sequencer;
 	uint64_t first;
+	if (sequencer->next_seq >= sequencer->ahead_seq)
+		reserve_ahead(flow);
 	if (sequencer->next_seq + count >= sequencer->reserved && reserve_append(flow))
 		flow->options.fatal(flow->options.ctx, "no memory to number a message", -ENOMEM);
 	first = sequencer->next_seq;
@@ -342,17 +379,40 @@ sequencer_submit_again(struct flow_entry *entry)
 
 /* ── release ── */
 
-/* What was numbered above a bound that did not reach the disk is not let out. */
-static void
-reserve_release(struct sequencer *sequencer, const struct journal_record *record)
+static uint64_t
+reserve_bound(const struct journal_record *record)
 {
 	uint64_t bound = 0;
 	for (unsigned i = 8; i-- > 0;)
 		bound = bound << 8 | (unsigned char)record->body.ptr[i];
+	return bound;
+}
+
+/* What was numbered above a bound that did not reach the disk is not let out. */
+static void
+reserve_release(struct sequencer *sequencer, const struct journal_record *record)
+{
 	if (record->error)
 		sequencer->reserved = 0;
 	else
-		sequencer->reserved_durable = bound;
+		sequencer->reserved_durable =
+		    MAX(sequencer->reserved_durable, reserve_bound(record));
+}
+
+/* The next range is on disk, or is not: then its time comes again. */
+static void
+ahead_done(struct flow *flow)
+{
+	struct sequencer *sequencer = &flow->sequencer;
+	struct flow_ticket *ticket = sequencer->ahead;
+	sequencer->ahead = NULL;
+	if (!ticket->record->error) {
+		uint64_t bound = reserve_bound(ticket->record);
+		sequencer->reserved_durable = MAX(sequencer->reserved_durable, bound);
+		sequencer->reserved = MAX(sequencer->reserved, bound);
+		sequencer->ahead_seq = sequencer->reserved - reserve_step(flow) / 2;
+	}
+	sequencer_settle(&ticket->entry);
 }
 
 static int

@@ -319,6 +319,43 @@ what_cannot_be_numbered_on_disk_is_not_heard(void **state)
 	world_destroy(world);
 }
 
+/* The next range of seqs is asked for when half of one is used: whoever publishes meanwhile does not
+ * wait for the disk. */
+static void
+nobody_waits_while_the_next_seqs_are_reserved(void **state)
+{
+	enum { STEP = 64 };
+	struct world *world = world_create((unsigned)(uintptr_t)*state);
+	uint64_t seq = 0, held, last = 0;
+	size_t delivered;
+	world->options.reserve_step = STEP;
+	world_open(world);
+	for (int i = 0; i < 5 * STEP; i++) {
+		assert_int_equal(publish(world, last_loop(world), "a", "1", &seq, &delivered), 0);
+		assert_true(seq > last);
+		last = seq;
+	}
+	/* More than a range in all, but never more than half of one that the disk does not know. */
+	for (int round = 0; round < 4; round++) {
+		while (flow_intake_bytes(world->flow)) /* of the last record that reserves */
+			assert_int_equal(publish(world, 0, "b", "1", &seq, &delivered), 0);
+		atomic_store(&world->env.journal_held, true);
+		for (held = seq; seq < held + STEP / 2 - 10;)
+			assert_int_equal(publish(world, last_loop(world), "a", "2", &seq,
+			    &delivered), 0);
+		atomic_store(&world->env.journal_held, false);
+	}
+	for (int i = 0; i < STEP; i++)
+		assert_int_equal(publish(world, 0, "a", "3", &seq, &delivered), 0);
+	last = seq;
+	world_close(world, false);
+	world_open(world);
+	assert_int_equal(publish(world, 0, "a", "4", &seq, &delivered), 0);
+	assert_true(seq > last);
+	world_close(world, false);
+	world_destroy(world);
+}
+
 #define BOTH(test)                                               \
 	{"one loop: " #test, test, NULL, NULL, (void *)1},       \
 	{                                                        \
@@ -334,6 +371,7 @@ main(void)
 		BOTH(views_come_while_somebody_listens),
 		BOTH(seqs_after_a_restart_lie_above_all_before),
 		BOTH(what_cannot_be_numbered_on_disk_is_not_heard),
+		BOTH(nobody_waits_while_the_next_seqs_are_reserved),
 	};
 	return cmocka_run_group_tests_name("flow_channels", tests, NULL, NULL);
 }
