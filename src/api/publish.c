@@ -454,11 +454,6 @@ publish_gone(struct session_request *request, bool broken)
 
 /* ── WebSocket ── */
 
-struct ws_call {
-	void (*done)(void *ctx, int error, struct span id_or_detail);
-	void *ctx;
-};
-
 static int
 errno_of(unsigned status)
 {
@@ -481,12 +476,10 @@ errno_of(unsigned status)
 static void
 ws_told(struct publish_item *item)
 {
-	struct ws_call *call = item->ctx;
 	char id[1 + NUM_TEXT_BYTES_MAX] = "m";
 	size_t len = 1 + num_format_u64(id + 1, item->publish.seq);
-	call->done(call->ctx, errno_of(item->fault.status),
+	item->done(item->ctx, errno_of(item->fault.status),
 	    item->fault.status ? span_str(item->fault.detail) : span_of(id, len));
-	free(call);
 	publish_item_destroy(item);
 }
 
@@ -519,15 +512,14 @@ api_publish(void *app, const struct access_principal *principal, const struct sp
 		return;
 	}
 	struct publish_item *item = publish_item_create(al, principal, &said);
-	struct ws_call *call = item ? malloc(sizeof *call) : NULL;
-	if (!call) {
-		publish_item_destroy(item);
+	if (!item) {
 		done(ctx, -ENOMEM, SPAN("the server has no memory left; try again"));
 		return;
 	}
-	*call = (struct ws_call){done, ctx};
 	item->told = ws_told;
-	item->ctx = call;
+	item->done = done;
+	item->ctx = ctx;
+	item->may = true;
 	publish_item_send(item);
 }
 

@@ -23,7 +23,9 @@ struct publish_item {
 	 * to destroy. A fault that is there before, of what was said, is told unless its channels
 	 * may not be published to. */
 	void (*told)(struct publish_item *item);
+	void (*done)(void *ctx, int error, struct span id_or_detail); /* where told() needs it */
 	void *ctx;
+	bool may;                        /* his channels that are said by name were looked at */
 	struct mail mail;
 	struct body_fault fault;         /* without a status: it was published */
 };

@@ -258,10 +258,12 @@ targets_find(struct flow *flow, struct flow_publish *publish, struct hub_target 
 		if (at < count)
 			continue;
 		targets[count++] = (struct hub_target){hub_channel_name(channel), channel->id};
+		publish->last = channel;
 		*ret_durable |= channel->durable;
 		slow_take(like, channel);
 	}
 	like->channel_count = count;
+	publish->removed = hub_channels_removed(registry);
 	return 0;
 }
 
@@ -355,12 +357,17 @@ channels_number(struct flow *flow, struct flow_publish *publish)
 /* ── release ── */
 
 static int
-message_keep(struct flow *flow, const struct hub_message *message)
+message_keep(struct flow *flow, const struct flow_publish *publish)
 {
 	struct hub_channels *registry = flow->sequencer.channels.registry;
+	const struct hub_message *message = publish->message;
 	struct hub_channel *to[HUB_MESSAGE_CHANNELS_MAX];
+	bool known = message->channel_count == 1 &&
+	    publish->removed == hub_channels_removed(registry);
 	size_t count = 0;
-	for (uint32_t i = 0; i < message->channel_count; i++) {
+	if (known)
+		to[count++] = publish->last;
+	for (uint32_t i = 0; i < message->channel_count && !known; i++) {
 		struct hub_channel *channel = hub_channels_find(registry, message->tenant,
 		    message->channels[i].name);
 		if (channel && channel->id == message->channels[i].id)
@@ -396,7 +403,7 @@ channels_release(struct flow *flow, struct flow_publish *publish, struct release
 			key_drop(&flow->sequencer.channels, key);
 		return 0;
 	}
-	int error = message_keep(flow, message);
+	int error = message_keep(flow, publish);
 	for (uint32_t i = 0; i < message->channel_count; i++)
 		loops |= hub_wanted(flow->hub, message->tenant, message->channels[i].name);
 	return error ? error : release_add_publish(release, publish, loops);

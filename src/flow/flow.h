@@ -172,7 +172,9 @@ struct flow_publish {
 	int64_t time_ms;
 	size_t unknown;                 /* index in channels */
 	atomic_size_t delivered;        /* to how many live subscriptions on this node */
-	struct hub_message *message;    /* flow's */
+	struct hub_message *message;    /* flow's, as all below */
+	struct hub_channel *last;       /* of its channels, unless one was removed meanwhile */
+	uint64_t removed;
 };
 
 void flow_publish(struct flow_loop *fl, struct flow_publish *publish);

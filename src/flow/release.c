@@ -88,7 +88,7 @@ static struct release_item *
 release_push(struct release *release)
 {
 	if (release->count == release->cap) {
-		size_t cap = release->cap ? release->cap * 2 : 16;
+		size_t cap = release->cap ? release->cap * 4 : 16;
 		void *grown = realloc(release->items, cap * sizeof *release->items);
 		if (!grown)
 			return NULL;

@@ -338,6 +338,13 @@ hub_channels_remove(struct hub_channels *channels, struct hub_channel *channel)
 	if (channel->expiry.index)
 		heap_remove(&channels->ends, &channel->expiry);
 	channel_free(channel);
+	channels->removed++;
+}
+
+uint64_t
+hub_channels_removed(const struct hub_channels *channels)
+{
+	return channels->removed;
 }
 
 void

@@ -85,6 +85,9 @@ void hub_channels_renew(struct hub_channels *channels, struct hub_channel *chann
     int64_t ttl_ms, int64_t now_ms);
 void hub_channels_remove(struct hub_channels *channels, struct hub_channel *channel);
 
+/* How many were removed so far: while it stays the same, so do the others' addresses. */
+uint64_t hub_channels_removed(const struct hub_channels *channels);
+
 /* One whose time is over, to be told of and removed; NULL: none, and *ret_next_ms says when to ask
  * again (INT64_MAX: not before something is added or renewed). */
 struct hub_channel *hub_channels_expired(struct hub_channels *channels, int64_t now_ms,

@@ -30,6 +30,7 @@ struct hub_dead {
 struct hub_channels {
 	uint64_t seed;
 	struct map names;         /* of struct hub_channel */
+	uint64_t removed;         /* how many channels */
 	struct map tenants;       /* of struct hub_tenant */
 	struct heap ends;         /* of hub_channel.expiry */
 	struct hub_ring ring;

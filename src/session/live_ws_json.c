@@ -40,6 +40,9 @@ struct call {
 	size_t text_len;
 	struct env *env;
 	const char *fault;
+	/* What names and text are, mostly: room for a short message. */
+	struct span few_names[4];
+	char few_text[256];
 };
 
 /* ── answers ── */
@@ -145,10 +148,13 @@ static bool
 add_name(struct call *call, struct span name)
 {
 	if (call->name_count == call->name_cap) {
-		size_t cap = MAX(call->name_cap * 2, (size_t)8);
-		struct span *grown = realloc(call->names, cap * sizeof(*grown));
+		size_t cap = call->name_cap * 2;
+		bool few = call->names == call->few_names;
+		struct span *grown = realloc(few ? NULL : call->names, cap * sizeof(*grown));
 		if (!grown)
 			return false;
+		if (few)
+			memcpy(grown, call->few_names, sizeof(call->few_names));
 		call->names = grown;
 		call->name_cap = cap;
 	}
@@ -273,20 +279,23 @@ read_call(struct call *call, struct span text)
 static int
 call_read(struct call *call, const struct live_ws *ws, struct span text)
 {
-	*call = (struct call){
-		.text = malloc(text.len + 1),
-		.env = loop_env(ws->live.sessions->loop),
-		.since.since = HUB_SINCE_NOW,
-	};
+	memset(call, 0, offsetof(struct call, few_names));
+	call->names = call->few_names;
+	call->name_cap = ARRAY_COUNT(call->few_names);
+	call->text = text.len < sizeof(call->few_text) ? call->few_text : malloc(text.len + 1);
+	call->env = loop_env(ws->live.sessions->loop);
+	call->since.since = HUB_SINCE_NOW;
 	return call->text ? read_call(call, text) : -ENOMEM;
 }
 
 static void
 call_finish(struct call *call)
 {
-	free(call->names);
+	if (call->names != call->few_names)
+		free(call->names);
 	free(call->ids);
-	free(call->text);
+	if (call->text != call->few_text)
+		free(call->text);
 }
 
 /* Whether they can be meant at all; else *ret_reason. */

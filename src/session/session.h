@@ -270,7 +270,7 @@ struct session_verdict {
 struct session_hooks {
 	/* A WebSocket's {"publish":…}: answered by calling done() once, now or later, with error 0
 	 * and the id's text, or a negative errno and a sentence. done() must be called even when
-	 * the client has left. Channels are names and ids. */
+	 * the client has left. Channels are names, which he may publish on, and ids. */
 	void (*publish)(void *app, const struct access_principal *principal,
 	    const struct span *channels, size_t channel_count, struct span key,
 	    struct span data, void (*done)(void *ctx, int error, struct span id_or_detail),
