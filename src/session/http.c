@@ -149,7 +149,7 @@ http_settle_soon(struct session_request *request)
 		return;
 	list_remove(&request->done_link);
 	list_push_back(&sessions->done, &request->done_link);
-	loop_task_queue(sessions->loop, LOOP_WORK, &sessions->done_task);
+	loop_task_queue(sessions->loop, LOOP_WRITE, &sessions->done_task);
 }
 
 void
