@@ -4,9 +4,9 @@
  * own.
  *
  * The loop that lets it go takes its own part within the call, if it has taken all that came
- * before. A loop that has no part in a release is not woken by it. Its position is then read off the
- * count of what was handed to it (flow_position), and now and then it is told (LATE_MS), so that
- * what goes by positions goes on.
+ * before. A loop that has no part in a release is not woken by it. Its position is then read off
+ * the count of what was handed to it (flow_position), and now and then it is told (LATE_MS), so
+ * that what goes by positions goes on.
  */
 #include <errno.h>
 #include <stdlib.h>

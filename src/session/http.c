@@ -149,6 +149,7 @@ http_settle_soon(struct session_request *request)
 		return;
 	list_remove(&request->done_link);
 	list_push_back(&sessions->done, &request->done_link);
+	/* Behind LOOP_FLUSH, where many are answered: then it is in this turn. */
 	loop_task_queue(sessions->loop, LOOP_WRITE, &sessions->done_task);
 }
 

@@ -319,8 +319,8 @@ what_cannot_be_numbered_on_disk_is_not_heard(void **state)
 	world_destroy(world);
 }
 
-/* The next range of seqs is asked for when half of one is used: whoever publishes meanwhile does not
- * wait for the disk. */
+/* The next range of seqs is asked for when half of one is used: whoever publishes meanwhile does
+ * not wait for the disk. */
 static void
 nobody_waits_while_the_next_seqs_are_reserved(void **state)
 {
