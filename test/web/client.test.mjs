@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
+import { Application, json, status } from '../talk/30-channels/application.mjs';
 import { Server, until } from '../talk/harness.mjs';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -104,6 +105,37 @@ test('a page goes on after the server was away, and knows of the gap', { skip },
   await until(async () => (await publish('away', 2)).delivered, 'it to listen');
   await page.waitForFunction('list.includes(2)', null, { timeout: limit });
 });
+
+for (const transport of ['websocket', 'sse', 'longpoll']) {
+  test(`${transport}: the cookie of an application is enough`, { skip }, async (t) => {
+    const app = await Application.start(t, (question, answer) =>
+      (/session=alice/.test(question.headers.cookie) ? json({ allow: ['user/alice/#'] })
+        : status(401))(question, answer));
+    const beside = await Server.start({ args: ['--set', `auth.subscribe_url=${app.url}`] });
+    t.after(() => beside.stop());
+    const context = await browser.newContext({ bypassCSP: true });
+    t.after(() => context.close());
+    const page = await context.newPage();
+    await page.goto(`${beside.url}/docs`);
+    const subscribe = () => page.evaluate(async (name) => {
+      const { connect } = await import('/weir.js');
+      window.list = [];
+      window.weir = connect('', { transports: [name], pauseMs: 50 });
+      try {
+        await weir.subscribe('user/alice/mail', ({ data }) => list.push(data)).ready;
+      } catch (error) {
+        return error.status;
+      }
+      return weir.transport;
+    }, transport);
+    assert.equal(await subscribe(), 401);
+    await context.addCookies([{ name: 'session', value: 'alice', url: beside.url }]);
+    assert.equal(await subscribe(), transport);
+    const answer = await beside.post('/api/v1/publish', { channels: ['user/alice/mail'], data: 7 });
+    assert.equal(answer.status, 201, answer.text);
+    await page.waitForFunction('list.includes(7)', null, { timeout: limit });
+  });
+}
 
 /** A page of another origin, and a server with settings that may name it. */
 async function strangers(t, settings) {

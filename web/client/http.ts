@@ -100,7 +100,9 @@ export class Http {
       const headers: Record<string, string> = { ...(init.headers as Record<string, string>) };
       if (token) headers['Authorization'] = `Bearer ${token}`;
       const answer = await this.#fetch(`${this.base}/api/v1${path}`, {
-        ...init, headers, signal, cache: 'no-store', credentials: 'omit',
+        ...init, headers, signal, cache: 'no-store',
+        // Without a token a cookie may say who it is, to the application that the server asks.
+        credentials: token ? 'omit' : 'same-origin',
       });
       if (answer.ok) return answer;
       const failure = await failureOf(answer);
