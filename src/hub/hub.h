@@ -253,6 +253,10 @@ int hub_catch(struct hub_local *local, struct sink *sink, const struct hub_quest
 int hub_catch_go_on(struct hub_local *local, struct sink *sink, const struct hub_question *rest,
     uint64_t *token);
 
+/* The question of this token, if it is under way, is not answered any more. Its subscriptions stay
+ * silent: they end, or hub_catch_go_on asks again. */
+void hub_forget(struct hub_local *local, const struct sink *sink, uint64_t token);
+
 /* From the loop's queue, in seq order. hub_local_advance: every entry up to this seq has been taken
  * from the queue, whether or not it was a message for this loop. */
 void hub_local_advance(struct hub_local *local, uint64_t seq);

@@ -251,6 +251,16 @@ question_drop(struct question *question)
 }
 
 void
+hub_forget(struct hub_local *local, const struct sink *sink, uint64_t token)
+{
+	LIST_FOREACH_SAFE(link, after, &local->questions) {
+		struct question *question = CONTAINER_OF(link, struct question, link);
+		if (question->sink == sink && question->token == token)
+			question_drop(question);
+	}
+}
+
+void
 hub_unsubscribe_newest(struct hub_local *local, struct sink *sink)
 {
 	check(sink->subscriptions);

@@ -81,6 +81,9 @@ bool live_check_patterns(const struct live *live, const struct span *patterns, c
 bool live_catch(struct live *live, const struct hub_question *question,
     struct live_refusal *ret_refusal);
 
+/* Of a pattern: what is to come, and what was still to come of its past. */
+void live_unsubscribe(struct live *live, struct span pattern);
+
 /* What a request asks for, of the past or not. */
 bool live_listen(struct live *live, const struct session_subscription *subscription,
     struct live_refusal *ret_refusal);

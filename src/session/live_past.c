@@ -91,6 +91,47 @@ leave_out(struct live_past *past, size_t at)
 		past->patterns[i] = past->patterns[i + 1];
 		past->ids[i] = past->ids[i + 1];
 	}
+	if (past->gone == at)
+		past->gone = NOBODY;
+	else if (past->gone != NOBODY && past->gone > at)
+		past->gone--;
+}
+
+static void
+go_on_later(struct live_past *past)
+{
+	struct session_loop *sessions = past->live->sessions;
+	if (list_empty(&past->link))
+		list_push_back(&sessions->pasts, &past->link);
+	loop_task_queue(sessions->loop, LOOP_WORK, &sessions->pasts_task);
+}
+
+/* What is on its way of its past does not come any more; what else was asked for with it is asked
+ * for again. */
+void
+live_unsubscribe(struct live *live, struct span pattern)
+{
+	struct hub_local *hub = live->sessions->hub;
+	struct live_past **at = &live->pasts, *past;
+	hub_unsubscribe(hub, &live->sink, live_tenant(live), pattern);
+	while ((past = *at)) {
+		size_t i = 0;
+		while (i < past->rest.pattern_count && !span_eq(past->patterns[i], pattern))
+			i++;
+		bool has = i < past->rest.pattern_count;
+		if (has) {
+			leave_out(past, i);
+			hub_forget(hub, &live->sink, past->token);
+		}
+		if (has && past->rest.pattern_count)
+			go_on_later(past);
+		if (past->rest.pattern_count) {
+			at = &past->next;
+		} else {
+			*at = past->next;
+			past_destroy(past);
+		}
+	}
 }
 
 static bool
@@ -112,8 +153,7 @@ have_already(struct live *live, struct live_past *past)
 	bool anew = past->rest.since != HUB_SINCE_NOW;
 	for (size_t i = 0; i < past->rest.pattern_count; i++) {
 		if (anew)
-			hub_unsubscribe(live->sessions->hub, &live->sink, past->rest.tenant,
-			    past->patterns[i]);
+			live_unsubscribe(live, past->patterns[i]);
 		else if (has(live, past->patterns[i]))
 			leave_out(past, i--);
 	}
@@ -209,13 +249,6 @@ find(struct live *live, uint64_t token)
 	return at;
 }
 
-static void
-go_on_later(struct live_past *past)
-{
-	list_push_back(&past->live->sessions->pasts, &past->link);
-	loop_task_queue(past->live->sessions->loop, LOOP_WORK, &past->live->sessions->pasts_task);
-}
-
 enum live_caught
 live_caught(struct live *live, const struct hub_caught *caught)
 {
@@ -241,12 +274,11 @@ live_caught(struct live *live, const struct hub_caught *caught)
 static void
 tell_gone(struct live *live, struct live_past *past)
 {
-	const struct hub_target channel = {
-		.name = past->patterns[past->gone], .id = past->ids[past->gone]};
+	size_t gone = past->gone;
+	const struct hub_target channel = {.name = past->patterns[gone], .id = past->ids[gone]};
 	hub_unsubscribe(live->sessions->hub, &live->sink, past->rest.tenant, channel.name);
 	live->sink.ops->closed(&live->sink, &channel);
-	leave_out(past, past->gone);
-	past->gone = NOBODY;
+	leave_out(past, gone);
 }
 
 /* Whether enough of what was sent has left for the next piece. */

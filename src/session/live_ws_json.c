@@ -389,10 +389,8 @@ do_subscribe(struct live_ws *ws, const struct call *call)
 static void
 do_unsubscribe(struct live_ws *ws, const struct call *call)
 {
-	struct live *live = &ws->live;
 	for (size_t i = 0; i < call->name_count; i++)
-		hub_unsubscribe(live->sessions->hub, &live->sink, live_tenant(live),
-		    call->names[i]);
+		live_unsubscribe(&ws->live, call->names[i]);
 	acknowledge_later(ws, call->ref);
 }
 

@@ -322,6 +322,50 @@ test('a WebSocket asks for the past of what it subscribes to', async () => {
   socket.close();
 });
 
+test('who unsubscribes, or asks anew, hears no more of the past that he asked for before', async () => {
+  const count = 6000;
+  for (const name of ['past/a', 'past/b']) {
+    await server.post(`${base}/channels`, { name, history: { messages: count, bytes: 32_000_000 } });
+    const all = Array.from({ length: count }, (_, i) => ({ channels: [name], data: `${i} ${'x'.repeat(100)}` }));
+    assert.equal((await server.post(`${base}/publish`, all)).status, 201);
+  }
+  const socket = new WebSocket(`ws://127.0.0.1:${server.port}${base}/subscribe`,
+    { headers: { authorization: `Bearer ${server.key}` } });
+  let heard = [];
+  socket.on('message', (text) => heard.push(JSON.parse(text)));
+  await within(once(socket, 'open'), 'the WebSocket');
+  const say = (what) => socket.send(JSON.stringify(what));
+  const behind = (ref) => {
+    const at = heard.findIndex(({ ack }) => ack === ref);
+    return at < 0 ? null : heard.slice(at).filter(({ id }) => id);
+  };
+  const whole = (name) => heard.filter(({ channels }) => channels?.[0] === name).length === count;
+
+  for (const wait of [0, 1, 20]) { // the first question is under way, or others are
+    heard = [];
+    say({ subscribe: ['past/a', 'past/b'], since: 0, ref: 'both' });
+    if (wait) await until(() => heard.length >= wait, 'some of the past');
+    say({ unsubscribe: ['past/a'], ref: 'one' });
+    await until(() => whole('past/b'), 'all of the other');
+    assert.ok(behind('one').every(({ channels }) => channels[0] === 'past/b'));
+    say({ subscribe: ['past/a'], since: 0, ref: 'again' });
+    await until(() => whole('past/a') || behind('again'), 'the past');
+    say({ unsubscribe: ['past/a', 'past/b'], ref: 'none' });
+    await until(() => behind('none'), 'the answer');
+    assert.equal(heard.filter(({ channels }) => channels?.[0] === 'past/b').length, count);
+  }
+
+  heard = [];
+  say({ subscribe: ['past/a'], since: 0 });
+  say({ subscribe: ['past/a'], since: 0, ref: 'anew' });
+  await until(() => behind('anew'), 'the past');
+  const numbers = heard.filter(({ id }) => id).map(({ id }) => Number(id.slice(1)));
+  const start = numbers.lastIndexOf(Math.min(...numbers));
+  assert.equal(numbers.length - start, count);
+  assert.ok(numbers.every((number, i) => i <= start || number > numbers[i - 1]));
+  socket.close();
+});
+
 test('a batch tells what became of each message', async () => {
   const answer = await server.post(`${base}/publish`, [
     { channels: ['batch'], data: 1 }, { channels: [], data: 2 }, { channels: ['readings/1/x'], data: 3 },
