@@ -69,7 +69,7 @@ http_fold(struct session_request *request, struct http_folded *ret_folded)
 	request->folded = true;
 	*ret_folded = (struct http_folded){
 		.route = request->route,
-		.begun_ns = request->begun_ns,
+		.begun = (uint32_t)(request->begun_ns >> 20),
 		.bytes_in = (uint32_t)(request->head_bytes + request->raw_bytes),
 		.origin = http_cors_origin(request),
 		.is_head = request->is_head,
@@ -126,12 +126,20 @@ http_fold_again(struct session_loop *sessions, struct http_folded *folded,
 	    !let_in(sessions, folded, principal, now_ns))
 		return 0;
 	len += (size_t)folded->before + folded->behind;
-	folded->begun_ns = now_ns;
+	folded->begun = (uint32_t)(now_ns >> 20);
 	folded->bytes_in = (uint32_t)len;
 	return len;
 }
 
 /* ── answers ── */
+
+/* To a millisecond. */
+static uint64_t
+begun_ns(const struct session_loop *sessions, const struct http_folded *folded)
+{
+	uint64_t now_ns = env_mono_ns(loop_env(sessions->loop));
+	return now_ns - ((uint64_t)((uint32_t)(now_ns >> 20) - folded->begun) << 20);
+}
 
 struct session_request *
 http_unfold(struct session_loop *sessions, struct net_conn *conn,
@@ -146,6 +154,7 @@ http_unfold(struct session_loop *sessions, struct net_conn *conn,
 		return NULL;
 	}
 	http_head_unfold(folded, request);
+	request->begun_ns = begun_ns(sessions, folded);
 	request->headers = (struct http1_header *)(request + 1);
 	request->headers[0] = (struct http1_header){SPAN("Accept-Encoding"), SPAN("gzip")};
 	request->header_count = folded->takes_gzip ? 1 : 0;
@@ -194,7 +203,8 @@ http_answer_folded(struct session_loop *sessions, struct net_conn *conn,
 		check(out->len == head_len + len && !request.close);
 		if (net_send_now(conn, buf_span(out)) == -ENOMEM)
 			net_close(conn, NET_CLOSE_MEMORY);
-		uint64_t took_ns = env_mono_ns(loop_env(sessions->loop)) - folded->begun_ns;
+		uint64_t took_ns =
+		    env_mono_ns(loop_env(sessions->loop)) - begun_ns(sessions, folded);
 		if (sessions->hooks.finished)
 			sessions->hooks.finished(sessions->app, &request, 200, took_ns / 1000,
 			    folded->bytes_in, out->len);

@@ -141,7 +141,6 @@ http_head_unfold(const struct http_folded *folded, struct session_request *reque
 {
 	*request = (struct session_request){
 		.route = folded->route,
-		.begun_ns = folded->begun_ns,
 		.method = SESSION_GET,
 		.method_text = folded->is_head ? SPAN("HEAD") : SPAN("GET"),
 		.target = span_str(folded->route->path),

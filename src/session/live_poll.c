@@ -48,6 +48,7 @@ struct found {
 	size_t piece_count, piece_cap, bytes;
 	size_t waiting_bytes;       /* of them, counted in sessions->poll_bytes */
 	uint64_t from;              /* the poll's `next` before */
+	int64_t until_ms;           /* messages of a later time are not its own */
 	struct buf closed;
 	uint32_t count;
 	int error;
@@ -58,9 +59,7 @@ struct live_poll {
 	struct live live;
 	struct found *found;
 	uint64_t next;              /* seq: where to go on */
-	int64_t until_ms;           /* messages of a later time are not its own */
 	struct http_folded folded;
-	uint16_t timeout_s;
 	bool held;                  /* else it lingers */
 	bool caught, more;          /* its question is answered; not to the end */
 	bool lost;                  /* lingers, but the next poll must ask anew */
@@ -90,25 +89,34 @@ forget_found(struct live_poll *poll)
 	poll->found = NULL;
 }
 
-/* NULL: memory is out, and the connection is closed. */
 static struct found *
-find(struct live_poll *poll)
+found_create(struct live_poll *poll)
 {
-	struct found *found = poll->found;
-	if (found)
-		return found;
-	found = malloc(sizeof(*found));
-	if (!found) {
-		net_close(poll->live.conn, NET_CLOSE_MEMORY);
+	struct found *found = malloc(sizeof(*found));
+	if (!found)
 		return NULL;
-	}
-	*found = (struct found){
-		.poll = poll, .from = poll->next, .piece_cap = PIECES_HERE};
+	*found = (struct found){.poll = poll, .from = poll->next, .until_ms = INT64_MAX,
+	    .piece_cap = PIECES_HERE};
 	found->pieces = found->here;
 	list_init(&found->link);
 	buf_init(&found->closed, 0);
 	poll->found = found;
 	return found;
+}
+
+/* NULL: memory is out, and the connection is closed. */
+static struct found *
+find(struct live_poll *poll)
+{
+	if (!poll->found && !found_create(poll))
+		net_close(poll->live.conn, NET_CLOSE_MEMORY);
+	return poll->found;
+}
+
+static int64_t
+until(const struct live_poll *poll)
+{
+	return poll->found ? poll->found->until_ms : INT64_MAX;
 }
 
 static void
@@ -190,7 +198,7 @@ may_linger(const struct live_poll *poll)
 {
 	const struct found *found = poll->found;
 	if (!found || !found->count || found->error || found->gap || found->over ||
-	    found->closed.len || poll->more || poll->until_ms != INT64_MAX)
+	    found->closed.len || poll->more || found->until_ms != INT64_MAX)
 		return false;
 	return poll->caught && found->count < MESSAGES_MAX && found->bytes <= BYTES_MAX &&
 	    http_credentials_hold(poll->live.sessions, poll->live.principal) && may_listen(poll);
@@ -254,7 +262,7 @@ live_poll_run(struct loop_task *task)
 		list_remove(&found->link);
 		if (found->error || found->over || (poll->caught && any))
 			answer(poll);
-		else if (!any)
+		else if (!any && found->until_ms == INT64_MAX)
 			forget_found(poll);
 	}
 }
@@ -356,7 +364,7 @@ is_full(struct live_poll *poll, size_t more)
 static bool
 is_over(struct live_poll *poll, const struct hub_message *message)
 {
-	if (message->time_ms <= poll->until_ms)
+	if (message->time_ms <= until(poll))
 		return false;
 	struct found *found = find(poll);
 	if (found) {
@@ -391,7 +399,7 @@ deliver_run(struct sink *sink, struct hub_run *run)
 	struct piece piece = {.release = hub_joined_unref};
 	uint64_t last = run->messages[run->count - 1]->seq;
 	size_t count = poll->found ? poll->found->count : 0;
-	if (count + run->count > MESSAGES_MAX || poll->until_ms != INT64_MAX) {
+	if (count + run->count > MESSAGES_MAX || until(poll) != INT64_MAX) {
 		for (size_t i = 0; i < run->count; i++)
 			deliver(sink, run->messages[i], HUB_ALL_CHANNELS);
 		return;
@@ -431,9 +439,9 @@ caught(struct sink *sink, const struct hub_caught *result)
 	if (poll->found)
 		settle_later(poll);
 	struct loop *loop = poll->live.sessions->loop;
-	int64_t left_ms = MAX(poll->until_ms - loop_now_ms(loop), (int64_t)0);
+	int64_t left_ms = MAX(until(poll) - loop_now_ms(loop), (int64_t)0);
 	net_set_deadline(poll->live.conn, loop_mono_ms(loop) +
-	    MIN((uint64_t)poll->timeout_s * 1000, (uint64_t)left_ms));
+	    MIN((uint64_t)poll->folded.timeout_s * 1000, (uint64_t)left_ms));
 }
 
 static void
@@ -465,7 +473,7 @@ go_on(struct live_poll *poll, struct span bytes)
 		return 0;
 	poll->held = true;
 	net_set_deadline(poll->live.conn, loop_mono_ms(sessions->loop) +
-	    (uint64_t)poll->timeout_s * 1000);
+	    (uint64_t)poll->folded.timeout_s * 1000);
 	if (poll->found)
 		settle_later(poll);
 	return used;
@@ -578,13 +586,16 @@ session_become_poll(struct session_request *request, const struct hub_question *
 		session_problem(request, 503, NULL, "memory is out");
 		return;
 	}
-	*poll = (struct live_poll){.timeout_s = (uint16_t)timeout_s, .held = true,
-	    .until_ms = question->until_ms};
+	*poll = (struct live_poll){.held = true};
 	live_init(&poll->live, &poll_ops, &poll_sink_ops, request);
 	struct hub_question asked = *question;
 	asked.limit = MESSAGES_MAX;
 	asked.bytes_max = BYTES_MAX;
-	int error = hub_catch(poll->live.sessions->hub, &poll->live.sink, &asked, true, &token);
+	bool ends = question->until_ms != INT64_MAX;
+	int error = ends && !found_create(poll) ? -ENOMEM :
+	    hub_catch(poll->live.sessions->hub, &poll->live.sink, &asked, true, &token);
+	if (!error && ends)
+		poll->found->until_ms = question->until_ms;
 	if (error) {
 		session_problem(request, error == -EEXIST ? 400 : 503, NULL,
 		    error == -EEXIST ? "a channel is named twice" : "memory is out");
@@ -592,5 +603,6 @@ session_become_poll(struct session_request *request, const struct hub_question *
 		return;
 	}
 	http_fold(request, &poll->folded);
+	poll->folded.timeout_s = (uint16_t)timeout_s;
 	live_take(&poll->live, request);
 }

@@ -124,10 +124,11 @@ struct session_request {
  * it comes with nothing changed but the value of `since`. */
 struct http_folded {
 	const struct session_route *route;
-	uint64_t begun_ns;
 	uint64_t print;              /* of the bytes before that value and behind it */
+	uint32_t begun;              /* env_mono_ns, but for its lowest 20 bits and highest 12 */
 	uint32_t bytes_in;
 	uint16_t before, behind;     /* how many these are; behind 0: it is not known again */
+	uint16_t timeout_s;          /* the owner's */
 	uint8_t origin; /* http_cors.c's */
 	bool is_head : 1, minor0 : 1, keep_alive : 1, close : 1, takes_gzip : 1, local : 1;
 };
