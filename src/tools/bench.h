@@ -173,6 +173,12 @@ int bench_limit_sync(struct bench *b, double *ret_per_s);
 int bench_limit_bare(
     struct bench *b, const struct bench_load *load, struct bench_load_result *ret_result);
 
+/* The server of that, for so many connections; to be ended when its clients are gone. */
+struct bench_bare;
+int bench_limit_bare_start(struct bench *b, unsigned connections, struct bench_bare **ret_bare);
+const char *bench_limit_bare_address(const struct bench_bare *bare);
+void bench_limit_bare_end(struct bench_bare *bare); /* NULL allowed */
+
 /* From send() on one end of a loopback connection to recv() returning on the other, `count` times,
  * one every `gap_us`. */
 int bench_limit_wake(

@@ -315,6 +315,21 @@ measure_ours(struct bench *b, const struct names *names, bool acks, struct bench
 	return error;
 }
 
+/* How soon a bare loop that syncs is answered from while the bare loops of send() tell all. */
+static int
+measure_bare_acks(struct bench *b, struct crowd *crowd, struct bench_result *result)
+{
+	struct bench_server server = {.pid = 0};
+	struct bench_bare *bare;
+	int error = bench_limit_bare_start(b, 1, &bare);
+	if (error)
+		return error;
+	snprintf(server.address, sizeof(server.address), "%s", bench_limit_bare_address(bare));
+	error = measure_acks(b, &server, crowd, "limit_ack_p50_ms", "limit_ack_p99_ms", result);
+	bench_limit_bare_end(bare);
+	return error;
+}
+
 static int
 measure_bare(struct bench *b, struct bench_result *result)
 {
@@ -334,6 +349,8 @@ measure_bare(struct bench *b, struct bench_result *result)
 		error = crowd_open(b, dialect, dialect, targets, count, &crowd);
 	if (!error)
 		error = measure_broadcasts(&crowd, targets, count, &names, result);
+	if (!error)
+		error = measure_bare_acks(b, &crowd, result);
 	crowd_finish(&crowd);
 	for (size_t i = 0; i < count; i++)
 		if (targets[i].pid > 0)

@@ -166,6 +166,7 @@ bare_run(void *ctx)
 {
 	static const char answer[] = "HTTP/1.1 204 No Content\r\n\r\n";
 	struct bare *s = ctx;
+	thread_be_prompt();
 	for (bool good = true; good;) {
 		size_t len = 0;
 		int64_t left = -1;
@@ -187,18 +188,20 @@ bare_run(void *ctx)
 	close(s->fd);
 }
 
-struct bare_server {
+struct bench_bare {
 	struct bench *bench;
 	int listener, file;
 	unsigned count, accepted;
 	struct bare *bares;
 	pthread_t thread;
+	bool accepting;
+	char address[64];
 };
 
 static void
 bare_accept(void *ctx)
 {
-	struct bare_server *s = ctx;
+	struct bench_bare *s = ctx;
 	for (s->accepted = 0; s->accepted < s->count; s->accepted++) {
 		struct bare *bare = &s->bares[s->accepted];
 		bare->fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -211,57 +214,85 @@ bare_accept(void *ctx)
 	}
 }
 
-static int
-bare_load(
-    struct bare_server *s, const struct bench_load *given, struct bench_load_result *ret_result)
+void
+bench_limit_bare_end(struct bench_bare *s)
 {
-	struct bench_load load = *given;
-	char address[64];
-	load.address = address;
-	int error = socket_local_name(s->listener, address, sizeof(address));
-	for (unsigned i = 0; i < s->count && !error; i++) {
-		s->bares[i].bytes = malloc(RECV_BYTES);
-		if (!s->bares[i].bytes)
-			error = -ENOMEM;
+	if (!s)
+		return;
+	if (s->accepting) {
+		shutdown(s->listener, SHUT_RDWR);
+		thread_join(s->thread);
 	}
-	if (!error)
-		error = thread_start(&s->thread, "accept", bare_accept, s);
-	if (error)
-		return error;
-	/* Answers are 204 whatever the format. */
-	error = bench_load_run(s->bench, &load, ret_result);
-	shutdown(s->listener, SHUT_RDWR);
-	thread_join(s->thread);
-	for (unsigned i = 0; i < s->count; i++)
+	for (unsigned i = 0; s->bares && i < s->count; i++) {
 		if (s->bares[i].started)
 			thread_join(s->bares[i].thread);
+		free(s->bares[i].bytes);
+	}
+	free(s->bares);
+	if (s->listener >= 0)
+		close(s->listener);
+	if (s->file >= 0)
+		close(s->file);
+	free(s);
+}
+
+static int
+bare_open(struct bench_bare *s)
+{
+	s->file = open_written(s->bench, "limit-bare");
+	if (s->file < 0)
+		return s->file;
+	s->bares = calloc(s->count, sizeof(*s->bares));
+	for (unsigned i = 0; s->bares && i < s->count; i++)
+		if (!(s->bares[i].bytes = malloc(RECV_BYTES)))
+			return -ENOMEM;
+	if (!s->bares)
+		return -ENOMEM;
+	s->listener = socket_listen("127.0.0.1:0", false);
+	if (s->listener < 0)
+		return s->listener;
+	bare_block(s->listener);
+	int error = socket_local_name(s->listener, s->address, sizeof(s->address));
+	if (!error)
+		error = thread_start(&s->thread, "accept", bare_accept, s);
+	s->accepting = !error;
 	return error;
 }
 
 int
-bench_limit_bare(
-    struct bench *b, const struct bench_load *load, struct bench_load_result *ret_result)
+bench_limit_bare_start(struct bench *b, unsigned connections, struct bench_bare **ret_bare)
 {
-	struct bare_server s = {.bench = b, .listener = -1, .count = (unsigned)load->connections};
-	int error = -ENOMEM;
-	s.file = open_written(b, "limit-bare");
-	if (s.file < 0)
-		return s.file;
-	s.bares = calloc(s.count, sizeof(*s.bares));
-	if (s.bares) {
-		s.listener = socket_listen("127.0.0.1:0", false);
-		error = s.listener < 0 ? s.listener : 0;
-	}
-	if (!error) {
-		bare_block(s.listener);
-		error = bare_load(&s, load, ret_result);
-	}
-	for (unsigned i = 0; s.bares && i < s.count; i++)
-		free(s.bares[i].bytes);
-	free(s.bares);
-	if (s.listener >= 0)
-		close(s.listener);
-	close(s.file);
+	struct bench_bare *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	*s = (struct bench_bare){.bench = b, .count = connections, .listener = -1, .file = -1};
+	int error = bare_open(s);
+	if (error)
+		bench_limit_bare_end(s);
+	else
+		*ret_bare = s;
+	return error;
+}
+
+const char *
+bench_limit_bare_address(const struct bench_bare *bare)
+{
+	return bare->address;
+}
+
+int
+bench_limit_bare(
+    struct bench *b, const struct bench_load *given, struct bench_load_result *ret_result)
+{
+	struct bench_load load = *given;
+	struct bench_bare *bare;
+	int error = bench_limit_bare_start(b, (unsigned)load.connections, &bare);
+	if (error)
+		return error;
+	load.address = bench_limit_bare_address(bare);
+	/* Answers are 204 whatever the format. */
+	error = bench_load_run(b, &load, ret_result);
+	bench_limit_bare_end(bare);
 	return error;
 }
 
