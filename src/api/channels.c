@@ -687,7 +687,8 @@ static const struct session_doc renew_doc = {
 	.path = CHANNEL_PATH,
 	.body = {"{ttl_s?: integer|null}"},
 	.answers = {
-		{200, "{expires_at: Time|null}", "When it ends; null: never (ttl_s was 0 or null)."},
+		{200, "{expires_at: Time|null}",
+		    "When it ends; null: never (ttl_s was 0 or null)."},
 		{404, "", "There is none."},
 		{422, "", "ttl_s has no valid value."},
 	},
