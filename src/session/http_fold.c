@@ -15,6 +15,9 @@
 #include "num.h"
 #include "session_priv.h"
 
+/* A longer one goes the long way: what it is built in stays as large as it was. */
+enum { SHORT_BYTES_MAX = 64 * 1024 };
+
 /* ── knowing it again ── */
 
 /* The value of the one `since`, as it stands in the head; ptr NULL: it is not said so, or not only
@@ -175,7 +178,8 @@ is_short(const struct session_loop *sessions, const struct net_conn *conn,
     const struct http_folded *folded, size_t len)
 {
 	bool packs = folded->takes_gzip && sessions->settings.gzip && len >= HTTP_PACK_BYTES_MIN;
-	return folded->behind && !packs && !sessions->draining && !net_out_bytes(conn);
+	return folded->behind && len <= SHORT_BYTES_MAX && !packs && !sessions->draining &&
+	    !net_out_bytes(conn);
 }
 
 bool

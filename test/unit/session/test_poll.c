@@ -331,6 +331,32 @@ a_compressed_answer_goes_the_long_way(void **state)
 }
 
 static void
+so_does_a_long_one(void **state)
+{
+	(void)state;
+	struct world world;
+	struct client client;
+	struct answer answer;
+	static const size_t lens[] = {60000, 70000};
+	for (size_t i = 0; i < ARRAY_COUNT(lens); i++) {
+		char *data = calloc(1, lens[i] + 1);
+		memset(data, '1', lens[i]);
+		open_answered(&client, &world);
+		say_poll(&client, "/poll?channel=a", "m2", "");
+		world_message(&world, "a", data);
+		client_answer(&client, &answer);
+		assert_int_equal(answer.status, 200);
+		assert_non_null(memmem(answer.body.ptr, answer.body.len, data, lens[i]));
+		answer_finish(&answer);
+		assert_true(world.sessions->scratch.cap < 65536 * 2);
+		say_poll(&client, "/poll?channel=a", "m3", "");
+		assert_int_equal(world.asked, i == 0 ? 1 : 2);
+		free(data);
+		end(&client, &world);
+	}
+}
+
+static void
 a_channel_that_is_closed_in_between_is_told(void **state)
 {
 	(void)state;
@@ -481,6 +507,7 @@ main(void)
 		cmocka_unit_test(a_next_poll_in_pieces_or_with_more_behind_it),
 		cmocka_unit_test(answers_after_which_nothing_lingers),
 		cmocka_unit_test(a_compressed_answer_goes_the_long_way),
+		cmocka_unit_test(so_does_a_long_one),
 		cmocka_unit_test(a_channel_that_is_closed_in_between_is_told),
 		cmocka_unit_test(more_than_is_kept_is_asked_for_anew),
 		cmocka_unit_test(what_is_kept_is_counted),
