@@ -29,6 +29,7 @@
 
 #include "check.h"
 #include "loop_priv.h"
+#include "thread.h"
 
 enum {
 	EVENTS_MAX = 256,     /* descriptors told in a turn */
@@ -57,6 +58,7 @@ struct loop {
 	struct list boxes;
 
 	struct permit permit; /* for LOOP_WORK */
+	bool steady;          /* its thread is */
 
 	struct loop_task *later; /* NULL: none */
 	enum loop_phase later_phase;
@@ -372,16 +374,35 @@ queue_later(struct loop *loop)
 	loop_task_queue(loop, loop->later_phase, task);
 }
 
+/* While it works in pieces, threads that are prompt go first, other loops among them. */
+static void
+be_steady(struct loop *loop, bool steady)
+{
+	if (loop->steady == steady)
+		return;
+	loop->steady = steady;
+	if (steady)
+		thread_be_steady();
+	else
+		thread_be_prompt();
+}
+
 /* Work in pieces, with a permit. */
 static void
 run_work(struct loop *loop)
 {
 	struct list *tasks = &loop->phases[LOOP_WORK];
-	if (loop->permit.permits && !list_empty(tasks) && !permits_use(&loop->permit))
-		return;
+	if (loop->permit.permits && !list_empty(tasks)) {
+		bool may = permits_use(&loop->permit);
+		be_steady(loop, may);
+		if (!may)
+			return;
+	}
 	run_phase(tasks);
-	if (list_empty(tasks))
+	if (list_empty(tasks)) {
 		permits_return(&loop->permit);
+		be_steady(loop, false);
+	}
 }
 
 /* ── the turn ── */

@@ -78,15 +78,27 @@ thread_join(pthread_t thread)
 	check(pthread_join(thread, NULL) == 0);
 }
 
-void
-thread_be_prompt(void)
+static void
+set_slice(uint64_t slice_ns)
 {
 	struct attributes attributes = {.size = sizeof(attributes)};
 	if (syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0) < 0 ||
 	    attributes.policy != SCHED_OTHER)
 		return;
-	attributes.runtime = PROMPT_SLICE_NS;
+	attributes.runtime = slice_ns;
 	syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+void
+thread_be_prompt(void)
+{
+	set_slice(PROMPT_SLICE_NS);
+}
+
+void
+thread_be_steady(void)
+{
+	set_slice(0);
 }
 
 unsigned

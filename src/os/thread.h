@@ -19,6 +19,9 @@ void thread_join(pthread_t thread);
  * Linux takes since 6.12; priorities stay as they are. */
 void thread_be_prompt(void);
 
+/* No longer: it has much to do, and those that are prompt go first. */
+void thread_be_steady(void);
+
 /* The number of processors this process may use; at least 1. */
 unsigned thread_cpu_count(void);
 

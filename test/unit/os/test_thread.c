@@ -56,6 +56,7 @@ ask_to_be_prompt(void *ctx)
 	struct standing *standing = ctx;
 	setpriority(PRIO_PROCESS, 0, 7); /* of this thread, in Linux */
 	thread_be_prompt();
+	thread_be_steady();
 	standing->policy = sched_getscheduler(0);
 	standing->nice = getpriority(PRIO_PROCESS, 0);
 }
