@@ -444,18 +444,23 @@ caught(struct sink *sink, const struct hub_caught *result)
 	    MIN((uint64_t)poll->folded.timeout_s * 1000, (uint64_t)left_ms));
 }
 
+/* Who is held is told. Who comes later is told what everybody is told of a channel that is no
+ * more, by who has them all. */
 static void
 channel_closed(struct sink *sink, const struct hub_target *channel)
 {
 	struct live_poll *poll = poll_of(sink);
-	struct found *found = poll->lost ? NULL : find(poll);
+	if (!poll->held) {
+		lose(poll);
+		return;
+	}
+	struct found *found = find(poll);
 	if (!found)
 		return;
 	if (found->closed.len)
 		buf_append_byte(&found->closed, ',');
 	buf_append_u64(&found->closed, channel->id);
-	if (poll->held)
-		settle_later(poll);
+	settle_later(poll);
 }
 
 /* ── the connection ── */

@@ -17,6 +17,7 @@ before(async () => {
   assert.ok(all.length > 20);
   await world.call('POST', '/api/v1/admin/devices', { id: 1 });
   await world.call('POST', '/api/v1/venues', { name: 'hall' });
+  await world.call('POST', '/api/v1/channels', { name: 'door' });
 });
 after(() => server.stop());
 

@@ -30,7 +30,7 @@ limits_make(uint64_t requests, uint64_t bytes, uint64_t failures)
 static struct access_principal
 principal_of(enum access_kind kind, const char *tenant, const char *name, uint64_t id)
 {
-	return (struct access_principal){.kind = kind, .tenant = span_str(tenant),
+	return (struct access_principal){.kind = (uint8_t)kind, .tenant = span_str(tenant),
 	    .name = span_str(name), .id = id};
 }
 
