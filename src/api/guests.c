@@ -273,10 +273,8 @@ static bool
 covers(const struct question *question, const struct access_principal *principal)
 {
 	for (size_t i = 0; i < question->pattern_count; i++) {
-		const struct access_object channel = {.what = ACCESS_A_CHANNEL,
-		    .tenant = principal->tenant, .id = question->patterns[i]};
-		if (access_may(question->guests->options.access, principal, ACCESS_LISTEN,
-		    &channel) != ACCESS_YES)
+		if (!access_may_listen(question->guests->options.access, principal,
+		    question->patterns[i]))
 			return false;
 	}
 	return true;

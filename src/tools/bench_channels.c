@@ -151,12 +151,8 @@ bench_channels(struct bench *b, unsigned run, struct bench_result *result)
 	struct channels c = {.bench = b};
 	char authorization[256];
 	(void)run;
-	int error = bench_server_init(b, &c.server);
-	if (error)
-		return error;
-	error = bench_server_start(b, &c.server, false);
-	struct push_target target = {.address = c.server.address + strlen("http://"),
-	    .key = c.server.key, .pid = c.server.pid};
+	struct push_target target;
+	int error = bench_push_server_open(b, &c.server, &target);
 	struct http_client_options options = {
 	    .address = c.server.address, .authorization = authorization};
 	bench_authorization(&c.server, authorization, sizeof(authorization));

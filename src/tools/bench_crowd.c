@@ -288,12 +288,8 @@ measure_ours(struct bench *b, const struct names *names, bool acks, struct bench
 {
 	struct bench_server server;
 	struct crowd crowd = {0};
-	int error = bench_server_init(b, &server);
-	if (error)
-		return error;
-	error = bench_server_start(b, &server, false);
-	struct push_target target = {.address = server.address + strlen("http://"),
-	    .key = server.key, .pid = server.pid};
+	struct push_target target;
+	int error = bench_push_server_open(b, &server, &target);
 	if (!error && acks)
 		error = measure_acks(b, &server, NULL, "ack_quiet_p50_ms", "ack_quiet_p99_ms",
 		    result);

@@ -563,12 +563,8 @@ bench_longpoll(struct bench *b, unsigned number, struct bench_result *result)
 	/* The bare loop is one thread, too, and has a processor of its own beside the client's. */
 	if (!b->options.set)
 		b->options.set = "net.loops=1";
-	int error = bench_server_init(b, &server);
-	if (error)
-		return error;
-	error = bench_server_start(b, &server, false);
-	const struct push_target target = {.address = server.address + strlen("http://"),
-	    .key = server.key, .pid = server.pid};
+	struct push_target target;
+	int error = bench_push_server_open(b, &server, &target);
 	for (size_t i = 0; i < ARRAY_COUNT(names) && !error; i++)
 		error = measure_messages(b, &target, &names[i], result);
 	if (!error)

@@ -332,12 +332,8 @@ measure_ours(struct bench *b, struct bench_result *result)
 	    {"weir-frames", "publish_frames_us", 64, 1},
 	};
 	struct bench_server server;
-	int error = bench_server_init(b, &server);
-	if (error)
-		return error;
-	error = bench_server_start(b, &server, false);
-	struct push_target target = {.address = server.address + strlen("http://"),
-	    .key = server.key, .pid = server.pid};
+	struct push_target target;
+	int error = bench_push_server_open(b, &server, &target);
 	if (!error)
 		error = measure_transport(b, &target, &names_ws, names_ws.dialect, result);
 	if (!error)

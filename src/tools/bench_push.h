@@ -96,6 +96,11 @@ struct push_run {
 /* A connection that does not block, from the address of its number; or -errno. */
 int bench_push_connect(const struct push_target *target, size_t number);
 
+/* A server of ours with a new data directory, and how it is reached. On failure the bench has the
+ * reason; bench_server_finish follows in any case. */
+int bench_push_server_open(struct bench *b, struct bench_server *ret_server,
+    struct push_target *ret_target);
+
 /* Connects `count` subscribers. On failure the bench has the reason; finish it in any case. */
 int bench_push_crowd_open(struct bench *b, const struct push_dialect *dialect,
     const struct push_target *target, size_t count, bool spread, struct push_crowd *ret_crowd);

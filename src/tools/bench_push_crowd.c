@@ -31,6 +31,17 @@ enum {
 	LONG_WAIT_US = 100000,
 };
 
+int
+bench_push_server_open(struct bench *b, struct bench_server *server, struct push_target *target)
+{
+	int error = bench_server_init(b, server);
+	if (!error)
+		error = bench_server_start(b, server, false);
+	*target = (struct push_target){.address = server->address + strlen("http://"),
+	    .key = server->key, .pid = server->pid};
+	return error;
+}
+
 /* ── connections ── */
 
 int

@@ -16,6 +16,7 @@
 #include "hub.h"
 #include "loop.h"
 #include "prng.h"
+#include "runs.h"
 
 #define MAIN SPAN("main")
 
@@ -47,30 +48,10 @@ ear_deliver(struct sink *sink, struct hub_message *message, uint64_t channels)
 	ear->heard++;
 }
 
-static int
-encode(const struct hub_message *message, uint64_t channels, struct buf *out)
-{
-	(void)channels;
-	return buf_printf(out, "%llu,", (unsigned long long)message->seq);
-}
-
-/* All of a run in one piece, which is made once. */
 static void
 ear_deliver_run(struct sink *sink, struct hub_run *run)
 {
-	struct span bytes;
-	void *joined;
-	struct buf wanted;
-	buf_init(&wanted, 0);
-	assert_int_equal(hub_run_form(run, HUB_FORM_SSE, encode, &bytes, &joined), 0);
-	assert_ptr_equal(run->joined[HUB_FORM_SSE], joined);
-	for (size_t i = 0; i < run->count; i++) {
-		ear_deliver(sink, run->messages[i], HUB_ALL_CHANNELS);
-		encode(run->messages[i], HUB_ALL_CHANNELS, &wanted);
-	}
-	assert_true(span_eq(bytes, buf_span(&wanted)));
-	hub_joined_unref(joined);
-	buf_finish(&wanted);
+	run_hear(sink, run, HUB_FORM_SSE, ear_deliver);
 }
 
 static void

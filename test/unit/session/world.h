@@ -227,18 +227,30 @@ later_begin(struct session_request *request)
 	world_of(request)->held = request;
 }
 
-/* Every `channel=` of the query; more than 16 are the test's mistake. */
+enum { CHANNELS_MAX = 16 };
+
+/* Every `channel=` of the query. */
+static inline size_t
+channels_of(const struct session_request *request, struct span patterns[CHANNELS_MAX])
+{
+	struct span name, value;
+	size_t pos = 0, count = 0;
+	while (session_query_next(request, &pos, &name, &value)) {
+		if (!span_eq(name, SPAN("channel")))
+			continue;
+		assert_true(count < CHANNELS_MAX);
+		patterns[count++] = value;
+	}
+	return count;
+}
+
 static inline void
 live_begin(struct session_request *request, bool ws)
 {
 	note_begin(request);
-	struct span patterns[16], name, value;
-	struct session_subscription subscription = {.patterns = patterns};
-	size_t pos = 0;
-	while (session_query_next(request, &pos, &name, &value)) {
-		if (span_eq(name, SPAN("channel")))
-			patterns[subscription.pattern_count++] = value;
-	}
+	struct span patterns[CHANNELS_MAX];
+	struct session_subscription subscription = {.patterns = patterns,
+	    .pattern_count = channels_of(request, patterns)};
 	/* A cursor: world_confirm answers with a gap. */
 	subscription.since =
 	    session_query(request, "gap").ptr ? HUB_SINCE_CURSOR : HUB_SINCE_NOW;
@@ -252,18 +264,14 @@ live_begin(struct session_request *request, bool ws)
 		session_become_sse(request, &subscription);
 }
 
-/* Every `channel=` again, from `since` on. */
+/* The same, from `since` on. */
 static inline void
 poll_begin(struct session_request *request)
 {
 	note_begin(request);
-	struct span patterns[16], name, value;
-	struct session_subscription subscription = {.patterns = patterns};
-	size_t pos = 0;
-	while (session_query_next(request, &pos, &name, &value)) {
-		if (span_eq(name, SPAN("channel")))
-			patterns[subscription.pattern_count++] = value;
-	}
+	struct span patterns[CHANNELS_MAX];
+	struct session_subscription subscription = {.patterns = patterns,
+	    .pattern_count = channels_of(request, patterns)};
 	assert_true(session_since(session_query(request, "since"), 0, &subscription));
 	const struct hub_question question = {
 		.tenant = SPAN("main"), .patterns = patterns,
